@@ -1,0 +1,1 @@
+"""Stage 2, what it means: rules, detection, fingerprints, episodes."""

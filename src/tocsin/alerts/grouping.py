@@ -1,0 +1,57 @@
+"""What makes two messages the same kind: variable parts masked, the rest hashed to a fingerprint."""
+
+import hashlib
+import re
+from functools import lru_cache
+from typing import Final
+
+MASK: Final = "<*>"
+MAX_TEMPLATE_CHARS: Final = 500
+MAX_TITLE_CHARS: Final = 200
+_HEAD_CHARS: Final = 2_000
+_CACHED: Final = 16_384
+
+# Every alternative consumes at least one character and starts where the others can't, so a search is linear.
+_VARIABLE: Final = re.compile(
+    r"""
+      "(?:[^"\\\n]|\\.){0,1000}"                                     # quoted parts
+    | (?<![\w])'(?:[^'\\\n]|\\.){0,1000}'(?!\w)
+    | (?<![^\s=:,;(\[{<|"'])[a-z][a-z0-9+.-]{1,15}://[^\s"'<>|)\]}]+     # URLs
+    | (?<![^\s=:,;(\[{<|"'])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+            # mail addresses
+    | (?<![^\s=:,;(\[{<|"'])(?:/[^\s"'<>|:,;)\]}]+)+                     # paths
+    | (?<![^\W_])(?:[0-9a-f]{1,4}:){2,7}[0-9a-f]{0,4}(?:%\w+)?(?!\w)     # IPv6, MAC, clock times
+    | (?<![^\W_])(?=[0-9a-f-]*\d)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?!\w)   # UUIDs
+    | (?<![^\W_])(?:0x)?(?=[0-9a-f]*\d)[0-9a-f]{6,}(?![^\W_])            # hashes, addresses
+    | [\w.$#-]*\d[\w.$#%+-]*                                         # anything else with a digit in it
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+_BLANKS: Final = re.compile(r"\s+")
+
+
+@lru_cache(maxsize=_CACHED)
+def _template_of_head(head: str) -> str:
+    masked = _VARIABLE.sub(MASK, head)
+    return _BLANKS.sub(" ", masked).strip()[:MAX_TEMPLATE_CHARS]
+
+
+def template_of(message: str) -> str:
+    """The first line of a message with numbers, ids, addresses, paths and quoted parts replaced by `<*>`."""
+    return _template_of_head(_head(message)[:_HEAD_CHARS])
+
+
+def title_of(service: str, message: str) -> str:
+    """A ticket's title: the service and the first line, at most 200 characters."""
+    head = _BLANKS.sub(" ", _head(message)).strip() or "(empty message)"
+    title = f"{service}: {head}"
+    return title if len(title) <= MAX_TITLE_CHARS else title[: MAX_TITLE_CHARS - 1] + "…"
+
+
+def _head(message: str) -> str:
+    return message[: 2 * _HEAD_CHARS].lstrip().split("\n", 1)[0]
+
+
+def fingerprint_of(rule: str, service: str, template: str) -> str:
+    """128 bits in hex that name the kind of trouble."""
+    content = "\0".join((rule, service, template))
+    return hashlib.sha256(content.encode()).hexdigest()[:32]

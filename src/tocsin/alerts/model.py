@@ -1,0 +1,63 @@
+"""Tables of stage 2: alerts (episodes of a fingerprint) and verdicts (what became of every matched record)."""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
+
+from tocsin.storage.columns import BigId, Instant, Json, metadata
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("correlation_key", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("rule_version", Integer, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("ticket_id", BigInteger),
+    Column("opened_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    Column("first_record_id", BigInteger, nullable=False),
+    Column("last_record_id", BigInteger, nullable=False),
+    Column("samples", Json, nullable=False),
+    # The count is `counted` plus the verdicts at positions from `rolled_up_to` on: nothing hot is updated.
+    Column("counted", BigInteger, nullable=False),
+    Column("rolled_up_to", BigInteger, nullable=False),
+    Index(
+        "uq_alerts_open_fingerprint",
+        "fingerprint",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index("ix_alerts_ticket_id", "ticket_id"),
+    Index("ix_alerts_correlation_key_id", "correlation_key", "id"),
+    Index("ix_alerts_opened_at_id", "opened_at", "id"),
+    Index("ix_alerts_service_opened_at_id", "service", "opened_at", "id"),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("event_id", BigInteger, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("rule_version", Integer, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("alert_id", BigInteger),
+    Column("n", BigInteger, nullable=False),
+    Column("first_id", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Index("ix_verdicts_alert_id_position", "alert_id", "position"),
+    Index("ix_verdicts_position", "position"),
+    Index("ix_verdicts_first_id", "first_id"),
+)

@@ -1,0 +1,1 @@
+"""Words and small tools that every stage shares; imports nothing of ours."""

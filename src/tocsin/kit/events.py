@@ -1,0 +1,197 @@
+"""The events: changes a person would want to see. They are the timeline, the audit log and the only way downstream."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import ClassVar, Generic, TypeVar
+
+from tocsin.kit.clock import iso
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change. `subject` is what changed (`ticket:7`); the other fields are facts and become the row's `data`."""
+
+    SUBJECT: ClassVar[str] = ""
+    UNWRITTEN: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__
+
+    @property
+    def subject(self) -> str:
+        return self.SUBJECT.format(self=self)
+
+    def data(self) -> dict[str, object]:
+        """The facts as JSON values."""
+        names = (f.name for f in fields(self) if f.name not in self.UNWRITTEN)
+        return {name: _plain(getattr(self, name)) for name in names}
+
+
+def _plain(value: object) -> object:
+    return iso(value) if isinstance(value, datetime) else value
+
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Generic[E]):
+    """An event with the identity its row has."""
+
+    id: int
+    at: datetime
+    event: E
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The records of one commit that one rule version matched with one fingerprint.
+
+    Instants are event times; `sample_ids` are some of the records, oldest first.
+    """
+
+    rule: str
+    rule_version: int
+    fingerprint: str
+    correlation_key: str
+    service: str
+    template: str
+    title: str
+    level: int
+    priority: int
+    backfill: bool
+    n: int
+    first_id: int
+    last_id: int
+    first_at: datetime
+    last_at: datetime
+    sample_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogsStored(Event):
+    """One commit of records. `matches` is what detection found in them before the write lock was taken."""
+
+    SUBJECT: ClassVar[str] = "logs:{self.first_id}-{self.last_id}"
+    UNWRITTEN: ClassVar[frozenset[str]] = frozenset({"matches"})
+
+    first_id: int
+    last_id: int
+    accepted: int
+    rejected: int
+    observed_at: datetime
+    matches: tuple[Matched, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogsParked(Event):
+    """A later stage raised on these records: they are kept, what follows from them is still to be worked out."""
+
+    SUBJECT: ClassVar[str] = "logs:{self.first_id}-{self.last_id}"
+
+    first_id: int
+    last_id: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogsUnparked(Event):
+    """What follows from parked records has been worked out."""
+
+    SUBJECT: ClassVar[str] = "logs:{self.first_id}-{self.last_id}"
+
+    first_id: int
+    last_id: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertOpened(Event):
+    """An episode began: the first record with this fingerprint since the last episode ended."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+    UNWRITTEN: ClassVar[frozenset[str]] = frozenset({"match"})
+
+    alert_id: int
+    rule: str
+    rule_version: int
+    fingerprint: str
+    service: str
+    first_record_id: int
+    late_s: int
+    match: Matched | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEnded(Event):
+    """An episode ended because its ticket was resolved."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    ticket_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _OfTicket(Event):
+    SUBJECT: ClassVar[str] = "ticket:{self.ticket_id}"
+
+    ticket_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketOpened(_OfTicket):
+    """A ticket came into being, by an alert or by hand."""
+
+    title: str
+    priority: str
+    service: str | None
+    description: str
+    assignee: str | None
+    alert_id: int | None
+    late_s: int | None
+    recurrence_of: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertJoined(_OfTicket):
+    """An alert was correlated to a ticket that was open already."""
+
+    alert_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketMoved(_OfTicket):
+    """A ticket changed its status along the transition table."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketReopened(_OfTicket):
+    """A resolved ticket is worked on again. `alert_id` says which alert did it; None means a person, with a reason."""
+
+    before: str
+    after: str
+    reason: str
+    assignee: str | None
+    alert_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEdited(_OfTicket):
+    """Fields of a ticket changed; `before` and `after` hold the changed ones only."""
+
+    before: Mapping[str, object]
+    after: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketPrioritised(_OfTicket):
+    """A ticket's priority changed."""
+
+    before: str
+    after: str

@@ -1,0 +1,1 @@
+"""Stage 1, what arrived: intake, hot chunks, reading."""

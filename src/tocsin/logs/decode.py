@@ -1,0 +1,274 @@
+"""From a request's body to checked columns: a fast path for our own shape, record by record for everything else."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+
+from tocsin.kit.clock import EPOCH, MICROSECOND, from_us, iso
+from tocsin.kit.errors import Malformed
+from tocsin.logs.formats.json_logger import Fields, Rejected, read_fields
+from tocsin.logs.levels import SEVERITY_BY_NAME, level_of_severity
+from tocsin.logs.record import MAX_RECORD_BYTES, NO_ATTRIBUTES, UNKNOWN_SERVICE, Columns
+from tocsin.logs.timestamps import MAX_AHEAD_US
+
+MAX_SERVICE_CHARS: Final = 256
+SLICE_BYTES: Final = 1 << 20
+MAX_NAMED_ERRORS: Final = 100
+
+_SEVERITIES: Final[dict[str, int]] = {
+    spelling: number
+    for name, number in SEVERITY_BY_NAME.items()
+    for spelling in (name, name.lower(), name.capitalize())
+}
+_TO_LEVEL: Final = bytes(level_of_severity(min(n, 24)).value for n in range(256))
+_BRACE: Final = ord("{")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why one record of a batch was not kept. `index` counts the records of the body from 0."""
+
+    index: int
+    field: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one request brought: its valid records, and what was wrong with the others (the first 100 named)."""
+
+    single: bool = False
+    columns: Columns = field(default_factory=Columns)
+    rejections: list[Rejection] = field(default_factory=list)
+    rejected: int = 0
+
+    @property
+    def total(self) -> int:
+        return len(self.columns) + self.rejected
+
+    def reject(self, index: int, error: Rejected) -> None:
+        self.rejected += 1
+        if len(self.rejections) < MAX_NAMED_ERRORS:
+            self.rejections.append(Rejection(index, error.field, error.detail))
+
+
+class _OwnShape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Our own shape, nothing else: a record with any other field or type takes the path that renames."""
+
+    message: str
+    level: str = "INFO"
+    service: str = UNKNOWN_SERVICE
+    timestamp: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    attributes: msgspec.Raw = msgspec.Raw(NO_ATTRIBUTES)
+    trace_id: str | None = None
+    span_id: str | None = None
+    source: str | None = None
+
+
+_lines = msgspec.json.Decoder(_OwnShape)
+_array = msgspec.json.Decoder(list[_OwnShape])
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def decode(body: bytes, *, lines: bool, arrived_us: int) -> Iterator[Batch]:
+    """Decode a body slice by slice; the batches' records follow each other in the order of the body.
+
+    `lines` says JSON lines; otherwise one JSON object or one array. Between two slices the caller may let others
+    run. Raises Malformed, before the first slice, when the body as a whole can't be read.
+    """
+    start = body.lstrip(b" \t\r\n\xef\xbb\xbf")[:1]
+    if not start:
+        raise Malformed("the body is empty; expected a JSON object, an array of them, or JSON lines")
+    if not lines and start == b"{" and not _is_one_value(body):
+        lines = True
+    if lines:
+        yield from _decode_lines(body, arrived_us)
+    elif start == b"[":
+        yield from _decode_array(body, arrived_us)
+    else:
+        batch = _decode_raws([body.strip(b" \t\r\n\xef\xbb\xbf")], 0, arrived_us)
+        batch.single = True
+        yield batch
+
+
+def _is_one_value(body: bytes) -> bool:
+    """Whether a body that starts with `{` is one JSON value; JSON lines sent as application/json are not.
+
+    Raises Malformed when it is neither.
+    """
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except _DECODE_ERRORS as error:
+        first, _, rest = body.strip().partition(b"\n")
+        try:
+            msgspec.json.decode(first, type=msgspec.Raw)
+        except _DECODE_ERRORS:
+            raise Malformed(_json_error(error)) from error
+        if not rest:
+            raise Malformed(_json_error(error)) from error
+        return False
+    return True
+
+
+def _decode_lines(body: bytes, arrived_us: int) -> Iterator[Batch]:
+    start, index = 0, 0
+    while start < len(body):
+        end = len(body) if len(body) - start <= SLICE_BYTES else body.find(b"\n", start + SLICE_BYTES) + 1 or len(body)
+        part = body if end - start == len(body) else body[start:end]
+        batch = _own_shape_lines(part, arrived_us)
+        if batch is None:
+            batch = _decode_raws([line for line in part.split(b"\n") if line.strip()], index, arrived_us)
+        yield batch
+        index += batch.total
+        start = end
+
+
+def _decode_array(body: bytes, arrived_us: int) -> Iterator[Batch]:
+    if len(body) <= SLICE_BYTES:
+        columns = _own_shape(body, _array)
+        checked = None if columns is None else _checked(columns, arrived_us)
+        if checked is not None:
+            yield Batch(columns=checked)
+            return
+    try:
+        raws = _raws.decode(body)
+    except _DECODE_ERRORS as error:
+        raise Malformed(_json_error(error)) from error
+    for start, stop in _runs(raws):
+        batch = _own_shape_lines(b"\n".join(raws[start:stop]), arrived_us) if len(raws) > stop - start else None
+        yield batch or _decode_raws([bytes(raw) for raw in raws[start:stop]], start, arrived_us)
+
+
+def _runs(raws: Sequence[msgspec.Raw]) -> Iterator[tuple[int, int]]:
+    """Cut points so that each run holds about SLICE_BYTES; one empty run for an empty array."""
+    start = size = 0
+    for index, raw in enumerate(raws):
+        size += len(memoryview(raw))
+        if size >= SLICE_BYTES:
+            yield start, index + 1
+            start, size = index + 1, 0
+    if start < len(raws) or not raws:
+        yield start, len(raws)
+
+
+def _own_shape_lines(part: bytes, arrived_us: int) -> Batch | None:
+    columns = _own_shape(part, _lines)
+    checked = None if columns is None else _checked(columns, arrived_us)
+    return None if checked is None else Batch(columns=checked)
+
+
+def _own_shape(
+    part: bytes, decoder: "msgspec.json.Decoder[_OwnShape] | msgspec.json.Decoder[list[_OwnShape]]"
+) -> list[_OwnShape] | None:
+    """All records of a slice in our own shape, or None when any of them needs the other path.
+
+    Attributes pass through undecoded, so what a decoder would find wrong in them is looked for in the bytes.
+    """
+    if b"\\" in part and (b"\\u0000" in part or b"\\ud" in part or b"\\uD" in part):
+        return None
+    try:
+        if not part.isascii():
+            part.decode()
+        decoded = decoder.decode_lines(part) if decoder is _lines else decoder.decode(part)
+    except _DECODE_ERRORS:
+        return None
+    return decoded  # type: ignore[return-value]  # decode_lines gives a list of the decoder's type
+
+
+def _checked(records: list[_OwnShape], arrived_us: int) -> Columns | None:
+    """Columns of own-shape records; None when a value needs a closer look."""
+    if not records:
+        return Columns()
+    attributes = [bytes(r.attributes) for r in records]
+    messages = [r.message for r in records]
+    services = [r.service for r in records]
+    names = set(services)
+    try:
+        severities = bytes([_SEVERITIES[r.level] for r in records])
+        timestamps = [(r.timestamp - EPOCH) // MICROSECOND for r in records]  # type: ignore[operator]
+    except KeyError:
+        return None
+    except TypeError:
+        timestamps = [arrived_us if r.timestamp is None else (r.timestamp - EPOCH) // MICROSECOND for r in records]
+    plain = {text[0] for text in attributes} == {_BRACE} and "" not in names
+    small = 4 * max(map(len, messages)) + max(map(len, attributes)) <= MAX_RECORD_BYTES - 4096
+    if not plain or not small or max(map(len, names)) > MAX_SERVICE_CHARS:
+        return None
+    columns = Columns(timestamps, severities, severities.translate(_TO_LEVEL), services, messages, attributes)
+    for row, r in enumerate(records):
+        if r.trace_id or r.span_id or r.source:
+            _put_sparse(columns, row, trace_id=r.trace_id, span_id=r.span_id, source=r.source)
+    return hold_to_limits(columns, arrived_us)
+
+
+def _put_sparse(columns: Columns, row: int, *, trace_id: str | None, span_id: str | None, source: str | None) -> None:
+    if trace_id:
+        columns.trace_ids[row] = trace_id
+    if span_id:
+        columns.span_ids[row] = span_id
+    if source:
+        columns.sources[row] = source
+
+
+def hold_to_limits(columns: Columns, arrived_us: int) -> Columns:
+    """Replace times before 1970 or more than 5 min ahead by the arrival time; the original is kept as `skewed`."""
+    times = columns.timestamps
+    latest = arrived_us + MAX_AHEAD_US
+    if times and (min(times) < 0 or max(times) > latest):
+        for row, us in enumerate(times):
+            if us < 0 or us > latest:
+                columns.skewed.setdefault(row, _original(us))
+                times[row] = arrived_us
+    return columns
+
+
+def _original(us: int) -> str:
+    try:
+        return iso(from_us(us))
+    except OverflowError:
+        return f"{us / 1e6:.6f} s since 1970"
+
+
+def _decode_raws(raws: Sequence[bytes], first_index: int, arrived_us: int) -> Batch:
+    """Record by record, with renaming; each bad one is named and left out."""
+    batch = Batch()
+    columns, severities, levels = batch.columns, bytearray(), bytearray()
+    for index, raw in enumerate(raws, first_index):
+        try:
+            fields = read_fields(raw, arrived_us)
+            _check(fields, raw)
+        except Rejected as error:
+            batch.reject(index, error)
+            continue
+        row = len(columns.messages)
+        columns.timestamps.append(fields.timestamp_us)
+        severities.append(fields.severity)
+        levels.append(fields.level)
+        columns.services.append(fields.service)
+        columns.messages.append(fields.message)
+        columns.attributes.append(fields.attributes)
+        _put_sparse(columns, row, trace_id=fields.trace_id, span_id=fields.span_id, source=fields.source)
+        if fields.skewed is not None:
+            columns.skewed[row] = fields.skewed
+    columns.severities, columns.levels = bytes(severities), bytes(levels)
+    hold_to_limits(columns, arrived_us)
+    return batch
+
+
+def _check(fields: Fields, raw: bytes) -> None:
+    if len(raw) > MAX_RECORD_BYTES:
+        raise Rejected("", f"the record has {len(raw)} bytes; at most {MAX_RECORD_BYTES} are taken")
+    if len(fields.service) > MAX_SERVICE_CHARS:
+        raise Rejected("service", f"has {len(fields.service)} characters; at most {MAX_SERVICE_CHARS} are taken")
+
+
+def _json_error(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 (byte {error.start})"
+    return str(error)

@@ -1,0 +1,1 @@
+"""Reading what senders write: JSON loggers, syslog, plain text logs."""

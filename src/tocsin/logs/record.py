@@ -1,0 +1,97 @@
+"""A stored record as readers see it, and the columns a batch of records is worked on in."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from tocsin.logs.levels import Level
+
+MAX_RECORD_BYTES = 256 * 1024
+UNKNOWN_SERVICE = "unknown"
+NO_ATTRIBUTES = b"{}"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One log record. `timestamp` is event time, `observed_at` arrival; both UTC, microseconds.
+
+    `attributes` is a JSON object, kept as it came. `skewed` holds the original timestamp when it was replaced
+    because it lay too far ahead or before 1970.
+    """
+
+    id: int
+    timestamp: datetime
+    observed_at: datetime
+    level: str
+    severity_number: int
+    service: str
+    message: str
+    attributes: msgspec.Raw
+    trace_id: str | None = None
+    span_id: str | None = None
+    source: str | None = None
+    skewed: str | None = None
+    backfill: bool = False
+
+
+@dataclass(slots=True)
+class Columns:
+    """A batch of checked records, a list per field, all of one length; row i is record i.
+
+    `timestamps` are microseconds since 1970, `severities` OpenTelemetry numbers, `levels` values of `Level`,
+    `attributes` JSON objects. `extras` and `skewed` are sparse: only rows that have something.
+    """
+
+    timestamps: list[int] = field(default_factory=list)
+    severities: bytes = b""
+    levels: bytes = b""
+    services: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    attributes: list[bytes] = field(default_factory=list)
+    trace_ids: dict[int, str] = field(default_factory=dict)
+    span_ids: dict[int, str] = field(default_factory=dict)
+    sources: dict[int, str] = field(default_factory=dict)
+    skewed: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def extend(self, other: "Columns") -> None:
+        """Append another batch's rows."""
+        start = len(self)
+        self.timestamps.extend(other.timestamps)
+        self.severities += other.severities
+        self.levels += other.levels
+        self.services.extend(other.services)
+        self.messages.extend(other.messages)
+        self.attributes.extend(other.attributes)
+        for mine, theirs in zip(self._sparse(), other._sparse(), strict=True):
+            if theirs:
+                mine.update({start + row: value for row, value in theirs.items()})
+
+    def slice(self, start: int, stop: int) -> "Columns":
+        """Rows `start` (included) to `stop` (excluded)."""
+        if start == 0 and stop >= len(self):
+            return self
+        part = Columns(
+            self.timestamps[start:stop],
+            self.severities[start:stop],
+            self.levels[start:stop],
+            self.services[start:stop],
+            self.messages[start:stop],
+            self.attributes[start:stop],
+        )
+        for mine, theirs in zip(self._sparse(), part._sparse(), strict=True):
+            theirs.update({row - start: value for row, value in mine.items() if start <= row < stop})
+        return part
+
+    def _sparse(self) -> tuple[dict[int, str], ...]:
+        return self.trace_ids, self.span_ids, self.sources, self.skewed
+
+
+LEVEL_BITS = {level.value: 1 << index for index, level in enumerate(Level)}
+
+
+def bits_at_least(level: Level) -> int:
+    """The bit mask of this level and all above it, as in `chunks.levels`."""
+    return sum(bit for value, bit in LEVEL_BITS.items() if value >= level)

@@ -1,0 +1,127 @@
+"""Every query of stage 1."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, insert, or_, select, tuple_, update
+
+from tocsin.logs.chunks import Chunk, unpack
+from tocsin.logs.model import chunks
+from tocsin.logs.record import Columns
+from tocsin.storage.model import counters
+from tocsin.storage.tx import ReadTx, Tx
+
+RECORD_IDS: Final = "record_ids"
+PAGE_OF_CHUNKS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk's catalogue entry."""
+
+    first_id: int
+    last_id: int
+    observed_at: datetime
+    min_at: datetime
+    max_at: datetime
+    levels: int
+    services: str | None
+    backfill: bool
+
+
+_ENTRY = (
+    chunks.c.first_id,
+    chunks.c.last_id,
+    chunks.c.observed_at,
+    chunks.c.min_at,
+    chunks.c.max_at,
+    chunks.c.levels,
+    chunks.c.services,
+    chunks.c.backfill,
+)
+
+
+def reserve_ids(tx: Tx, count: int) -> int:
+    """Take `count` record ids nobody else will get; returns the first."""
+    taken = (
+        update(counters)
+        .where(counters.c.name == RECORD_IDS)
+        .values(value=counters.c.value + count)
+        .returning(counters.c.value)
+    )
+    after: int = tx.execute(taken).scalar_one()
+    return after - count + 1
+
+
+def insert_chunks(tx: Tx, placed: Sequence[tuple[int, bool, Chunk]], *, observed_at: datetime, event_id: int) -> None:
+    """Store chunks: `(first id, backfill, chunk)` each."""
+    rows = [
+        {
+            "first_id": first_id,
+            "last_id": first_id + chunk.count - 1,
+            "observed_at": observed_at,
+            "min_at": chunk.min_at,
+            "max_at": chunk.max_at,
+            "levels": chunk.levels,
+            "services": chunk.services,
+            "backfill": backfill,
+            "event_id": event_id,
+            "raw_bytes": chunk.raw_bytes,
+            "blob": chunk.blob,
+        }
+        for first_id, backfill, chunk in placed
+    ]
+    tx.execute(insert(chunks).values(position=tx.position), rows)
+
+
+def chunk_of(tx: ReadTx, record_id: int) -> StoredChunk | None:
+    """The chunk a record id lies in."""
+    statement = select(*_ENTRY).where(chunks.c.first_id <= record_id).order_by(chunks.c.first_id.desc()).limit(1)
+    row = tx.execute(statement).one_or_none()
+    return StoredChunk(**row._mapping) if row is not None and row.last_id >= record_id else None
+
+
+def chunks_between(tx: ReadTx, first_id: int, last_id: int) -> list[StoredChunk]:
+    """The chunks of a range of record ids, oldest first."""
+    inside = (chunks.c.first_id >= first_id) & (chunks.c.last_id <= last_id)
+    return [
+        StoredChunk(**row._mapping) for row in tx.execute(select(*_ENTRY).where(inside).order_by(chunks.c.first_id))
+    ]
+
+
+def chunks_newest_first(
+    tx: ReadTx, *, since: datetime | None, until: datetime | None, after: tuple[datetime, int] | None
+) -> list[StoredChunk]:
+    """A page of chunks that may hold event times in [since, until), by latest event time; `after` pages on."""
+    statement = select(*_ENTRY).order_by(chunks.c.max_at.desc(), chunks.c.first_id.desc()).limit(PAGE_OF_CHUNKS)
+    if since is not None:
+        statement = statement.where(chunks.c.max_at >= since)
+    if until is not None:
+        statement = statement.where(chunks.c.min_at < until)
+    if after is not None:
+        statement = statement.where(
+            or_(chunks.c.max_at < after[0], tuple_(chunks.c.max_at, chunks.c.first_id) < tuple_(*after))
+        )
+    return [StoredChunk(**row._mapping) for row in tx.execute(statement)]
+
+
+def load(tx: ReadTx, chunk: StoredChunk) -> Columns:
+    """The records of a chunk."""
+    blob = tx.execute(select(chunks.c.blob).where(chunks.c.first_id == chunk.first_id)).scalar_one()
+    return unpack(blob)
+
+
+def totals(tx: ReadTx) -> tuple[int, int]:
+    """How many records are kept hot, and their compressed bytes."""
+    count = func.coalesce(func.sum(chunks.c.last_id - chunks.c.first_id + 1), 0)
+    size = func.coalesce(func.sum(func.length(chunks.c.blob)), 0)
+    row = tx.execute(select(count, size)).one()
+    return int(row[0]), int(row[1])
+
+
+def iterate(tx: ReadTx, first_id: int, last_id: int) -> Iterator[tuple[StoredChunk, Columns]]:
+    """Each chunk of a range of ids with its records."""
+    for chunk in chunks_between(tx, first_id, last_id):
+        yield chunk, load(tx, chunk)

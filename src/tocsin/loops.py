@@ -1,0 +1,62 @@
+"""Background loops: each a thread that runs when it is woken or its time has come, and survives its own errors."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from tocsin.kit.metrics import Metrics
+
+log = structlog.get_logger("tocsin.loops")
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`run` at least every `every_s` seconds, and as soon as a commit wakes `wake_on`."""
+
+    name: str
+    every_s: float
+    run: Callable[[], None]
+    wake_on: str | None = None
+
+
+class Runner:
+    """The threads of all loops."""
+
+    def __init__(self, loops: Sequence[Loop], *, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._stopping = threading.Event()
+        self._wake = {loop.name: threading.Event() for loop in loops}
+        self._by_topic = {loop.wake_on: self._wake[loop.name] for loop in loops if loop.wake_on}
+        self._threads = [
+            threading.Thread(target=self._keep_running, args=(loop,), name=f"loop-{loop.name}", daemon=True)
+            for loop in loops
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self, topics: set[str]) -> None:
+        """Run the loops that wait for these topics now."""
+        for topic in topics:
+            if topic in self._by_topic:
+                self._by_topic[topic].set()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """End all loops after their present turn."""
+        self._stopping.set()
+        for wake in self._wake.values():
+            wake.set()
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def _keep_running(self, loop: Loop) -> None:
+        wake = self._wake[loop.name]
+        while not self._stopping.is_set():
+            wake.clear()
+            try:
+                loop.run()
+            except Exception as error:  # noqa: BLE001  # a loop outlives its errors; the next turn tries again
+                self._metrics.loop_errors.labels(loop.name).inc()
+                log.error("loop_failed", loop=loop.name, error=f"{type(error).__name__}: {error}")
+            wake.wait(loop.every_s)

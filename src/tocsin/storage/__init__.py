@@ -1,0 +1,1 @@
+"""Where state lives: one transaction type over SQLite and PostgreSQL, timers, migrations."""

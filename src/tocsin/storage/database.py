@@ -1,0 +1,112 @@
+"""Units of work: `write` runs a function in one transaction and commits before it returns; `read` only looks."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.sql.elements import ColumnElement
+
+from tocsin.kit.actors import Actor
+from tocsin.kit.clock import Clock
+from tocsin.kit.errors import Unavailable
+from tocsin.storage.dialects import Dialect, Postgres, Sqlite, ping
+from tocsin.storage.turns import FairLock
+from tocsin.storage.tx import ReadTx, Routes, Tx
+
+T = TypeVar("T")
+TRIES: Final = 4  # the first and three retries of a transaction that lost a deadlock
+DATABASE_FILE: Final = "tocsin.db"
+
+
+class Database:
+    """One database, embedded or shared. `routes` says which handlers follow an event (see `pipeline`)."""
+
+    def __init__(self, dialect: Dialect, *, clock: Clock, routes: Routes) -> None:
+        self.dialect = dialect
+        self.clock = clock
+        self.routes = routes
+        self.on_commit: Callable[[set[str]], None] = lambda _: None
+        self._turn = FairLock() if dialect.one_writer else contextlib.nullcontext()
+
+    @property
+    def horizon(self) -> ColumnElement[int]:
+        """See `Dialect`."""
+        return self.dialect.horizon
+
+    def write(self, work: Callable[[Tx], T], *, actor: Actor) -> T:
+        """Run `work` in one transaction, settle its events, commit, then return what it returned.
+
+        Runs it again, up to three times, when the database chose it as a deadlock's victim.
+        Raises Unavailable when the database can't be reached or written (disk full, locked, connection lost).
+        """
+        for attempt in range(1, TRIES + 1):
+            try:
+                result, wakes = self._write_once(work, actor)
+            except DBAPIError as error:
+                if self.dialect.retryable(error) and attempt < TRIES:
+                    time.sleep(0.002 * attempt)
+                    continue
+                raise _translated(error) from error
+            if wakes:
+                self.on_commit(wakes)
+            return result
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _write_once(self, work: Callable[[Tx], T], actor: Actor) -> tuple[T, set[str]]:
+        with self._turn, self.dialect.writers.connect() as connection, connection.begin():
+            tx = Tx(
+                connection,
+                now=self.clock.now(),
+                actor=actor,
+                routes=self.routes,
+                position=self.dialect.position,
+            )
+            result = work(tx)
+            tx.settle()
+            return result, tx.wakes
+
+    def read(self, work: Callable[[ReadTx], T]) -> T:
+        """Run `work` on a connection of its own that never waits for writers. Raises Unavailable as `write` does."""
+        try:
+            with self.dialect.readers.connect() as connection, connection.begin():
+                return work(ReadTx(connection, now=self.clock.now()))
+        except DBAPIError as error:
+            raise _translated(error) from error
+
+    def check_writable(self) -> None:
+        """Take and release the write turn. Raises Unavailable."""
+        try:
+            with self._turn, self.dialect.writers.connect() as connection, connection.begin():
+                ping(connection)
+        except DBAPIError as error:
+            raise _translated(error) from error
+
+    def checkpoint(self) -> None:
+        """Move the embedded database's write-ahead log into its file and cut it short, between two writers."""
+        with self._turn:
+            connection = self.dialect.writers.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+
+    def close(self) -> None:
+        self.dialect.writers.dispose()
+        self.dialect.readers.dispose()
+
+
+def _translated(error: DBAPIError) -> Exception:
+    """Unavailable for faults of the surroundings; every other error as it is."""
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+        cause = str(error.orig).strip().splitlines()
+        return Unavailable(detail=f"The database can't do this now: {cause[0] if cause else 'no reason given'}")
+    return error
+
+
+def open_database(url: str | None, data_dir: Path, *, clock: Clock, routes: Routes) -> Database:
+    """The shared database at `url`, or the embedded one in `data_dir`."""
+    dialect: Any = Postgres(url) if url else Sqlite(data_dir / DATABASE_FILE)
+    return Database(dialect, clock=clock, routes=routes)

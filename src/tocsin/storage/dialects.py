@@ -1,0 +1,127 @@
+"""What truly differs between the databases: how connections are set up and how a commit's place is told."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine, Select, create_engine, event, literal_column, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.sql.elements import ColumnElement
+
+from tocsin.kit.errors import StartRefused
+
+WAL_AUTOCHECKPOINT_PAGES = 4000  # 16 MiB of WAL between checkpoints: fewer fsyncs of the main file under load
+BUSY_TIMEOUT_MS = 5_000
+POOL_READERS = 12
+
+
+class Dialect(Protocol):
+    """One database. A commit's *position* orders feeds; every commit below the *horizon* is visible for good.
+
+    Ids have holes in time on PostgreSQL: a slow transaction may commit a lower id after a reader has passed it.
+    """
+
+    name: str
+    writers: Engine
+    readers: Engine
+    one_writer: bool
+    position: ColumnElement[int]
+    horizon: ColumnElement[int]
+
+    def claim(self, statement: Select[Any]) -> Select[Any]:
+        """The statement, made to lock the rows it finds and to pass over those another worker holds."""
+        ...
+
+    def retryable(self, error: DBAPIError) -> bool:
+        """Whether the transaction lost against another one and may simply be run again."""
+        ...
+
+
+class Sqlite:
+    """An embedded database file: WAL, an fsync at every commit, one writer that starts with BEGIN IMMEDIATE."""
+
+    name = "sqlite"
+    one_writer = True
+    # With one writer, events are numbered in commit order; nothing is written below a horizon once it was read.
+    position: ColumnElement[int] = literal_column("(SELECT coalesce(max(id), 0) + 1 FROM events)")
+    horizon: ColumnElement[int] = literal_column("(SELECT coalesce(max(id), 0) + 1 FROM events)")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.writers = self._engine("BEGIN IMMEDIATE", pool_size=1)
+        self.readers = self._engine("BEGIN", pool_size=POOL_READERS, query_only=True)
+
+    def _engine(self, begin: str, *, pool_size: int, query_only: bool = False) -> Engine:
+        engine = create_engine(
+            f"sqlite:///{self.path}",
+            poolclass=QueuePool,
+            pool_size=pool_size,
+            max_overflow=0,
+            connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
+        )
+
+        @event.listens_for(engine, "connect")
+        def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "foreign_keys=ON",
+                f"wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}",
+                "cache_size=-16384",
+                f"query_only={'ON' if query_only else 'OFF'}",
+            ):
+                connection.execute(f"PRAGMA {pragma}").close()
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql(begin)
+
+        return engine
+
+    def claim(self, statement: Select[Any]) -> Select[Any]:
+        return statement
+
+    def retryable(self, error: DBAPIError) -> bool:
+        return False
+
+    def wal_bytes(self) -> int:
+        """The size of the write-ahead log on disk."""
+        wal = self.path.with_name(self.path.name + "-wal")
+        return wal.stat().st_size if wal.exists() else 0
+
+
+class Postgres:
+    """A shared database; needs the extra `postgres`."""
+
+    name = "postgresql"
+    one_writer = False
+    position: ColumnElement[int] = literal_column("pg_current_xact_id()::text::bigint")
+    horizon: ColumnElement[int] = literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+    _LOST = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.writers = create_engine(url, pool_size=POOL_READERS, max_overflow=8, pool_pre_ping=True)
+        except ModuleNotFoundError as missing:
+            raise StartRefused(detail="PostgreSQL needs the extra: pip install 'tocsin[postgres]'") from missing
+        self.readers = self.writers
+
+    def claim(self, statement: Select[Any]) -> Select[Any]:
+        return statement.with_for_update(skip_locked=True)
+
+    def retryable(self, error: DBAPIError) -> bool:
+        return getattr(error.orig, "sqlstate", None) in self._LOST
+
+
+def environment_fault(error: BaseException) -> bool:
+    """Whether an error comes from the surroundings (disk full, I/O, locked, connection lost), not from our code."""
+    if isinstance(error, OSError):
+        return True
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, OperationalError)
+    return False
+
+
+def ping(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))

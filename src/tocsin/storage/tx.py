@@ -1,0 +1,111 @@
+"""The transaction: a connection, one instant, one actor, and `emit`. The edge opens it; nobody else commits."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Executable, insert
+from sqlalchemy.sql.elements import ColumnElement
+
+from tocsin.kit.actors import SYSTEM, Actor
+from tocsin.kit.events import Event, Recorded
+from tocsin.storage.model import events
+
+Handler = Callable[["Tx", Sequence[Recorded[Any]]], None]
+Routes = Mapping[type[Event], Sequence[Handler]]
+
+
+class ReadTx:
+    """A consistent look at the database. `now` is the instant it began."""
+
+    def __init__(self, connection: Connection, *, now: datetime) -> None:
+        self.connection = connection
+        self.now = now
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.connection.dialect.name
+
+    def execute(
+        self, statement: Executable, rows: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None
+    ) -> CursorResult[Any]:
+        return self.connection.execute(statement, rows)
+
+
+class Tx(ReadTx):
+    """A unit of work: what it writes and the events it emits become true together, or not at all."""
+
+    def __init__(
+        self, connection: Connection, *, now: datetime, actor: Actor, routes: Routes, position: ColumnElement[int]
+    ) -> None:
+        super().__init__(connection, now=now)
+        self.actor = actor
+        self.wakes: set[str] = set()
+        self._routes = routes
+        self._position = position
+        self._cause_id: int | None = None
+        self._handling = False
+        self._waiting: deque[Recorded[Any]] = deque()
+
+    @property
+    def position(self) -> ColumnElement[int]:
+        """The expression for this commit's place in the order that feeds are read in (see `Dialect.horizon`)."""
+        return self._position
+
+    def emit(
+        self, *new: Event, causes: Sequence[int | None] | None = None, actor: Actor | None = None
+    ) -> list[Recorded[Any]]:
+        """Write events; the stages that `pipeline.ROUTES` names for them run in this transaction, at `settle`.
+
+        What handlers emit has the actor `system`; its cause leads to whoever did the first thing. `causes` gives each event the id of the event it follows from; without it, that of the handler's batch.
+        """
+        if not new:
+            return []
+        by = SYSTEM if self._handling else self.actor
+        shared = {"at": self.now, "recorded_at": self.now, "actor": str(actor or by)}
+        rows = [
+            {"kind": event.kind, "subject": event.subject, "data": event.data(), "cause_id": cause, **shared}
+            for event, cause in zip(new, causes or [self._cause_id] * len(new), strict=True)
+        ]
+        statement = insert(events).values(position=self._position)
+        ids = self.execute(statement.returning(events.c.id, sort_by_parameter_order=True), rows).scalars().all()
+        recorded = [Recorded(event_id, self.now, event) for event_id, event in zip(ids, new, strict=True)]
+        self._waiting.extend(recorded)
+        return recorded
+
+    def settle(self) -> None:
+        """Run the handlers of all events emitted so far, and of those they emit, in order; alike ones together."""
+        while self._waiting:
+            turn = list(self._waiting)
+            self._waiting.clear()
+            for kind, batch in groupby(turn, key=lambda r: type(r.event)):
+                self._hand_on(kind, list(batch))
+
+    def _hand_on(self, kind: type[Event], batch: list[Recorded[Any]]) -> None:
+        for handler in self._routes.get(kind, ()):
+            self._cause_id, self._handling = batch[0].id, True
+            try:
+                handler(self, batch)
+            finally:
+                self._cause_id, self._handling = None, False
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A savepoint that ends with `settle`. When anything inside raises, nothing of it remains or still waits."""
+        wakes = set(self.wakes)
+        with self.connection.begin_nested():
+            try:
+                yield
+                self.settle()
+            except BaseException:
+                self._waiting.clear()
+                self.wakes = wakes
+                raise
+
+    def replay(self, recorded: Recorded[Any]) -> None:
+        """Let an event that is already written wait for `settle` again."""
+        self._waiting.append(recorded)

@@ -1,0 +1,208 @@
+"""Use cases of stage 3: open by hand, move, edit, prioritise, reopen, find. Every change is compare-and-set."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from tocsin.alerts import service as alerts
+from tocsin.alerts.store import keys_of_ticket
+from tocsin.kit.actors import SYSTEM
+from tocsin.kit.clock import from_us, to_us
+from tocsin.kit.cursors import decode_cursor, encode_cursor
+from tocsin.kit.errors import Conflict, NotFound, PreconditionFailed
+from tocsin.kit.events import (
+    Event,
+    TicketEdited,
+    TicketMoved,
+    TicketOpened,
+    TicketPrioritised,
+    TicketReopened,
+)
+from tocsin.kit.priorities import Priority
+from tocsin.storage import timers
+from tocsin.storage.database import Database
+from tocsin.storage.timers import Timer
+from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets import store
+from tocsin.tickets.correlation import AUTO_CLOSE
+from tocsin.tickets.store import Ticket, TicketQuery, TimelineEntry
+from tocsin.tickets.workflow import REOPENED_BY_PERSON, Status, check_edit, check_move, check_reopen
+
+AUTO_CLOSE_AFTER: Final = timedelta(days=7)
+
+
+def get(tx: ReadTx, ticket_id: int) -> Ticket:
+    """One ticket. Raises NotFound."""
+    ticket = store.get(tx, ticket_id)
+    if ticket is None:
+        raise NotFound(what="ticket", id=ticket_id)
+    return ticket
+
+
+def open_by_hand(
+    tx: Tx, *, title: str, description: str, priority: Priority, service: str | None, assignee: str | None
+) -> Ticket:
+    """Open a ticket that no alert asked for."""
+    row = {
+        "priority": int(priority),
+        "service": service,
+        "title": title,
+        "description": description,
+        "assignee": assignee,
+        "opened_by": str(tx.actor),
+        "late_s": None,
+        "recurrence_of": None,
+    }
+    [ticket_id] = store.create(tx, [row])
+    tx.emit(
+        TicketOpened(
+            ticket_id=ticket_id,
+            title=title,
+            priority=priority.name,
+            service=service,
+            description=description,
+            assignee=assignee,
+            alert_id=None,
+            late_s=None,
+            recurrence_of=None,
+        )
+    )
+    return get(tx, ticket_id)
+
+
+def change(
+    tx: Tx, ticket_id: int, *, status: Status | None, edits: Mapping[str, Any], seen_version: int | None = None
+) -> Ticket:
+    """Edit fields and, after them, move along the transition table; both or neither.
+
+    `edits` may hold `assignee`, `title`, `description`; `seen_version` is the version the caller decided on.
+    Raises TransitionRefused, Conflict, PreconditionFailed, NotFound.
+    """
+    ticket = _seen(tx, ticket_id, seen_version)
+    changes: dict[str, Any] = {k: v for k, v in edits.items() if getattr(ticket, k) != v}
+    told: list[Event] = []
+    if changes:
+        check_edit(ticket.status)
+        told.append(TicketEdited(ticket_id, before={k: getattr(ticket, k) for k in changes}, after=dict(changes)))
+    if status is not None:
+        check_move(ticket.status, status)
+        changes |= _moved(tx, ticket, status)
+        told.append(TicketMoved(ticket_id, before=ticket.status.value, after=status.value))
+    return _save(tx, ticket, changes, told, seen_version) if changes else ticket
+
+
+def _moved(tx: Tx, ticket: Ticket, after: Status) -> dict[str, Any]:
+    """What a move changes beside the status, and what follows from it."""
+    changes: dict[str, Any] = {"status": after.value}
+    if after is Status.IN_PROGRESS:
+        changes["acknowledged_at"] = tx.now
+    elif after is Status.RESOLVED:
+        changes["resolved_at"] = tx.now
+        store.release_keys(tx, ticket.id)
+        alerts.end_episodes(tx, ticket.id)
+        timers.put(tx, AUTO_CLOSE, str(ticket.id), due_at=tx.now + AUTO_CLOSE_AFTER, version=ticket.version + 1)
+    elif after is Status.CLOSED:
+        changes["closed_at"] = tx.now
+        timers.drop(tx, AUTO_CLOSE, str(ticket.id))
+    return changes
+
+
+def prioritise(tx: Tx, ticket_id: int, priority: Priority, *, seen_version: int | None = None) -> Ticket:
+    """Change a ticket's priority."""
+    ticket = _seen(tx, ticket_id, seen_version)
+    if ticket.priority == priority:
+        return ticket
+    check_edit(ticket.status)
+    told = TicketPrioritised(ticket_id, before=Priority(ticket.priority).name, after=priority.name)
+    return _save(tx, ticket, {"priority": int(priority)}, [told], seen_version)
+
+
+def reopen(tx: Tx, ticket_id: int, *, reason: str, assignee: str | None, seen_version: int | None = None) -> Ticket:
+    """A person takes a resolved ticket up again, as its assignee; the acknowledgement stands."""
+    ticket = _seen(tx, ticket_id, seen_version)
+    check_reopen(ticket.status)
+    store.claim_keys(tx, keys_of_ticket(tx, ticket_id), ticket_id)
+    timers.drop(tx, AUTO_CLOSE, str(ticket_id))
+    taken_by = assignee or tx.actor.name
+    changes = {
+        "status": REOPENED_BY_PERSON.value,
+        "assignee": taken_by,
+        "resolved_at": None,
+        "reopen_count": ticket.reopen_count + 1,
+    }
+    told = TicketReopened(
+        ticket_id,
+        before=ticket.status.value,
+        after=REOPENED_BY_PERSON.value,
+        reason=reason,
+        assignee=taken_by,
+        alert_id=None,
+    )
+    return _save(tx, ticket, changes, [told], seen_version)
+
+
+def auto_close(tx: Tx, timer: Timer) -> None:
+    """Close a ticket that has been resolved for long, unless it moved on since the timer was set."""
+    ticket = store.get(tx, int(timer.subject))
+    if ticket is None or ticket.status is not Status.RESOLVED:
+        return
+    if ticket.resolved_at is not None and ticket.resolved_at + AUTO_CLOSE_AFTER > tx.now:
+        return
+    changes = {"status": Status.CLOSED.value, "closed_at": tx.now}
+    if store.compare_and_set(tx, ticket, changes):
+        tx.emit(TicketMoved(ticket.id, before=ticket.status.value, after=Status.CLOSED.value), actor=SYSTEM)
+
+
+def _seen(tx: Tx, ticket_id: int, seen_version: int | None) -> Ticket:
+    ticket = get(tx, ticket_id)
+    if seen_version is not None and ticket.version != seen_version:
+        raise PreconditionFailed(version=ticket.version, wanted=seen_version)
+    return ticket
+
+
+def _save(tx: Tx, ticket: Ticket, changes: Mapping[str, Any], told: list[Event], seen_version: int | None) -> Ticket:
+    if not store.compare_and_set(tx, ticket, changes):
+        if seen_version is not None:
+            raise PreconditionFailed(version=get(tx, ticket.id).version, wanted=seen_version)
+        raise Conflict(detail=f"ticket {ticket.id} was changed by somebody else at the same moment; read it again")
+    tx.emit(*told)
+    return get(tx, ticket.id)
+
+
+def find(database: Database, query: TicketQuery) -> tuple[list[Ticket], str | None]:
+    """A page of tickets and the cursor of the next."""
+    name = f"tickets:{query.sort}:{'desc' if query.descending else 'asc'}"
+    after: tuple[Any, int] | None = None
+    if query.cursor is not None:
+        key, last_id = decode_cursor(query.cursor, name, int, int)
+        after = (int(key) if query.sort == "priority" else from_us(int(key)), int(last_id))
+    found = database.read(lambda tx: store.page(tx, query, after=after, limit=query.limit + 1))
+    items = found[: query.limit]
+    if len(found) <= query.limit:
+        return items, None
+    return items, encode_cursor(name, _sort_key(items[-1], query.sort), items[-1].id)
+
+
+def _sort_key(ticket: Ticket, sort: str) -> int:
+    keys: dict[str, datetime | int] = {
+        "opened": ticket.opened_at,
+        "updated": ticket.updated_at,
+        "priority": ticket.priority,
+    }
+    key = keys[sort]
+    return to_us(key) if isinstance(key, datetime) else key
+
+
+def timeline(
+    database: Database, ticket_id: int, *, cursor: str | None, limit: int
+) -> tuple[list[TimelineEntry], str | None]:
+    """A ticket's events, oldest first, and the cursor of the next page. Raises NotFound."""
+    after_id = 0 if cursor is None else int(decode_cursor(cursor, "timeline", int)[0])
+
+    def look(tx: ReadTx) -> list[TimelineEntry]:
+        get(tx, ticket_id)
+        return store.timeline(tx, ticket_id, after_id=after_id, limit=limit + 1)
+
+    found = database.read(look)
+    items = found[:limit]
+    return items, encode_cursor("timeline", items[-1].id) if len(found) > limit else None

@@ -1,0 +1,224 @@
+"""Every query of stage 3."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tocsin.storage.model import events
+from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets.model import open_keys, tickets
+from tocsin.tickets.workflow import Status
+
+IN_CLAUSE: Final = 500
+UNDECIDED: Final = 0  # the ticket of a key that was claimed in this transaction and whose ticket is not made yet
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket's row. `late_s` says how long before its opening the record that opened it had happened."""
+
+    id: int
+    status: Status
+    priority: int
+    service: str | None
+    title: str
+    description: str
+    assignee: str | None
+    opened_by: str
+    opened_at: datetime
+    updated_at: datetime
+    acknowledge_from: datetime
+    acknowledged_at: datetime | None
+    resolved_at: datetime | None
+    closed_at: datetime | None
+    reopen_count: int
+    late_s: int | None
+    recurrence_of: int | None
+    version: int
+
+    @property
+    def time_to_acknowledge_s(self) -> float | None:
+        """Seconds from opening (or from the last reopening by an alert) to the acknowledgement."""
+        if self.acknowledged_at is None:
+            return None
+        return (self.acknowledged_at - self.acknowledge_from).total_seconds()
+
+    @property
+    def time_to_resolve_s(self) -> float | None:
+        """Seconds from opening to the last resolution; None while the ticket is not resolved."""
+        return None if self.resolved_at is None else (self.resolved_at - self.opened_at).total_seconds()
+
+
+def _ticket(row: Any) -> Ticket:
+    values = dict(row._mapping)
+    values["status"] = Status(values["status"])
+    return Ticket(**values)
+
+
+def get(tx: ReadTx, ticket_id: int) -> Ticket | None:
+    row = tx.execute(select(tickets).where(tickets.c.id == ticket_id)).one_or_none()
+    return None if row is None else _ticket(row)
+
+
+def get_many(tx: ReadTx, ids: Collection[int]) -> dict[int, Ticket]:
+    wanted = sorted(ids)
+    found: dict[int, Ticket] = {}
+    for start in range(0, len(wanted), IN_CLAUSE):
+        statement = select(tickets).where(tickets.c.id.in_(wanted[start : start + IN_CLAUSE]))
+        found.update({row.id: _ticket(row) for row in tx.execute(statement)})
+    return found
+
+
+def create(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Insert new OPEN tickets; returns their ids in the order of the rows."""
+    shared = {
+        "status": Status.OPEN.value,
+        "opened_at": tx.now,
+        "updated_at": tx.now,
+        "acknowledge_from": tx.now,
+        "reopen_count": 0,
+        "version": 1,
+    }
+    statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
+    return list(tx.execute(statement, [{**shared, **row} for row in rows]).scalars())
+
+
+def compare_and_set(tx: Tx, ticket: Ticket, changes: Mapping[str, Any]) -> bool:
+    """Change a ticket if it is still as it was seen; False when somebody else was faster."""
+    unchanged = (tickets.c.id == ticket.id) & (tickets.c.version == ticket.version)
+    values = {**changes, "version": ticket.version + 1, "updated_at": tx.now}
+    return tx.execute(update(tickets).where(unchanged).values(**values)).rowcount == 1
+
+
+def join_keys(tx: Tx, keys: Collection[str]) -> dict[str, int]:
+    """The open ticket of each key that has one. The keys can't be released until this transaction ends."""
+    wanted = sorted(keys)
+    found: dict[str, int] = {}
+    for start in range(0, len(wanted), IN_CLAUSE):
+        statement = (
+            select(open_keys.c.key, open_keys.c.ticket_id)
+            .where(open_keys.c.key.in_(wanted[start : start + IN_CLAUSE]))
+            .order_by(open_keys.c.key)
+            .with_for_update(read=True, key_share=True)
+        )
+        found.update({row.key: row.ticket_id for row in tx.execute(statement)})
+    return found
+
+
+def claim_keys(tx: Tx, keys: Collection[str], ticket_id: int = UNDECIDED) -> set[str]:
+    """Take the keys that no ticket has; waits for a transaction elsewhere that is taking one of them."""
+    if not keys:
+        return set()
+    upsert = postgresql.insert(open_keys) if tx.dialect == "postgresql" else sqlite.insert(open_keys)
+    statement = upsert.on_conflict_do_nothing().returning(open_keys.c.key)
+    rows = [{"key": key, "ticket_id": ticket_id} for key in sorted(keys)]
+    return set(tx.execute(statement, rows).scalars())
+
+
+def point_keys(tx: Tx, ticket_of: Mapping[str, int]) -> None:
+    """Say which ticket the claimed keys belong to."""
+    for key, ticket_id in sorted(ticket_of.items()):
+        tx.execute(update(open_keys).where(open_keys.c.key == key).values(ticket_id=ticket_id))
+
+
+def release_keys(tx: Tx, ticket_id: int) -> None:
+    tx.execute(delete(open_keys).where(open_keys.c.ticket_id == ticket_id))
+
+
+SORTS: Final[dict[str, ColumnElement[Any]]] = {
+    "opened": tickets.c.opened_at,
+    "updated": tickets.c.updated_at,
+    "priority": tickets.c.priority,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TicketQuery:
+    """Which tickets, in which order. `text` is looked for in title and description, case-insensitively.
+
+    `assignee` "none" means nobody. `opened_since` is included, `opened_until` is not.
+    """
+
+    statuses: tuple[Status, ...] = ()
+    priorities: tuple[int, ...] = ()
+    service: str | None = None
+    assignee: str | None = None
+    opened_since: datetime | None = None
+    opened_until: datetime | None = None
+    text: str | None = None
+    sort: str = "opened"
+    descending: bool = True
+    limit: int = 100
+    cursor: str | None = field(default=None)
+
+
+def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit: int) -> list[Ticket]:
+    """Tickets in the query's order; ties by id."""
+    key = SORTS[query.sort]
+    statement = _filtered(select(tickets), query)
+    both = tuple_(key, tickets.c.id)
+    if after is not None:
+        statement = statement.where(both < tuple_(*after) if query.descending else both > tuple_(*after))
+    if query.descending:
+        statement = statement.order_by(key.desc(), tickets.c.id.desc())
+    else:
+        statement = statement.order_by(key.asc(), tickets.c.id.asc())
+    return [_ticket(row) for row in tx.execute(statement.limit(limit))]
+
+
+def _filtered(statement: Select[Any], query: TicketQuery) -> Select[Any]:
+    if query.statuses:
+        statement = statement.where(tickets.c.status.in_([status.value for status in query.statuses]))
+    if query.priorities:
+        statement = statement.where(tickets.c.priority.in_(query.priorities))
+    if query.service is not None:
+        statement = statement.where(tickets.c.service == query.service)
+    if query.assignee is not None:
+        nobody = query.assignee == "none"
+        statement = statement.where(tickets.c.assignee.is_(None) if nobody else tickets.c.assignee == query.assignee)
+    if query.opened_since is not None:
+        statement = statement.where(tickets.c.opened_at >= query.opened_since)
+    if query.opened_until is not None:
+        statement = statement.where(tickets.c.opened_at < query.opened_until)
+    if query.text:
+        inside = or_(
+            tickets.c.title.icontains(query.text, autoescape=True),
+            tickets.c.description.icontains(query.text, autoescape=True),
+        )
+        statement = statement.where(inside)
+    return statement
+
+
+def open_by_priority(tx: ReadTx) -> dict[int, int]:
+    """How many tickets are neither RESOLVED nor CLOSED, by priority."""
+    unresolved = tickets.c.status.in_([Status.OPEN.value, Status.IN_PROGRESS.value])
+    statement = select(tickets.c.priority, func.count()).where(unresolved).group_by(tickets.c.priority)
+    return {row[0]: row[1] for row in tx.execute(statement)}
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """An event of a ticket."""
+
+    id: int
+    at: datetime
+    recorded_at: datetime
+    kind: str
+    actor: str
+    cause_id: int | None
+    data: dict[str, Any]
+
+
+def timeline(tx: ReadTx, ticket_id: int, *, after_id: int, limit: int) -> list[TimelineEntry]:
+    """A ticket's events, oldest first."""
+    columns = (events.c.id, events.c.at, events.c.recorded_at, events.c.kind, events.c.actor, events.c.cause_id,
+               events.c.data)  # fmt: skip
+    mine = (events.c.subject == f"ticket:{ticket_id}") & (events.c.id > after_id)
+    return [
+        TimelineEntry(**row._mapping)
+        for row in tx.execute(select(*columns).where(mine).order_by(events.c.id).limit(limit))
+    ]

@@ -1,0 +1,73 @@
+"""The one transition table. Nothing else decides which move a ticket may make."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from tocsin.kit.errors import Conflict
+
+
+class Status(StrEnum):
+    """Where a ticket stands."""
+
+    OPEN = "OPEN"
+    IN_PROGRESS = "IN_PROGRESS"
+    RESOLVED = "RESOLVED"
+    CLOSED = "CLOSED"
+
+
+TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
+    Status.OPEN: frozenset({Status.IN_PROGRESS}),
+    Status.IN_PROGRESS: frozenset({Status.RESOLVED}),
+    Status.RESOLVED: frozenset({Status.CLOSED}),
+    Status.CLOSED: frozenset(),
+}
+
+# Reopening is an action of its own: where it starts, and where it leads when a person or an alert does it.
+REOPENABLE: Final = Status.RESOLVED
+REOPENED_BY_PERSON: Final = Status.IN_PROGRESS
+REOPENED_BY_ALERT: Final = Status.OPEN
+EDITABLE: Final = frozenset({Status.OPEN, Status.IN_PROGRESS, Status.RESOLVED})
+
+
+class TransitionRefused(Conflict):
+    """This ticket can't move from {status} to {wanted}; allowed: {allowed}."""
+
+    def __init__(self, status: Status, wanted: str) -> None:
+        self.allowed = allowed(status)
+        names = ", ".join(self.allowed) or "none, it is final"
+        reopen = " (POST /tickets/{id}/reopen reopens it)" if status is REOPENABLE and wanted != status else ""
+        super().__init__(status=status.value, wanted=wanted, allowed=names + reopen)
+
+
+def allowed(status: Status) -> list[str]:
+    """The moves a ticket in this status may make, in the order of the lifecycle."""
+    return [after.value for after in Status if after in TRANSITIONS[status]]
+
+
+def check_move(status: Status, wanted: Status) -> None:
+    """Raises TransitionRefused unless the table has the move."""
+    if wanted not in TRANSITIONS[status]:
+        raise TransitionRefused(status, wanted.value)
+
+
+def check_reopen(status: Status) -> None:
+    """Raises TransitionRefused unless a ticket in this status can be reopened."""
+    if status is not REOPENABLE:
+        raise TransitionRefused(status, "reopened")
+
+
+def check_edit(status: Status) -> None:
+    """Raises Conflict for a ticket whose fields are final."""
+    if status not in EDITABLE:
+        raise Conflict(detail=f"a {status.value} ticket is final; its fields don't change any more")
+
+
+def mermaid() -> str:
+    """The lifecycle as a Mermaid state diagram, made from the table."""
+    lines = ["stateDiagram-v2", "    [*] --> OPEN: opened by an alert or by hand"]
+    lines += [f"    {a.value} --> {b.value}" for a in Status for b in Status if b in TRANSITIONS[a]]
+    lines.append(f"    {REOPENABLE.value} --> {REOPENED_BY_PERSON.value}: reopened by a person")
+    lines.append(f"    {REOPENABLE.value} --> {REOPENED_BY_ALERT.value}: reopened by an alert")
+    lines += [f"    {status.value} --> [*]" for status in Status if not TRANSITIONS[status]]
+    return "\n".join(lines) + "\n"

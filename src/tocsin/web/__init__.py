@@ -1,0 +1,1 @@
+"""The HTTP edge: routes with their schemas, problem documents, the guard at the door."""

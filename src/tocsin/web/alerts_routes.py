@@ -1,0 +1,63 @@
+"""GET /alerts and GET /alerts/{id}."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from tocsin.alerts import service as alerts
+from tocsin.alerts.service import AlertQuery
+from tocsin.alerts.store import Alert
+from tocsin.kit.priorities import Priority
+from tocsin.logs.levels import Level
+from tocsin.web.schemas import AlertOut, AlertPageOut, InstantIn, ProblemOut, QueryIn, Word
+from tocsin.web.services import Services, services
+
+router = APIRouter(tags=["alerts"])
+Id = Annotated[int, Path(ge=1, le=2**53)]
+
+
+class AlertQueryIn(QueryIn):
+    status: Literal["firing", "resolved"] | None = None
+    service: Word | None = None
+    since: InstantIn | None = None
+
+
+def alert_out(alert: Alert) -> AlertOut:
+    """An alert as the API shows it."""
+    samples = [*alert.samples, *([] if alert.last_record_id in alert.samples else [alert.last_record_id])]
+    return AlertOut(
+        id=alert.id,
+        status="firing" if alert.ended_at is None else "resolved",
+        rule=alert.rule,
+        rule_version=alert.rule_version,
+        fingerprint=alert.fingerprint,
+        service=alert.service,
+        title=alert.title,
+        template=alert.template,
+        level=Level(alert.level).name,
+        priority=Priority(alert.priority).name,
+        count=alert.count,
+        first_seen_at=alert.first_seen_at,
+        last_seen_at=alert.last_seen_at,
+        opened_at=alert.opened_at,
+        ended_at=alert.ended_at,
+        ticket_id=alert.ticket_id,
+        sample_log_ids=samples,
+    )
+
+
+@router.get("/alerts", summary="Find alerts, newest first")
+def find_alerts(query: Annotated[AlertQueryIn, Query()], with_: Annotated[Services, Depends(services)]) -> AlertPageOut:
+    """Alerts by the time they opened, newest first. `since` is that time, included."""
+    firing = None if query.status is None else query.status == "firing"
+    found, cursor = alerts.find(
+        with_.database,
+        AlertQuery(firing=firing, service=query.service, since=query.since, limit=query.limit, cursor=query.cursor),
+    )
+    return AlertPageOut(items=[alert_out(alert) for alert in found], next=cursor)
+
+
+@router.get("/alerts/{id}", summary="One alert", responses={404: {"model": ProblemOut}})
+def get_alert(id: Id, with_: Annotated[Services, Depends(services)]) -> AlertOut:  # noqa: A002
+    """An alert with its exact count and sample records."""
+    return alert_out(alerts.get(with_.database, id))

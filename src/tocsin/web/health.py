@@ -1,0 +1,78 @@
+"""Is it alive, is it ready, what does it count."""
+
+import time
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import RedirectResponse
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from tocsin.kit.errors import Unavailable
+from tocsin.kit.priorities import Priority
+from tocsin.storage import parking
+from tocsin.storage.database import Database
+from tocsin.storage.dialects import Sqlite
+from tocsin.tickets import store as tickets
+from tocsin.web.services import Services, services
+
+router = APIRouter(tags=["health"])
+With = Annotated[Services, Depends(services)]
+CHECKED_FOR_S: Final = 0.5
+
+
+@router.get("/", include_in_schema=False)
+def root() -> RedirectResponse:
+    return RedirectResponse("/docs")
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def healthz() -> dict[str, str]:
+    """Answers as long as the process runs its event loop."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="Can it take logs?", responses={503: {"description": "Not now; says why"}})
+def readyz(with_: With) -> dict[str, str]:
+    """200 when the database takes writes and the intake queue is below its bound; otherwise 503 with the reason."""
+    if not with_.intake.has_room:
+        raise Unavailable(detail="The intake queue is full.")
+    with_.database.check_writable()
+    return {"status": "ready"}
+
+
+@router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
+def metrics(with_: With) -> Response:
+    """Prometheus text format."""
+    return Response(generate_latest(with_.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class StateCollector:
+    """Gauges that are read off the database when somebody asks, at most twice a second."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._read_at = float("-inf")
+        self._found: list[Metric] = []
+
+    def collect(self) -> list[Metric]:
+        now = time.monotonic()
+        if now - self._read_at > CHECKED_FOR_S:
+            self._found = self._read()
+            self._read_at = now
+        return self._found
+
+    def _read(self) -> list[Metric]:
+        counts: dict[int, int] = self._database.read(tickets.open_by_priority)
+        by_priority = GaugeMetricFamily("tocsin_open_tickets", "Tickets not yet resolved.", labels=["priority"])
+        for priority in Priority:
+            by_priority.add_metric([priority.name], counts.get(priority, 0))
+        waiting: Any = self._database.read(parking.count)
+        found: list[Metric] = [
+            by_priority,
+            GaugeMetricFamily("tocsin_parked_now", "Ranges of records whose consequences wait.", value=waiting),
+        ]
+        if isinstance(self._database.dialect, Sqlite):
+            wal = self._database.dialect.wal_bytes()
+            found.append(GaugeMetricFamily("tocsin_wal_bytes", "Size of the write-ahead log.", value=wal))
+        return found

@@ -1,0 +1,240 @@
+"""What goes in and out over HTTP. Inputs are strict and refuse unknown fields; instants are UTC with `Z`."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from tocsin.kit.clock import from_us
+from tocsin.kit.priorities import Priority, priority_of
+from tocsin.logs.levels import Level, level_of_severity, severity_of_name
+from tocsin.logs.timestamps import NotATime, OutOfRange, us_of_text
+
+_RELATIVE: Final = re.compile(r"-?(\d{1,6})(s|m|h|d|w)")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds the character U+0000")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("holds an unpaired surrogate") from error
+    return text
+
+
+def _priority(value: object) -> Priority:
+    if isinstance(value, str):
+        return priority_of(value)
+    raise ValueError("expected P1..P5 or CRITICAL, HIGH, MEDIUM, LOW, INFO")
+
+
+def _level(value: object) -> Level:
+    number = severity_of_name(value) if isinstance(value, str) else None
+    if number is None:
+        raise ValueError("expected TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    return level_of_severity(number)
+
+
+def _instant(value: object) -> datetime:
+    """RFC 3339, an epoch number, or how long ago: `15m`, `-2h`, `7d`."""
+    if isinstance(value, datetime):
+        return value
+    text = str(value).strip()
+    relative = _RELATIVE.fullmatch(text)
+    if relative is not None:
+        return datetime.now(UTC) - timedelta(**{_UNITS[relative[2]]: int(relative[1])})
+    try:
+        # A `+` of an offset that was not percent-encoded arrives as a blank.
+        return from_us(us_of_text(re.sub(r" (\d\d:?\d\d)$", r"+\1", text)))
+    except (NotATime, OutOfRange, OverflowError) as error:
+        raise ValueError(f"{error}; or how long ago, such as 15m, 2h, 7d") from error
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_no_nul)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_no_nul)]
+Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_no_nul)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_no_nul)]
+PriorityIn = Annotated[
+    Priority,
+    BeforeValidator(_priority, json_schema_input_type=str),
+    Field(description="P1..P5, or CRITICAL, HIGH, MEDIUM, LOW, INFO.", examples=["P2"]),
+]
+LevelIn = Annotated[Level, BeforeValidator(_level, json_schema_input_type=str)]
+InstantIn = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=str)]
+
+
+class In(BaseModel):
+    """An input: a field that does not exist is an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class QueryIn(BaseModel):
+    """A list's parameters: one that does not exist is an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(100, ge=1, le=1000, description="Items on a page.")
+    cursor: str | None = Field(None, max_length=500, description="`next` of the page before.")
+
+
+class Out(BaseModel):
+    """An output."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class LogOut(Out):
+    """One stored log record."""
+
+    id: int = Field(examples=[17])
+    timestamp: datetime = Field(description="Event time.")
+    observed_at: datetime = Field(description="When it arrived here.")
+    level: str = Field(examples=["CRITICAL"])
+    severity_number: int = Field(description="OpenTelemetry SeverityNumber, 1..24.", examples=[21])
+    service: str = Field(examples=["payments"])
+    message: str = Field(examples=["database connection lost"])
+    attributes: dict[str, Any] = Field(examples=[{"region": "eu-west-1"}])
+    trace_id: str | None = None
+    span_id: str | None = None
+    source: str | None = None
+    skewed: str | None = Field(None, description="The original timestamp when it was replaced by the arrival time.")
+    backfill: bool = False
+
+
+class LogPageOut(Out):
+    items: list[LogOut]
+    next: str | None = Field(description="Cursor of the next page; null at the end.")
+
+
+class AlertOut(Out):
+    """An episode of a fingerprint: it opened with a record and ends when its ticket is resolved."""
+
+    id: int
+    status: str = Field(description="`firing` or `resolved`.", examples=["firing"])
+    rule: str = Field(examples=["critical-logs"])
+    rule_version: int
+    fingerprint: str
+    service: str
+    title: str
+    template: str = Field(examples=["connection to <*> lost after <*>"])
+    level: str
+    priority: str
+    count: int = Field(description="Records counted on this alert.")
+    first_seen_at: datetime
+    last_seen_at: datetime
+    opened_at: datetime
+    ended_at: datetime | None
+    ticket_id: int | None
+    sample_log_ids: list[int]
+
+
+class AlertPageOut(Out):
+    items: list[AlertOut]
+    next: str | None
+
+
+class TicketOut(Out):
+    """A ticket. `version` is also its ETag; it changes on moves and edits, never on counts."""
+
+    id: int
+    status: str = Field(examples=["OPEN"])
+    priority: str = Field(examples=["P2"])
+    title: str = Field(examples=["payments: database connection lost"])
+    description: str
+    service: str | None
+    assignee: str | None
+    opened_by: str = Field(description="`rule:NAME`, or the actor that opened it by hand.")
+    opened_at: datetime
+    acknowledged_at: datetime | None
+    resolved_at: datetime | None
+    closed_at: datetime | None
+    updated_at: datetime
+    time_to_acknowledge_s: float | None
+    time_to_resolve_s: float | None
+    reopen_count: int
+    late_s: int | None = Field(description="How long before the ticket opened its first record had happened.")
+    recurrence_of: int | None = Field(description="The closed or older ticket of the same kind of trouble.")
+    allowed: list[str] = Field(description="The moves PATCH takes now.", examples=[["IN_PROGRESS"]])
+    version: int
+
+
+class TicketDetailOut(TicketOut):
+    """A ticket with its newest alerts."""
+
+    alerts: list[AlertOut]
+
+
+class TicketPageOut(Out):
+    items: list[TicketOut]
+    next: str | None
+
+
+class EventOut(Out):
+    """One change: what, when, by whom, following from which other event."""
+
+    id: int
+    at: datetime
+    recorded_at: datetime
+    kind: str = Field(examples=["TicketMoved"])
+    actor: str
+    cause_id: int | None
+    data: dict[str, Any]
+
+
+class EventPageOut(Out):
+    items: list[EventOut]
+    next: str | None
+
+
+class TicketIn(In):
+    """A ticket opened by hand."""
+
+    title: Line = Field(examples=["Checkout page is blank"])
+    description: Prose = ""
+    priority: PriorityIn = Priority.P3
+    service: Word | None = None
+    assignee: Name | None = None
+
+
+class TicketPatchIn(In):
+    """What to change. Edits are made first, then the move; both or neither."""
+
+    status: str | None = Field(None, description="IN_PROGRESS, RESOLVED or CLOSED.", examples=["IN_PROGRESS"])
+    assignee: Name | None = None
+    title: Line | None = None
+    description: Prose | None = None
+
+
+class PriorityPatchIn(In):
+    priority: PriorityIn
+
+
+class ReopenIn(In):
+    reason: Annotated[Prose, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
+        examples=["It is back after the deploy."]
+    )
+    assignee: Name | None = Field(None, description="Who takes it up; the caller by default.")
+
+
+class ProblemOut(Out):
+    """RFC 9457 problem document."""
+
+    type: str = Field(examples=["urn:tocsin:problem:invalid"])
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = Field(None, description="Each with `detail` and `pointer`.")
+
+
+class IngestedOut(Out):
+    """What became of a batch."""
+
+    accepted: int
+    rejected: int
+    errors: list[dict[str, Any]] = Field(description="Of the first 100 rejected records: `index`, `field`, `detail`.")
+    first_id: int | None
+    last_id: int | None

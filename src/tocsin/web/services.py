@@ -1,0 +1,75 @@
+"""What the routes work with, made once by `main` and handed to the application."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+
+from tocsin.access.policy import AccessPolicy
+from tocsin.kit.actors import Actor
+from tocsin.kit.clock import Clock
+from tocsin.kit.metrics import Metrics
+from tocsin.logs.intake import Intake
+from tocsin.storage import idempotency
+from tocsin.storage.database import Database
+from tocsin.storage.idempotency import Answer, KeyedRequest
+from tocsin.storage.tx import Tx
+
+KEPT_HEADERS = ("content-type", "etag", "location")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The open database, the committer, the clock, the counters, and who may come in."""
+
+    database: Database
+    intake: Intake
+    clock: Clock
+    metrics: Metrics
+    policy: AccessPolicy
+
+
+def services(request: Request) -> Services:
+    """The services of the application that serves this request."""
+    found: Services = request.app.state.services
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a request that changes something is worked on: who asks, and under which Idempotency-Key."""
+
+    services: Services
+    actor: Actor
+    keyed: KeyedRequest | None
+
+    def write(self, work: Callable[[Tx], Response]) -> Response:
+        """Run `work` in one transaction; its answer leaves after the commit.
+
+        With an Idempotency-Key the answer is kept in the same transaction; a repeat gets it without new work.
+        """
+        return self.services.database.write(lambda tx: self._once(tx, work), actor=self.actor)
+
+    def _once(self, tx: Tx, work: Callable[[Tx], Response]) -> Response:
+        if self.keyed is None:
+            return work(tx)
+        earlier = idempotency.claim(tx, self.keyed)
+        if earlier is not None:
+            return Response(earlier.body, earlier.status, {**earlier.headers, "Idempotency-Replayed": "true"})
+        response = work(tx)
+        headers = {name: value for name, value in response.headers.items() if name in KEPT_HEADERS}
+        idempotency.keep(tx, self.keyed, Answer(response.status_code, headers, bytes(response.body)))
+        return response
+
+
+async def desk(request: Request) -> Desk:
+    """A dependency: the desk of this request. Raises Invalid for a bad Idempotency-Key."""
+    actor: Actor = request.state.actor
+    key = request.headers.get("idempotency-key")
+    keyed = None
+    if key is not None and request.method == "POST":
+        url = request.url
+        keyed = idempotency.keyed_request(
+            actor.credential, key, b"POST", url.path.encode(), url.query.encode(), await request.body()
+        )
+    return Desk(services(request), actor, keyed)

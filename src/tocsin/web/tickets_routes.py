@@ -1,0 +1,224 @@
+"""Tickets over HTTP: find, open by hand, move, edit, prioritise, reopen, read the timeline."""
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from pydantic import AfterValidator
+
+from tocsin.alerts import store as alert_store
+from tocsin.kit.errors import FieldError, Invalid
+from tocsin.kit.priorities import Priority, priority_of
+from tocsin.storage.tx import ReadTx
+from tocsin.tickets import service as tickets
+from tocsin.tickets.store import Ticket, TicketQuery
+from tocsin.tickets.workflow import Status, allowed
+from tocsin.web.alerts_routes import alert_out
+from tocsin.web.schemas import (
+    EventOut,
+    EventPageOut,
+    InstantIn,
+    PriorityPatchIn,
+    ProblemOut,
+    QueryIn,
+    ReopenIn,
+    TicketDetailOut,
+    TicketIn,
+    TicketOut,
+    TicketPageOut,
+    TicketPatchIn,
+    Word,
+)
+from tocsin.web.services import Desk, Services, desk, services
+
+router = APIRouter(tags=["tickets"])
+Id = Annotated[int, Path(ge=1, le=2**53)]
+AtDesk = Annotated[Desk, Depends(desk)]
+With = Annotated[Services, Depends(services)]
+IfMatch = Annotated[
+    str | None, Header(description="The ETag the change was decided on; another version now is answered 412.")
+]
+MAX_ALERTS_SHOWN: Final = 100
+_MISSING: Final[dict[int | str, dict[str, Any]]] = {404: {"model": ProblemOut}}
+_CHANGES: Final[dict[int | str, dict[str, Any]]] = {
+    **_MISSING,
+    409: {"model": ProblemOut, "description": "Not an allowed move (`allowed` names them), or changed meanwhile"},
+    412: {"model": ProblemOut, "description": "If-Match names another version"},
+}
+
+
+def _ticket_fields(ticket: Ticket) -> dict[str, Any]:
+    fields = {name: getattr(ticket, name) for name in TicketOut.model_fields if hasattr(ticket, name)}
+    return {
+        **fields,
+        "status": ticket.status.value,
+        "priority": Priority(ticket.priority).name,
+        "allowed": allowed(ticket.status),
+    }
+
+
+def ticket_out(ticket: Ticket) -> TicketOut:
+    """A ticket as the API shows it."""
+    return TicketOut(**_ticket_fields(ticket))
+
+
+def _etag(ticket: Ticket) -> str:
+    return f'"{ticket.version}"'
+
+
+def _answer(ticket: Ticket, status: int = 200) -> Response:
+    headers = {"etag": _etag(ticket)}
+    if status == 201:
+        headers["location"] = f"/tickets/{ticket.id}"
+    return Response(ticket_out(ticket).model_dump_json(), status, headers, "application/json")
+
+
+def _seen_version(if_match: str | None) -> int | None:
+    if if_match is None or if_match.strip() == "*":
+        return None
+    found = re.fullmatch(r'\s*(?:W/)?"?(\d{1,15})"?\s*', if_match)
+    if found is None:
+        detail = 'expected the ETag of the ticket, such as "3"'
+        raise Invalid(f"If-Match: {detail}", errors=(FieldError("If-Match", detail),))
+    return int(found[1])
+
+
+def _listed(text: str) -> str:
+    for part in text.split(","):
+        priority_of(part)
+    return text
+
+
+class TicketQueryIn(QueryIn):
+    status: str | None = None
+    priority: Annotated[str, AfterValidator(_listed)] | None = None
+    service: Word | None = None
+    assignee: Word | None = None
+    opened_since: InstantIn | None = None
+    opened_until: InstantIn | None = None
+    text: Word | None = None
+    sort: Literal["opened", "updated", "priority"] = "opened"
+    order: Literal["asc", "desc"] | None = None
+
+
+def _status(text: str) -> Status:
+    try:
+        return Status(text.strip().upper().replace("-", "_"))
+    except ValueError:
+        detail = f"{text[:40]!r} is not a status; expected one of {', '.join(Status)}"
+        raise Invalid(f"status: {detail}", errors=(FieldError("status", detail),)) from None
+
+
+@router.get("/tickets", summary="Find tickets")
+def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> TicketPageOut:
+    """Tickets that match all filters.
+
+    `status` and `priority` take several, comma-separated; `assignee=none` finds those nobody has; `text` is found in
+    title and description, in any case. `sort` is `opened`, `updated` (newest first) or `priority` (P1 first); `order`
+    turns it round.
+    """
+    order = query.order or ("asc" if query.sort == "priority" else "desc")
+    found, cursor = tickets.find(
+        with_.database,
+        TicketQuery(
+            statuses=tuple(_status(part) for part in query.status.split(",")) if query.status else (),
+            priorities=tuple(int(priority_of(part)) for part in query.priority.split(",")) if query.priority else (),
+            service=query.service,
+            assignee=query.assignee,
+            opened_since=query.opened_since,
+            opened_until=query.opened_until,
+            text=query.text,
+            sort=query.sort,
+            descending=order == "desc",
+            limit=query.limit,
+            cursor=query.cursor,
+        ),
+    )
+    return TicketPageOut(items=[ticket_out(ticket) for ticket in found], next=cursor)
+
+
+@router.post("/tickets", status_code=201, response_model=TicketOut, summary="Open a ticket by hand")
+def open_ticket(ticket: TicketIn, at: AtDesk) -> Response:
+    """Open a ticket that no alert asked for. With an `Idempotency-Key` a repeat opens no second one."""
+    return at.write(
+        lambda tx: _answer(
+            tickets.open_by_hand(
+                tx,
+                title=ticket.title,
+                description=ticket.description,
+                priority=ticket.priority,
+                service=ticket.service,
+                assignee=ticket.assignee,
+            ),
+            201,
+        )
+    )
+
+
+@router.get("/tickets/{id}", response_model=TicketDetailOut, summary="One ticket", responses=_MISSING)
+def get_ticket(id: Id, with_: With) -> Response:  # noqa: A002
+    """A ticket with its newest 100 alerts."""
+
+    def look(tx: ReadTx) -> tuple[Ticket, list[alert_store.Alert]]:
+        return tickets.get(tx, id), alert_store.of_tickets(tx, id, limit=MAX_ALERTS_SHOWN)
+
+    ticket, alerts = with_.database.read(look)
+    out = TicketDetailOut(**_ticket_fields(ticket), alerts=[alert_out(alert) for alert in alerts])
+    return Response(out.model_dump_json(), 200, {"etag": _etag(ticket)}, "application/json")
+
+
+@router.patch("/tickets/{id}", response_model=TicketOut, summary="Move or edit a ticket", responses=_CHANGES)
+def change_ticket(
+    id: Id,  # noqa: A002
+    change: TicketPatchIn,
+    at: AtDesk,
+    if_match: IfMatch = None,
+) -> Response:
+    """Move a ticket along OPEN → IN_PROGRESS → RESOLVED → CLOSED, or edit it. A field that is absent stays.
+
+    `assignee: null` takes the assignee away.
+    """
+    edits = {name: getattr(change, name) for name in change.model_fields_set - {"status"}}
+    for name in ("title", "description"):
+        if name in edits and edits[name] is None:
+            raise Invalid(f"{name} can't be null", errors=(FieldError(f"/{name}", "expected a string"),))
+    status = None if change.status is None else _status(change.status)
+    seen = _seen_version(if_match)
+    return at.write(lambda tx: _answer(tickets.change(tx, id, status=status, edits=edits, seen_version=seen)))
+
+
+@router.patch(
+    "/tickets/{id}/priority", response_model=TicketOut, summary="Change a ticket's priority", responses=_CHANGES
+)
+def change_priority(
+    id: Id,  # noqa: A002
+    change: PriorityPatchIn,
+    at: AtDesk,
+    if_match: IfMatch = None,
+) -> Response:
+    """Set the priority, P1..P5."""
+    seen = _seen_version(if_match)
+    return at.write(lambda tx: _answer(tickets.prioritise(tx, id, change.priority, seen_version=seen)))
+
+
+@router.post("/tickets/{id}/reopen", response_model=TicketOut, summary="Reopen a resolved ticket", responses=_CHANGES)
+def reopen_ticket(
+    id: Id,  # noqa: A002
+    reopening: ReopenIn,
+    at: AtDesk,
+    if_match: IfMatch = None,
+) -> Response:
+    """Take a RESOLVED ticket up again: it goes to IN_PROGRESS with the caller (or `assignee`) on it."""
+    seen = _seen_version(if_match)
+    return at.write(
+        lambda tx: _answer(
+            tickets.reopen(tx, id, reason=reopening.reason, assignee=reopening.assignee, seen_version=seen)
+        )
+    )
+
+
+@router.get("/tickets/{id}/events", summary="A ticket's timeline", responses=_MISSING)
+def ticket_events(id: Id, query: Annotated[QueryIn, Query()], with_: With) -> EventPageOut:  # noqa: A002
+    """Everything that happened to a ticket, oldest first, with who did it."""
+    found, cursor = tickets.timeline(with_.database, id, cursor=query.cursor, limit=query.limit)
+    return EventPageOut(items=[EventOut.model_validate(entry) for entry in found], next=cursor)
