@@ -17,7 +17,10 @@ def configure_logging(form: str, level: str) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # The default traceback shows every local: seconds on the event loop, and secrets and log contents in our log.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(

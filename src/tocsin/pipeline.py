@@ -37,6 +37,36 @@ def open_tickets(tx: Tx, opened: Sequence[Recorded[AlertOpened]]) -> None:
     correlation.open_for(tx, opened, reopen_window=REOPEN_WINDOW)
 
 
+def retry_parked(tx: Tx, timer: Timer) -> None:
+    """Work out what follows from parked records: match the stored records again and run the same handlers."""
+    item = parking.get(tx, int(timer.subject))
+    if item is None:
+        return
+    matches: list[Matched] = []
+    found = list(logs.iterate(tx, item.first_id, item.last_id))
+    try:
+        for chunk, columns in found:
+            matches.extend(detect_in(columns, chunk.first_id, chunk.backfill))
+        stored = LogsStored(
+            first_id=item.first_id,
+            last_id=item.last_id,
+            accepted=sum(len(columns) for _, columns in found),
+            rejected=0,
+            observed_at=found[0][0].observed_at if found else item.parked_at,
+            matches=tuple(matches),
+        )
+        with tx.attempt():
+            tx.replay(Recorded(item.event_id, tx.now, stored))
+    except Exception as error:  # noqa: BLE001  # it stays parked, whatever a later stage raised
+        log.warning("still_parked", first_id=item.first_id, last_id=item.last_id, error=parking.describe(error))
+        parking.postpone(tx, item, error)
+        return
+    parking.done(tx, item)
+    unparked = LogsUnparked(first_id=item.first_id, last_id=item.last_id, attempts=item.attempts + 1)
+    tx.emit(unparked, causes=[item.event_id])
+    log.info("logs_unparked", first_id=item.first_id, last_id=item.last_id, attempts=item.attempts + 1)
+
+
 ROUTES: Final[Routes] = {
     LogsStored: (alerts.apply,),
     AlertOpened: (open_tickets,),
@@ -44,7 +74,7 @@ ROUTES: Final[Routes] = {
 
 TIMERS: Final[Mapping[str, Callable[[Tx, Timer], None]]] = {
     correlation.AUTO_CLOSE: tickets.auto_close,
-    parking.RETRY: lambda tx, timer: retry_parked(tx, timer),
+    parking.RETRY: retry_parked,
 }
 
 
@@ -75,38 +105,11 @@ def run_due_timers(database: Database, metrics: Metrics) -> None:
                 timers.set_back(tx, timer)
         return len(claimed)
 
-    while database.write(turn, actor=SYSTEM) == timers.TURN:
-        pass
-
-
-def retry_parked(tx: Tx, timer: Timer) -> None:
-    """Work out what follows from parked records: match the stored records again and run the same handlers."""
-    item = parking.get(tx, int(timer.subject))
-    if item is None:
-        return
-    matches: list[Matched] = []
-    found = list(logs.iterate(tx, item.first_id, item.last_id))
-    try:
-        for chunk, columns in found:
-            matches.extend(detect_in(columns, chunk.first_id, chunk.backfill))
-        stored = LogsStored(
-            first_id=item.first_id,
-            last_id=item.last_id,
-            accepted=sum(len(columns) for _, columns in found),
-            rejected=0,
-            observed_at=found[0][0].observed_at if found else item.parked_at,
-            matches=tuple(matches),
-        )
-        with tx.attempt():
-            tx.replay(Recorded(item.event_id, tx.now, stored))
-    except Exception as error:  # noqa: BLE001  # it stays parked, whatever a later stage raised
-        log.warning("still_parked", first_id=item.first_id, last_id=item.last_id, error=parking.describe(error))
-        parking.postpone(tx, item, error)
-        return
-    parking.done(tx, item)
-    unparked = LogsUnparked(first_id=item.first_id, last_id=item.last_id, attempts=item.attempts + 1)
-    tx.emit(unparked, causes=[item.event_id])
-    log.info("logs_unparked", first_id=item.first_id, last_id=item.last_id, attempts=item.attempts + 1)
+    due = database.read(timers.next_due)
+    while due is not None and due <= database.clock.now():
+        if not database.write(turn, actor=SYSTEM):
+            return  # another worker is at them
+        due = database.read(timers.next_due)
 
 
 def forget_expired_keys(database: Database) -> None:

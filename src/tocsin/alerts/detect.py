@@ -15,11 +15,7 @@ MAX_SAMPLES: Final = 5
 
 def detect(columns: Columns, rules: Sequence[Rule], *, first_id: int, backfill: bool) -> list[Matched]:
     """The matches of a chunk whose row 0 has the id `first_id`: one per rule and fingerprint."""
-    return [
-        match
-        for rule in rules
-        for match in _matches(columns, rule, _rows_at_least(columns.levels, rule.level), first_id, backfill)
-    ]
+    return [match for rule in rules for match in _matches(columns, rule, first_id=first_id, backfill=backfill)]
 
 
 def _rows_at_least(levels: bytes, least: int) -> list[int]:
@@ -29,19 +25,18 @@ def _rows_at_least(levels: bytes, least: int) -> list[int]:
     return [row for row, level in enumerate(levels) if level >= least]
 
 
-def _matches(columns: Columns, rule: Rule, rows: list[int], first_id: int, backfill: bool) -> list[Matched]:
+def _matches(columns: Columns, rule: Rule, *, first_id: int, backfill: bool) -> list[Matched]:
     groups: dict[tuple[str, str], list[int]] = {}
-    for row in rows:
+    for row in _rows_at_least(columns.levels, rule.level):
         groups.setdefault((columns.services[row], template_of(columns.messages[row])), []).append(row)
     return [
-        _matched(columns, rule, service, template, members, first_id, backfill)
-        for (service, template), members in groups.items()
+        _matched(columns, rule, template, members, first_id=first_id, backfill=backfill)
+        for (_, template), members in groups.items()
     ]
 
 
-def _matched(
-    columns: Columns, rule: Rule, service: str, template: str, rows: list[int], first_id: int, backfill: bool
-) -> Matched:
+def _matched(columns: Columns, rule: Rule, template: str, rows: list[int], *, first_id: int, backfill: bool) -> Matched:
+    service = columns.services[rows[0]]
     fingerprint = fingerprint_of(rule.name, service, template)
     times = [columns.timestamps[row] for row in rows]
     return Matched(

@@ -27,11 +27,12 @@ _VARIABLE: Final = re.compile(
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 _BLANKS: Final = re.compile(r"\s+")
+_DOT_LEADER: Final = re.compile(r"\.{2,}")
 
 
 @lru_cache(maxsize=_CACHED)
 def _template_of_head(head: str) -> str:
-    masked = _VARIABLE.sub(MASK, head)
+    masked = _VARIABLE.sub(MASK, _DOT_LEADER.sub(" .. ", head) if ".." in head else head)
     return _BLANKS.sub(" ", masked).strip()[:MAX_TEMPLATE_CHARS]
 
 

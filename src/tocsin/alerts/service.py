@@ -101,7 +101,7 @@ class RollUp:
 
     def run(self) -> None:
         horizon = self.database.read(lambda tx: int(tx.execute(select(self.database.horizon)).scalar_one()))
-        while self.database.write(
+        while horizon > self._from and self.database.write(
             lambda tx: store.roll_up(tx, since=self._from, horizon=horizon, limit=ROLL_UP_SLICE), actor=SYSTEM
         ):
             pass

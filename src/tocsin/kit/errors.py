@@ -1,4 +1,7 @@
-"""Errors that name a kind; the docstring is the text. The edges translate: web to a problem document, CLI to one line."""
+"""Errors that name a kind; the docstring is the text.
+
+The edges translate: web to a problem document, CLI to one line and an exit code.
+"""
 
 from dataclasses import dataclass
 

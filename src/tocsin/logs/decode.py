@@ -9,7 +9,7 @@ import msgspec
 
 from tocsin.kit.clock import EPOCH, MICROSECOND, from_us, iso
 from tocsin.kit.errors import Malformed
-from tocsin.logs.formats.json_logger import Fields, Rejected, read_fields
+from tocsin.logs.formats.json_logger import Rejected, fields_of, read_fields
 from tocsin.logs.levels import SEVERITY_BY_NAME, level_of_severity
 from tocsin.logs.record import MAX_RECORD_BYTES, NO_ATTRIBUTES, UNKNOWN_SERVICE, Columns
 from tocsin.logs.timestamps import MAX_AHEAD_US
@@ -70,6 +70,7 @@ class _OwnShape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _lines = msgspec.json.Decoder(_OwnShape)
 _array = msgspec.json.Decoder(list[_OwnShape])
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -121,7 +122,8 @@ def _decode_lines(body: bytes, arrived_us: int) -> Iterator[Batch]:
         part = body if end - start == len(body) else body[start:end]
         batch = _own_shape_lines(part, arrived_us)
         if batch is None:
-            batch = _decode_raws([line for line in part.split(b"\n") if line.strip()], index, arrived_us)
+            raws = [line for line in part.split(b"\n") if line.strip()]
+            batch = _decode_raws(raws, index, arrived_us, found=_sound_objects(part, raws))
         yield batch
         index += batch.total
         start = end
@@ -199,8 +201,10 @@ def _checked(records: list[_OwnShape], arrived_us: int) -> Columns | None:
     if not plain or not small or max(map(len, names)) > MAX_SERVICE_CHARS:
         return None
     columns = Columns(timestamps, severities, severities.translate(_TO_LEVEL), services, messages, attributes)
-    for row, r in enumerate(records):
-        if r.trace_id or r.span_id or r.source:
+    # Lists, not generators: four times faster, and nearly always all of them are empty.
+    linked = any([r.trace_id for r in records]) or any([r.span_id for r in records])  # noqa: C419
+    if linked or any([r.source for r in records]):  # noqa: C419
+        for row, r in enumerate(records):
             _put_sparse(columns, row, trace_id=r.trace_id, span_id=r.span_id, source=r.source)
     return hold_to_limits(columns, arrived_us)
 
@@ -233,16 +237,33 @@ def _original(us: int) -> str:
         return f"{us / 1e6:.6f} s since 1970"
 
 
-def _decode_raws(raws: Sequence[bytes], first_index: int, arrived_us: int) -> Batch:
-    """Record by record, with renaming; each bad one is named and left out."""
+def _sound_objects(part: bytes, raws: Sequence[bytes]) -> list[dict[str, msgspec.Raw]] | None:
+    """All lines as objects at once, or None when one of them has to be looked at by itself."""
+    if b"\\" in part and b"\\u" in part:
+        return None
+    try:
+        if not part.isascii():
+            part.decode()
+        found = _objects.decode_lines(part)
+    except _DECODE_ERRORS:
+        return None
+    return found if len(found) == len(raws) and max(map(len, raws), default=0) <= MAX_RECORD_BYTES else None
+
+
+def _decode_raws(
+    raws: Sequence[bytes], first_index: int, arrived_us: int, *, found: list[dict[str, msgspec.Raw]] | None = None
+) -> Batch:
+    """Record by record, with renaming; each bad one is named and left out. `found` has them decoded already."""
     batch = Batch()
     columns, severities, levels = batch.columns, bytearray(), bytearray()
-    for index, raw in enumerate(raws, first_index):
+    for index, raw in enumerate(raws):
         try:
-            fields = read_fields(raw, arrived_us)
-            _check(fields, raw)
+            fields = read_fields(raw, arrived_us) if found is None else fields_of(found[index], arrived_us)
+            if len(fields.service) > MAX_SERVICE_CHARS:
+                detail = f"has {len(fields.service)} characters; at most {MAX_SERVICE_CHARS} are taken"
+                raise Rejected("service", detail)
         except Rejected as error:
-            batch.reject(index, error)
+            batch.reject(first_index + index, error)
             continue
         row = len(columns.messages)
         columns.timestamps.append(fields.timestamp_us)
@@ -257,13 +278,6 @@ def _decode_raws(raws: Sequence[bytes], first_index: int, arrived_us: int) -> Ba
     columns.severities, columns.levels = bytes(severities), bytes(levels)
     hold_to_limits(columns, arrived_us)
     return batch
-
-
-def _check(fields: Fields, raw: bytes) -> None:
-    if len(raw) > MAX_RECORD_BYTES:
-        raise Rejected("", f"the record has {len(raw)} bytes; at most {MAX_RECORD_BYTES} are taken")
-    if len(fields.service) > MAX_SERVICE_CHARS:
-        raise Rejected("service", f"has {len(fields.service)} characters; at most {MAX_SERVICE_CHARS} are taken")
 
 
 def _json_error(error: Exception) -> str:

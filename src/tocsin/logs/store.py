@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import func, insert, or_, select, tuple_, update
+from sqlalchemy import insert, or_, select, tuple_, update
 
 from tocsin.logs.chunks import Chunk, unpack
 from tocsin.logs.model import chunks
@@ -111,14 +111,6 @@ def load(tx: ReadTx, chunk: StoredChunk) -> Columns:
     """The records of a chunk."""
     blob = tx.execute(select(chunks.c.blob).where(chunks.c.first_id == chunk.first_id)).scalar_one()
     return unpack(blob)
-
-
-def totals(tx: ReadTx) -> tuple[int, int]:
-    """How many records are kept hot, and their compressed bytes."""
-    count = func.coalesce(func.sum(chunks.c.last_id - chunks.c.first_id + 1), 0)
-    size = func.coalesce(func.sum(func.length(chunks.c.blob)), 0)
-    row = tx.execute(select(count, size)).one()
-    return int(row[0]), int(row[1])
 
 
 def iterate(tx: ReadTx, first_id: int, last_id: int) -> Iterator[tuple[StoredChunk, Columns]]:

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect, select, text
 
 from tocsin.kit.errors import StartRefused
 from tocsin.storage.database import Database
+from tocsin.storage.model import counters
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -44,6 +45,13 @@ def ensure(database: Database, *, migrate: bool) -> bool:
         raise StartRefused(detail=f"The database is {state}, this program needs {revisions[-1]}: run `tocsin migrate`.")
     upgrade(database.dialect.writers)
     return True
+
+
+def installation(database: Database) -> str:
+    """A name that tells this database from every other one, also from an earlier one at the same address."""
+    same = counters.c.name == "installation"
+    value = database.read(lambda tx: int(tx.execute(select(counters.c.value).where(same)).scalar_one()))
+    return f"{value:014x}"
 
 
 def upgrade(engine: Engine) -> None:

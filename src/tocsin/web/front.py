@@ -9,7 +9,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.kit.errors import TocsinError
-from tocsin.web.problems import INTERNAL, MEDIA_TYPE, document, problem
+from tocsin.web.problems import MEDIA_TYPE, problem, unforeseen
 
 MAX_SMALL_BODY: Final = 1 << 20
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
@@ -34,21 +34,20 @@ class Front:
             return
         request_id = self._request_id(scope["headers"])
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        scope.setdefault("state", {})["request_id"] = request_id
         sent = _Sent(send, request_id)
         try:
             if scope["path"] not in OPEN_PATHS:
                 client = scope.get("client")
                 policy = self._services().policy
-                scope.setdefault("state", {})["actor"] = policy.admit(client[0] if client else None, scope["headers"])
+                scope["state"]["actor"] = policy.admit(client[0] if client else None, scope["headers"])
             short = scope["path"] == "/logs" and scope["method"] == "POST"
             await (self._intake if short else self._app)(scope, receive, sent)
         except TocsinError as error:
             await sent.whole(*problem(error))
-        except Exception as error:  # the sender hears 500 with an id, the reason stays in our own log
+        except Exception:  # the sender hears 500 with an id, the reason stays in our own log
             log.exception("request_failed", method=scope["method"], path=scope["path"])
-            detail = f"An error on our side; the server's log has it under request id {request_id}."
-            await sent.whole(500, {}, document(500, INTERNAL, detail))
-            del error
+            await sent.whole(*unforeseen(request_id))
         finally:
             structlog.contextvars.unbind_contextvars("request_id")
 

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from tocsin.kit.errors import Unavailable
 from tocsin.kit.priorities import Priority
-from tocsin.storage import parking
+from tocsin.storage import parking, schema
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
 from tocsin.tickets import store as tickets
@@ -34,11 +34,14 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="Can it take logs?", responses={503: {"description": "Not now; says why"}})
 def readyz(with_: With) -> dict[str, str]:
-    """200 when the database takes writes and the intake queue is below its bound; otherwise 503 with the reason."""
+    """200 when the database takes writes and the intake queue is below its bound; otherwise 503 with the reason.
+
+    `installation` names the database, so that a client can tell it from another one at the same address.
+    """
     if not with_.intake.has_room:
         raise Unavailable(detail="The intake queue is full.")
     with_.database.check_writable()
-    return {"status": "ready"}
+    return {"status": "ready", "installation": schema.installation(with_.database)}
 
 
 @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)

@@ -69,6 +69,12 @@ def document(status: int, name: str, detail: str, **extra: object) -> bytes:
     return json.dumps(content, ensure_ascii=True).encode()
 
 
+def unforeseen(request_id: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body for an error that is a bug of ours: an id, no reason."""
+    detail = f"An error on our side; the server's log has it under request id {request_id}."
+    return 500, {}, document(500, INTERNAL, detail)
+
+
 def _field(error: FieldError) -> dict[str, str]:
     return {"detail": error.detail, "pointer": error.pointer}
 
@@ -114,8 +120,13 @@ def _on_http(_: Request, error: Exception) -> Response:
     return _response(error.status_code, error.headers or {}, body)
 
 
+def _on_unforeseen(request: Request, _: Exception) -> Response:
+    return _response(*unforeseen(request.state.request_id))
+
+
 def install(app: FastAPI) -> None:
     """Let the application answer every error with a problem document."""
+    app.add_exception_handler(Exception, _on_unforeseen)
     app.add_exception_handler(TocsinError, _on_known)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)

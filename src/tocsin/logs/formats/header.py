@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from tocsin.logs.formats.levelwords import FORMS, LETTER, MARK, LevelForm, compile_form
-from tocsin.logs.formats.pieces import CLOSE, Piece, looks_like
+from tocsin.logs.formats.pieces import CALLER, CLOSE, Piece, looks_like
 from tocsin.logs.formats.stamps import AFTER, SHAPES, Shape, StampReader
 from tocsin.logs.formats.syslog import TAG
 from tocsin.logs.formats.tail import find_rest
@@ -24,9 +24,10 @@ _INNER_LEVEL: Final = re.compile(
     r"[:,]?\s{0,4}([A-Z]{3,13})(?:/([^\]\s]{1,100}))?(?:\s{1,4}([^\]\s]{1,200}))?\s{0,4}\]"
 )
 _INNER: Final = re.compile(r"([^\[\]]{1,200})\]")
-_CALLER: Final = re.compile(r"[\w./$-]+:\d+")
+_BRACKETED: Final = re.compile(r"\[[^\[\]]{1,40}\]\s?\[")
 _BARRED: Final = re.compile(r"(?:[^\s|]{1,80}\s{0,20})?\|")
 _SYSLOG_TAIL: Final = re.compile(rf"\S{{1,200}}\s{{1,4}}{TAG}")
+_NUMBERED_TAIL: Final = re.compile(r"[\w.-]{1,200} {1,4}[\w./@+-]{1,64}\[\d{1,10}\]:\s")
 _CALENDARS: Final = tuple((s, re.compile(s.unnamed + AFTER)) for s in SHAPES if s.dated and not s.epoch)
 _TAG_FIELDS: Final = (("?P<tag>", "logger"), ("?P<app>", "service"), ("?P<pid>", "pid"), ("?P<context>", "context"))
 
@@ -53,7 +54,7 @@ def learn_header(lines: Sequence[str], shape: Shape | None, *, now: datetime) ->
     if shape is not None and not _find_stamp(walk, shape):
         return None
     if not walk.level_found:
-        _find_level(walk, columns=MAX_COLUMNS if shape else 0)
+        _find_level(walk, columns=MAX_COLUMNS if shape else int(walk.share(_BRACKETED) >= MOST))
     if not walk.level_found and shape is not None:
         _find_second_header(walk)
     if walk.level_found or shape is not None:
@@ -117,11 +118,7 @@ def _take_inner(walk: Walk) -> None:
     elif walk.share(_INNER) >= MOST:
         values = [found[1].strip() for found in walk.advance(_INNER)]
         name = (
-            "caller"
-            if looks_like(_CALLER, values)
-            else "logger"
-            if all(v.isidentifier() for v in values)
-            else "context"
+            "caller" if looks_like(CALLER, values) else "logger" if all(v.isidentifier() for v in values) else "context"
         )
         stamp.append(Piece(r"(?P<@>[^\[\]]{1,200})\]", walk.claim(name)))
 
@@ -152,6 +149,8 @@ def _take_level(walk: Walk, into: list[Piece], *, deep: bool, letters: bool) -> 
         enough = max(form.share, MOST if deep else 0) * len(walk.rests)
         if not found or len(found) < enough or not form.believes({m["level"] for _, m in found}):
             continue
+        if sum(1 for rest, m in found if rest[m.end() :].strip()) < MOST * len(found):
+            continue  # nothing is left to say: it's the message's last word
         extra = _extra_column(walk, form, probe) if all(m[0].endswith(":") for _, m in found) else ""
         glued = sum(1 for rest, m in found if m[0].endswith(":") and rest[m.end() : m.end() + 1].strip())
         walk.level_glued = glued >= MOST * len(found)
@@ -194,6 +193,8 @@ def _find_second_header(walk: Walk) -> None:
         if not walk.take_column(trial, passed):
             break
     walk.restore(saved)
+    if walk.share(_NUMBERED_TAIL) >= 0.5:
+        _take_syslog_tail(walk)
 
 
 def _take_syslog_tail(walk: Walk) -> None:
@@ -226,7 +227,8 @@ class _Writer:
         pattern = piece.pattern
         for name in piece.fields:
             pattern = pattern.replace("?P<@>", f"?P<g{len(self.names)}>", 1)
-            self.names.append(name)
+            again = name in self.names and not (name in piece.fields and piece.fields.count(name) > 1)
+            self.names.append(f"{name}_2" if again else name)
         return pattern
 
 
@@ -243,7 +245,7 @@ def _compile(walk: Walk, shape: Shape | None, now: datetime) -> Header:
     if not parts.level:
         text += middle + after
     elif shape is None:
-        text += f"(?P<cut>){level}{after}"
+        text += f"{middle}(?P<cut>){level}{after}"
     else:
         text += f"(?:{middle}(?P<cut>)(?:{level}{after})?)?" if sure else f"(?P<cut>)(?:{middle}{level}{after})?"
     pattern = re.compile(text + "(?P<message>.*)", re.DOTALL | re.ASCII)

@@ -11,6 +11,7 @@ from tocsin.kit.clock import EPOCH, MICROSECOND
 from tocsin.logs.levels import (
     PINO_SEVERITIES,
     PYTHON_SEVERITIES,
+    SEVERITY_BY_NAME,
     Level,
     level_of_severity,
     severity_of_name,
@@ -42,6 +43,13 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 _any = msgspec.json.Decoder()
 _time = msgspec.json.Decoder(datetime)
+# Levels as JSON strings, in the spellings loggers use; everything else is looked at more closely.
+_NAMED_LEVELS: Final = {
+    f'"{spelling}"'.encode(): number
+    for name, number in SEVERITY_BY_NAME.items()
+    for spelling in (name, name.lower(), name.capitalize())
+}
+_NO_LEVEL: Final = frozenset({b"null", b'""'})
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -72,55 +80,86 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """Which key of a logger's records means what. `rest` pairs each other key with its JSON form and a colon."""
+    """What the keys of a logger's records mean: the key of each field, None where there is none.
 
-    names: dict[str, str]
+    `rest` pairs every other key with its JSON form and a colon; `pieces` are the same with the punctuation of an
+    object, for records without attributes of their own.
+    """
+
+    message: str | None
+    level: str | None
+    severity_number: str | None
+    timestamp: str | None
+    service: str | None
+    trace_id: str | None
+    span_id: str | None
+    source: str | None
+    own_attributes: bool
+    nested_level: bool
     rest: tuple[tuple[str, bytes], ...]
+    pieces: tuple[tuple[str, bytes], ...]
     pino: bool
 
 
 @lru_cache(maxsize=_MAX_SHAPES)
 def _shape_of(keys: tuple[str, ...]) -> _Shape:
     present = frozenset(keys)
-    names = {field: name for field, aliases in ALIASES.items() for name in aliases[:1] if name in present}
-    for field, aliases in ALIASES.items():
-        if field not in names:
-            names.update({field: name for name in reversed(aliases) if name in present})
+    names: dict[str, str | None] = {
+        field: next((alias for alias in aliases if alias in present), None) for field, aliases in ALIASES.items()
+    }
+    pino = {"pid", "hostname"} <= present
+    if pino and names["service"] is None and "name" in present:
+        names["service"] = "name"
     taken = {*names.values(), "attributes"}
     rest = tuple((key, msgspec.json.encode(key) + b":") for key in keys if key not in taken)
-    pino = {"pid", "hostname"} <= present
-    if pino and "service" not in names and "name" in present:
-        names["service"] = "name"
-        rest = tuple(pair for pair in rest if pair[0] != "name")
-    return _Shape(names, rest, pino)
+    pieces = tuple((key, (b"," if index else b"{") + prefix) for index, (key, prefix) in enumerate(rest))
+    return _Shape(
+        **names,
+        own_attributes="attributes" in present,
+        nested_level="log" in present and names["message"] != "log",
+        rest=rest,
+        pieces=pieces,
+        pino=pino,
+    )
 
 
 def read_fields(raw: bytes, arrived_us: int) -> Fields:
     """Read one JSON object. Raises Rejected with the field and what was expected of it."""
     if len(raw) > MAX_RECORD_BYTES:
         raise Rejected("", f"the record has {len(raw)} bytes; at most {MAX_RECORD_BYTES} are taken")
-    found = _read_object(raw)
+    return fields_of(_read_object(raw), arrived_us)
+
+
+def fields_of(found: dict[str, msgspec.Raw], arrived_us: int) -> Fields:
+    """The fields of a JSON object whose values are known to be sound JSON without U+0000. Raises Rejected."""
     shape = _shape_of(tuple(found))
-    names = shape.names
-    if "message" not in names:
+    if shape.message is None:
         raise Rejected("message", "is missing; expected a string (also understood: msg, event, log, body, text)")
-    spare = list(shape.rest)
-    fields = Fields(
-        timestamp_us=arrived_us,
-        severity=Level.INFO,
-        level=Level.INFO,
-        service=UNKNOWN_SERVICE,
-        message=_text(found, names["message"]),
-        attributes=NO_ATTRIBUTES,
-    )
-    _read_time(fields, found, names.get("timestamp"), spare)
+    try:
+        message = _string.decode(found[shape.message])
+    except _DECODE_ERRORS as error:
+        raise Rejected(shape.message, f"expected a string, got {_kind(found[shape.message])}") from error
+    fields = Fields(arrived_us, Level.INFO, Level.INFO, UNKNOWN_SERVICE, message, NO_ATTRIBUTES)
+    spare: list[str] = []
+    if shape.timestamp is not None:
+        _read_time(fields, found[shape.timestamp], shape.timestamp, spare)
     _read_level(fields, found, shape, spare)
-    _read_service(fields, found, names.get("service"), spare)
-    fields.trace_id = _identifier(found, names.get("trace_id"))
-    fields.span_id = _identifier(found, names.get("span_id"))
-    if "source" in names:
-        _read_source(fields, found, spare)
-    fields.attributes = _attributes(found, spare)
+    if shape.service is not None:
+        _read_service(fields, found[shape.service], shape.service, spare)
+    if shape.trace_id is not None:
+        fields.trace_id = _identifier(found[shape.trace_id])
+    if shape.span_id is not None:
+        fields.span_id = _identifier(found[shape.span_id])
+    if shape.source is not None:
+        _read_source(fields, found[shape.source], spare)
+    if spare or shape.own_attributes:
+        fields.attributes = _attributes(found, shape, spare)
+    elif shape.pieces:
+        parts: list[bytes | msgspec.Raw] = []
+        for key, prefix in shape.pieces:
+            parts += prefix, found[key]
+        parts.append(b"}")
+        fields.attributes = b"".join(parts)  # Raw is a buffer, which join takes
     return fields
 
 
@@ -157,24 +196,14 @@ def _refuse_nul(value: object, path: str) -> None:
             _refuse_nul(item, f"{path}.{index}")
 
 
-def _text(found: dict[str, msgspec.Raw], name: str) -> str:
-    try:
-        return _string.decode(found[name])
-    except _DECODE_ERRORS as error:
-        raise Rejected(name, f"expected a string, got {_kind(found[name])}") from error
-
-
-def _keep_or_refuse(name: str, detail: str, spare: list[tuple[str, bytes]]) -> None:
+def _keep_or_refuse(name: str, detail: str, spare: list[str]) -> None:
     """A badly filled field is an error when its name can mean nothing else, and an attribute otherwise."""
     if name in STRICT:
         raise Rejected(name, detail)
-    spare.append((name, msgspec.json.encode(name) + b":"))
+    spare.append(name)
 
 
-def _read_time(fields: Fields, found: dict[str, msgspec.Raw], name: str | None, spare: list[tuple[str, bytes]]) -> None:
-    if name is None:
-        return
-    raw = found[name]
+def _read_time(fields: Fields, raw: msgspec.Raw, name: str, spare: list[str]) -> None:
     try:
         fields.timestamp_us = (_time.decode(raw) - EPOCH) // MICROSECOND
     except (*_DECODE_ERRORS, TypeError):
@@ -197,22 +226,24 @@ def _us(value: object) -> int:
     raise NotATime(f"expected an RFC 3339 time or an epoch number, got {_kind(msgspec.json.encode(value))}")
 
 
-def _read_level(fields: Fields, found: dict[str, msgspec.Raw], shape: _Shape, spare: list[tuple[str, bytes]]) -> None:
-    name, number_name = shape.names.get("level"), shape.names.get("severity_number")
+def _read_level(fields: Fields, found: dict[str, msgspec.Raw], shape: _Shape, spare: list[str]) -> None:
     named: int | None = None
-    if name is not None:
-        value = _value(found[name])
-        if value not in (None, ""):
-            named = _severity(value, name, shape)
+    if shape.level is not None:
+        raw = bytes(found[shape.level])
+        named = _NAMED_LEVELS.get(raw)
+        if named is None and raw not in _NO_LEVEL:
+            value = _value(raw)
+            named = _severity(value, shape.level, shape)
             if named is None:
-                _keep_or_refuse(name, _no_level(value), spare)
-    elif number_name is None and (nested := _nested(found, "log", "level")):
+                _keep_or_refuse(shape.level, _no_level(value), spare)
+    elif shape.nested_level and (nested := _nested(found["log"], "level")):
         named = severity_of_name(nested)  # the Elastic Common Schema, written as nested objects
-    number = None if number_name is None else _otel_number(found[number_name], number_name)
-    severity = number if number is not None else named
+    severity = named
+    if shape.severity_number is not None:
+        severity = _otel_number(found[shape.severity_number], shape.severity_number) or named
     if severity is not None:
         fields.severity = severity
-        fields.level = level_of_severity(named if named is not None else severity)
+        fields.level = level_of_severity(severity if named is None else named)
 
 
 def _severity(value: object, name: str, shape: _Shape) -> int | None:
@@ -241,62 +272,50 @@ def _otel_number(raw: msgspec.Raw, name: str) -> int | None:
     return value
 
 
-def _read_service(
-    fields: Fields, found: dict[str, msgspec.Raw], name: str | None, spare: list[tuple[str, bytes]]
-) -> None:
-    if name is None:
-        return
-    value = _value(found[name])
-    if isinstance(value, dict):  # the Elastic Common Schema, written as nested objects
-        if isinstance(value.get("name"), str):
-            fields.service = value["name"].strip() or UNKNOWN_SERVICE
-            if len(value) > 1:
-                spare.append((name, msgspec.json.encode(name) + b":"))
-            return
-    elif isinstance(value, str):
+def _read_service(fields: Fields, raw: msgspec.Raw, name: str, spare: list[str]) -> None:
+    value = _value(raw)
+    if isinstance(value, str):
         fields.service = value.strip() or UNKNOWN_SERVICE
-        return
-    elif value is None:
-        return
-    _keep_or_refuse(name, f"expected a string, got {_kind(found[name])}", spare)
+    elif isinstance(value, dict) and isinstance(value.get("name"), str):
+        fields.service = value["name"].strip() or UNKNOWN_SERVICE  # the Elastic Common Schema, as nested objects
+        if len(value) > 1:
+            spare.append(name)
+    elif value is not None:
+        _keep_or_refuse(name, f"expected a string, got {_kind(raw)}", spare)
 
 
-def _read_source(fields: Fields, found: dict[str, msgspec.Raw], spare: list[tuple[str, bytes]]) -> None:
-    value = _value(found["source"])
+def _read_source(fields: Fields, raw: msgspec.Raw, spare: list[str]) -> None:
+    value = _value(raw)
     if isinstance(value, str):
         fields.source = value or None
     elif value is not None:
-        spare.append(("source", b'"source":'))
+        spare.append("source")
 
 
-def _identifier(found: dict[str, msgspec.Raw], name: str | None) -> str | None:
-    if name is None:
-        return None
-    value = _value(found[name])
-    return None if value is None or value == "" else value if isinstance(value, str) else bytes(found[name]).decode()
+def _identifier(raw: msgspec.Raw) -> str | None:
+    value = _value(raw)
+    return None if value is None or value == "" else value if isinstance(value, str) else bytes(raw).decode()
 
 
-def _nested(found: dict[str, msgspec.Raw], outer: str, inner: str) -> str | None:
-    raw = found.get(outer)
-    value = _value(raw) if raw is not None and bytes(raw)[:1] == b"{" else None
+def _nested(raw: msgspec.Raw, inner: str) -> str | None:
+    value = _value(raw)
     named = value.get(inner) if isinstance(value, dict) else None
     return named if isinstance(named, str) else None
 
 
-def _attributes(found: dict[str, msgspec.Raw], spare: list[tuple[str, bytes]]) -> bytes:
+def _attributes(found: dict[str, msgspec.Raw], shape: _Shape, spare: list[str]) -> bytes:
     """The sender's `attributes` object, verbatim, followed by all fields that mean nothing to us."""
-    own = bytes(found["attributes"]) if "attributes" in found else NO_ATTRIBUTES
+    own = bytes(found["attributes"]) if shape.own_attributes else NO_ATTRIBUTES
     if own == b"null":
         own = NO_ATTRIBUTES
     elif own[:1] != b"{":
         raise Rejected("attributes", f"expected an object, got {_kind(own)}")
-    if not spare:
-        return own
+    rest = [*shape.rest, *((name, msgspec.json.encode(name) + b":") for name in spare)]
     inside = own[1:-1].strip()
-    if inside:
+    if inside and rest:
         taken = set(_object.decode(own))
-        spare = [(key, prefix if key not in taken else _free_name(key, taken)) for key, prefix in spare]
-    parts = [prefix + bytes(found[key]) for key, prefix in spare]
+        rest = [(key, prefix if key not in taken else _free_name(key, taken)) for key, prefix in rest]
+    parts = [prefix + bytes(found[key]) for key, prefix in rest]
     return b"{" + b",".join([inside, *parts] if inside else parts) + b"}"
 
 
@@ -307,7 +326,7 @@ def _free_name(key: str, taken: set[str]) -> bytes:
     return msgspec.json.encode(key) + b":"
 
 
-def _value(raw: msgspec.Raw) -> object:
+def _value(raw: "msgspec.Raw | bytes") -> object:
     try:
         return _any.decode(raw)
     except _DECODE_ERRORS:

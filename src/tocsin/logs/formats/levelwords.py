@@ -86,8 +86,10 @@ _WORD: Final = r"(?P<@>[A-Za-z]{2,13})"
 FORMS: Final = (
     LevelForm("bracketed", r"[\[<(]\s{0,8}(?P<@>[A-Za-z]{1,13})\s{0,8}[\]>)][:,]?", 0.5),
     LevelForm("module:level", r"\[(?P<@>[\w.-]{0,40}):(?P<@>[A-Za-z]{2,13})\]:?", 0.5, fields=("logger", "level")),
+    LevelForm("thread/level", r"\[(?P<@>[^\[\]/]{1,60})/(?P<@>[A-Z]{3,13})\]:?", 0.5, fields=("thread", "level")),
+    LevelForm("channel.level", r"(?P<@>[\w-]{1,60})\.(?P<@>[A-Z]{3,13}):(?=\s|$)", 0.5, fields=("logger", "level")),
     LevelForm("key=level", r"(?i:level|lvl|severity|loglevel|log_level)[=:]\s?\"?" + _WORD + r"\"?[,;]?(?=\s|$)", 0.5),
-    LevelForm("word", _WORD + r"(?:\[\d{1,9}\])?" + _END, 0.5, case="upper"),
+    LevelForm("word", _WORD + r"(?:\[(?P<@>\d{1,9})\])?" + _END, 0.5, case="upper", fields=("level", "uptime")),
     LevelForm("word:", _WORD + r":(?=\s|$)", 0.5),
     LevelForm("plain word", _WORD + _END, 0.9, case="plain"),
 )

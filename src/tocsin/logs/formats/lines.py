@@ -2,13 +2,14 @@
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from tocsin.logs.formats.header import Header
 from tocsin.logs.formats.levelwords import LEVEL_BY_NAME, level_of_word
 from tocsin.logs.formats.logfmt import StampTexts, record_of_pairs
-from tocsin.logs.formats.syslog import BsdReader, NotSyslog, parse_rfc5424, record_of
+from tocsin.logs.formats.syslog import BsdReader, NotSyslog, number_or_text, parse_rfc5424, record_of
 
 DEFAULT_LEVEL: Final = "INFO"
 
@@ -88,9 +89,9 @@ class TextLines(LineFormat):
 
     name = "text"
 
-    def __init__(self, header: Header | None, *, example: str = "") -> None:
+    def __init__(self, header: Header | None, *, examples: Sequence[str] = ()) -> None:
         self._header = header
-        self._example = example
+        self._examples = examples
 
     def parse(self, line: str) -> dict[str, object] | None:
         """The line as a record; None when it lacks the header that the sample's lines have."""
@@ -122,12 +123,14 @@ class TextLines(LineFormat):
         for name, group in fields:
             value = match[group]
             if value and value != "-":
-                if name in _PLAIN:
-                    _add(record, attributes, name, value)
-                else:
-                    attributes[name] = value
+                value = value.strip()
+                attributes[name] = number_or_text(value) if name in _NUMBERS else value
         if header.reader is not None and stamp is None:
             attributes["time"] = header.reader.text(match)
+        if "service" in attributes:
+            record["service"] = attributes.pop("service")
+            if attributes.get("logger") == record["service"]:
+                del attributes["logger"]
         return record
 
     def _without_level(
@@ -157,27 +160,16 @@ class TextLines(LineFormat):
         header = self._header
         if header is None:
             return "plain lines without timestamps or levels"
-        parts = []
-        if header.stamp_column is not None:
-            parts.append(f"timestamps like `{self._example}` at column {header.stamp_column}")
-        else:
-            parts.append("no timestamps")
+        stamp = ""
+        if header.reader is not None:
+            match = next(m for line in self._examples if (m := header.pattern.match(line)))
+            stamp = f"timestamps like `{header.reader.text(match)}` in column {header.stamp_column}, "
         if header.level_column is not None:
-            parts.append(f"levels in column {header.level_column}")
+            level = f"levels in column {header.level_column}"
         else:
-            parts.append("levels in the timestamp" if header.level else "no levels")
-        names = list(dict.fromkeys(name for name, _ in header.fields))
-        return ", ".join(parts) + (f"; attributes {', '.join(names)}" if names else "")
-
-
-def _add(attributes: dict[str, object], name: str, value: str) -> None:
-    if name in _NUMBERS:
-        first, hash_sign, second = value.partition("#")
-        if hash_sign and first.isdigit() and second.isdigit():
-            attributes["tid"] = int(second)
-            value = first
-        attributes[name] = int(value) if value.isdigit() and len(value) < 16 else value
-    elif name in attributes:
-        attributes[f"{name}_2"] = value
-    else:
-        attributes[name] = value
+            level = "levels in the timestamp" if header.level else "no levels"
+        names: dict[str, None] = {}
+        for line in self._examples:
+            attributes = (self.parse(line) or {}).get("attributes")
+            names.update(dict.fromkeys(attributes) if isinstance(attributes, dict) else {})
+        return f"{stamp or 'no timestamps, '}{level}" + (f"; attributes {', '.join(names)}" if names else "")

@@ -14,9 +14,8 @@ MESSAGE_KEYS: Final = ("msg", "message")
 SERVICE_KEYS: Final = ("service", "service.name", "app")
 
 _KEY: Final = r"[A-Za-z_@][\w.@/-]{0,100}+"
-_PAIR: Final = re.compile(rf'({_KEY})=("(?:[^"\\]|\\.)*+"(?=\s|$)|[^\s"]\S*+|(?=\s|$))', re.DOTALL)
-_WORD: Final = re.compile(r"\S++")
-_SPACE: Final = re.compile(r"\s*+")
+_PAIR: Final = re.compile(rf'({_KEY})=("(?:[^"\\]|\\.)*+"(?=\s|$)|[^\s"]\S*+|(?=\s|$))\s*+', re.DOTALL)
+_WORD: Final = re.compile(r"(\S++)\s*+")
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r"}
 
@@ -25,7 +24,8 @@ def read_pairs(line: str) -> tuple[dict[str, str], list[str]]:
     """The pairs of a line in their order (the first of a name wins), and the words that belong to none."""
     pairs: dict[str, str] = {}
     words: list[str] = []
-    position = _SPACE.match(line).end()  # type: ignore[union-attr]
+    line = line.lstrip()
+    position = 0
     while position < len(line):
         found = _PAIR.match(line, position)
         if found is not None and found[1] not in pairs:
@@ -34,8 +34,8 @@ def read_pairs(line: str) -> tuple[dict[str, str], list[str]]:
         else:
             found = _WORD.match(line, position)
             assert found is not None
-            words.append(found[0])
-        position = _SPACE.match(line, found.end()).end()  # type: ignore[union-attr]
+            words.append(found[1])
+        position = found.end()
     return pairs, words
 
 

@@ -11,6 +11,7 @@ BRACKET: Final = r"(?:[^\[\]]++|\[[^\[\]]*+\])*+"
 DOTTED: Final = r"[A-Za-z_$][\w$-]*+(?:[./][\w$<>-]++)++"
 
 SEPARATOR: Final = re.compile(r"(?:-{1,3}|[:;,>–—]|->|=>|::)(?=\s|$)|\|")
+CALLER: Final = re.compile(r"[A-Za-z_][\w./$-]*:\d+")
 UUID: Final = re.compile(r"(?:req-)?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|req-[\w-]+|[0-9a-f]{32}")
 _ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?|(?=[^:]*:[^:]*:)[0-9a-fA-F:.]{3,45}")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][\w$.:/@+<>~-]*")
@@ -21,6 +22,8 @@ _DATE_TIME: Final = re.compile(r"\d{4}[-/.]\d\d[-/.]\d\d[-T_ :]\d\d[:.]\d\d[:.]\
 _FILE: Final = re.compile(r"\S+\.log\S*|/\S+/\S+")
 _CODE: Final = re.compile(r"[A-Z]{2,8}-?\d{3,8}")
 _PAIR: Final = re.compile(r".*\w=.*")
+_DOTTED: Final = re.compile(DOTTED)
+_UPTIME: Final = re.compile(r"\d{1,12}(?:\.\d{1,9})?(?:ms|s)")
 _STREAM: Final = re.compile(r"stdout|stderr")
 _LABEL: Final = re.compile(r"-|[A-Z][A-Z0-9_]+")
 
@@ -62,7 +65,7 @@ def name_column(
 
     `first`: it begins the line; `in_front`: it stands before the timestamp; `beside_level`: the level comes next.
     """
-    inner = [value.strip("[]#:,;") for value in values]
+    inner = [value.strip("[]{}()#:,;") for value in values]
     meant = [value for value in inner if value and value != "-"] or inner
     bracketed = all(value.startswith("[") for value in values)
     if are_numbers(meant):
@@ -75,8 +78,11 @@ def name_column(
         ("client", looks_like(_ADDRESS, meant)),
         ("request_id", looks_like(UUID, meant)),
         ("file", looks_like(_FILE, meant)),
+        ("caller", not in_front and looks_like(CALLER, meant)),
+        ("uptime", looks_like(_UPTIME, meant)),
         ("thread", bracketed),
         ("logger", beside_level and looks_like(_IDENTIFIER, meant)),
+        ("logger", not in_front and looks_like(_DOTTED, meant)),
     )
     return next((name for name, fits in named if fits and name not in taken), None)
 
@@ -88,9 +94,11 @@ def name_bracket(values: Sequence[str], taken: set[str]) -> str | None:
         return name_number(taken)
     if looks_like(UUID, [value.split(" ", 1)[0] for value in meant]):
         return "request_id"
-    for name, pattern in (("client", _ADDRESS), ("code", _CODE), ("context", _PAIR)):
+    for name, pattern in (("client", _ADDRESS), ("caller", CALLER), ("code", _CODE), ("context", _PAIR)):
         if looks_like(pattern, meant):
             return name if name not in taken else None
-    thread_like = any(_THREAD.search(value) for value in meant) or not is_telling(meant)
-    order = ("thread", "logger") if thread_like else ("logger", "thread")
+    if any(_THREAD.search(value) for value in meant):
+        order = ("thread", "logger")
+    else:
+        order = ("logger", "thread") if is_telling(meant) else ("context", "thread")
     return next((name for name in order if name not in taken), None)

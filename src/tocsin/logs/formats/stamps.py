@@ -31,8 +31,7 @@ _MM: Final = r"(?P<m>1[0-2]|0[1-9])"
 _DD: Final = r"(?P<d>3[01]|[12]\d|0[1-9])"
 _NAME: Final = r"(?P<b>(?i:" + "|".join(MONTHS) + "))"
 _DAY_NAME: Final = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? {1,2})?"
-_GAP: Final = r"(?:[T_:-]|,? {1,2})"
-_DATE_GAP: Final = r"[-/. ]"
+_GAP: Final = r"(?:[T_:-]|,? {1,2}| -- )"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Shape:
 
 # Where two entries match the same text (17/06/09), the sample decides; if it can't, the earlier entry wins.
 SHAPES: Final = (
-    Shape("year-month-day time", rf"{_FOUR}[-/.]{_MONTH}[-/.]{_DAY}{_GAP}{_TIME}"),
+    Shape("year-month-day time", rf"{_DAY_NAME}{_FOUR}[-/.]{_MONTH}[-/.]{_DAY}{_GAP}{_TIME}"),
     Shape("year-month-day-h.m.s", rf"{_FOUR}-{_MM}-{_DD}[- T](?P<H>[01]\d|2[0-3])\.(?P<M>[0-5]\d)\.(?P<S>[0-5]\d)"
           r"(?:\.(?P<f>\d{1,9}))?"),
     Shape("yyyymmdd time", rf"{_FOUR}{_MM}{_DD}(?:[T_-]| {{1,2}})?{_TIME}"),
@@ -68,8 +67,8 @@ SHAPES: Final = (
     Shape("yymmdd time", rf"{_TWO}{_MM}{_DD} {{1,2}}{_TIME}"),
     Shape("month/day/year time", rf"{_MONTH}[-/.]{_DAY}[-/.]{_FOUR}{_GAP}{_TIME}"),
     Shape("day/month/year time", rf"{_DAY}[-/.]{_MONTH}[-/.]{_FOUR}{_GAP}{_TIME}"),
-    Shape("day month-name year time", rf"{_DAY_NAME}{_DAY}{_DATE_GAP}{_NAME}{_DATE_GAP}(?:{_FOUR}|{_TWO}){_GAP}{_TIME}"),
-    Shape("day month-name time", rf"{_DAY_NAME}{_DAY}{_DATE_GAP}{_NAME} {_TIME}"),
+    Shape("day month-name year time", rf"{_DAY_NAME}{_DAY}[-/. ]{_NAME}[-/. ](?:{_FOUR}|{_TWO}){_GAP}{_TIME}"),
+    Shape("day month-name time", rf"{_DAY_NAME}{_DAY}[-/. ]{_NAME} {_TIME}"),
     Shape("month-name day time year", rf"{_DAY_NAME}{_NAME} {{1,2}}{_DAY} {_TIME} {_FOUR}"),
     Shape("month-name day year time", rf"{_DAY_NAME}{_NAME} {{1,2}}{_DAY},? {_FOUR},? {_TIME}"),
     Shape("month-name day time", rf"{_DAY_NAME}{_NAME} {{1,2}}{_DAY} {_TIME}"),

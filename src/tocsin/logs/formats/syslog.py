@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, NoReturn
 
 from tocsin.logs.formats.stamps import AFTER, SHAPES, StampReader
@@ -10,15 +10,14 @@ from tocsin.logs.levels import SYSLOG_SEVERITIES, level_of_severity
 
 FACILITIES: Final = (
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
-    "ntp", "security", "console", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "ntp", "security", "console", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+    "local7",
 )  # fmt: skip
 LEVELS: Final = tuple(level_of_severity(number).name for number in SYSLOG_SEVERITIES)
 BYTE_ORDER_MARK: Final = "\ufeff"
 
 _PRI: Final = re.compile(r"<(0|[1-9]\d?|1[0-8]\d|19[01])>", re.ASCII)
-_STAMP: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII
-)
+_STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII)
 # The header after PRI, RFC 5424 6.2: name, pattern, and what a reader of the error should learn.
 _HEADER: Final = (
     ("VERSION", r"[1-9]\d{0,2}", "a version of 1 to 3 digits, then a space"),
@@ -32,6 +31,7 @@ _HEADER_AT_ONCE: Final = re.compile("".join(f"({pattern}) " for _, pattern, _ in
 _SD_NAME: Final = r"[!#-<>-\\^-~]{1,32}"
 _SD_ID: Final = re.compile(rf"\[({_SD_NAME})(?=[ \]])")
 _SD_PARAM: Final = re.compile(rf' ({_SD_NAME})="((?:[^"\\\]]|\\["\\\]])*+)"')
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,14}")
 _ESCAPED: Final = re.compile(r'\\(["\\\]])')
 
 
@@ -87,6 +87,11 @@ def unescape(value: str) -> str:
     return _ESCAPED.sub(r"\1", value) if "\\" in value else value
 
 
+def number_or_text(value: str) -> int | str:
+    """A decimal number as such where it can be written back the same; other text as it is."""
+    return int(value) if _NUMBER.fullmatch(value) else value
+
+
 def parse_rfc5424(text: str) -> SyslogMessage:
     """Read one message of RFC 5424, without any framing. Raises NotSyslog."""
     pri = _PRI.match(text)
@@ -125,15 +130,10 @@ def _explain_header(text: str, position: int) -> NoReturn:
 
 
 def _timestamp(text: str, position: int) -> datetime:
-    found = _STAMP.fullmatch(text)
-    if found is None:
+    if not _STAMP.fullmatch(text):
         raise NotSyslog(position, f"TIMESTAMP: {_HEADER[1][2]}")
-    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
-    fraction, sign, hours, minutes = found.groups()[6:]
-    offset = timedelta(hours=int(hours), minutes=int(minutes)) if sign else timedelta()
     try:
-        local = datetime(year, month, day, hour, minute, second, int((fraction or "").ljust(6, "0")), tzinfo=UTC)
-        return local + offset if sign == "-" else local - offset
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise NotSyslog(position, f"TIMESTAMP: an instant that exists; {error}") from None
 
@@ -167,7 +167,8 @@ def _structured_data(text: str, position: int) -> tuple[dict[str, dict[str, str]
 # RFC 3164 and what real files hold: a tag may carry spaces (`Google Chrome[12]:`), a version (`syslogd 1.4.1:`), a
 # module (`sshd(pam_unix)[7]:`) and a context (`launchd[1] (com.apple.foo[7]):`). All runs are bounded or possessive.
 TAG: Final = (
-    r"(?P<tag>(?P<app>[\w./@+-]{1,64}+)[^\s:\[]{0,64}+(?: \d[\w.-]{0,32}+(?=:))?|[A-Z][\w.]{0,32}+(?: [A-Z][\w.]{0,32}+){1,3}(?=\[))"
+    r"(?P<tag>(?P<app>[\w./@+-]{1,64}+)[^\s:\[]{0,64}+(?: \d[\w.-]{0,32}+(?=:))?"
+    r"|[A-Z][\w.]{0,32}+(?: [A-Z][\w.]{0,32}+){1,3}(?=\[))"
     r"(?:\[(?P<pid>[^\]\s]{0,64}+)\])?(?: \((?P<context>[^()]{0,200}+)\))?:(?=\s|$)"
 )
 _BSD_SHAPES: Final = tuple(
@@ -179,7 +180,8 @@ _BSD_SHAPES: Final = tuple(
 
 def _bsd_pattern(stamp: str) -> re.Pattern[str]:
     return re.compile(
-        rf"(?:<(?P<pri>\d{{1,3}})>)?\s?{stamp}{AFTER}:?\s++(?:(?P<host>[^\s\[]++)(?<!:)\s++)?(?:-- )?(?:{TAG}\s*+)?(?P<message>.*)",
+        rf"(?:<(?P<pri>\d{{1,3}})>)?\s?{stamp}{AFTER}:?\s++"
+        rf"(?:(?P<host>[^\s\[]++)(?<!:)\s++)?(?:-- )?(?:{TAG}\s*+)?(?P<message>.*)",
         re.DOTALL | re.ASCII,
     )
 
@@ -216,7 +218,7 @@ class BsdReader:
         if host:
             attributes["host"] = host
         if pid:
-            attributes["pid"] = int(pid) if pid.isdigit() and len(pid) < 16 else pid
+            attributes["pid"] = number_or_text(pid)
         if tag and tag != app:
             attributes["logger"] = tag
         if context:
@@ -225,6 +227,8 @@ class BsdReader:
         if pri and int(pri) < 192:
             level = LEVELS[int(pri) % 8]
             attributes["facility"] = FACILITIES[int(pri) // 8]
+        elif pri:
+            attributes["priority"] = int(pri)
         record: dict[str, object] = {"timestamp": stamp, "level": level, "message": message, "attributes": attributes}
         if tag:
             record["service"] = app or tag
@@ -272,7 +276,7 @@ def record_of(message: SyslogMessage) -> dict[str, object]:
     attributes: dict[str, object] = {"facility": FACILITIES[message.facility]}
     for name, value in (("host", message.hostname), ("pid", message.procid), ("msgid", message.msgid)):
         if value is not None:
-            attributes[name] = int(value) if name == "pid" and value.isdigit() and len(value) < 16 else value
+            attributes[name] = number_or_text(value) if name == "pid" else value
     for element, params in message.structured_data.items():
         attributes.update({f"{element}.{name}": unescape(value) for name, value in params.items()})
         if not params:

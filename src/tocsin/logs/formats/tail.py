@@ -161,17 +161,17 @@ def _number(walk: Walk, found: Matches) -> Piece | None:
     flag = not walk.level_found and not walk.parts.after and all(rest[:1].isalpha() for rest in ahead)
     if not flag and (structured < MOST * len(found) or not walk.level_found):
         return None
+    name = (name_number(walk.taken) if walk.level_found else None) or f"column_{walk.column}"
     walk.column += 1
-    name = name_number(walk.taken) if walk.level_found else None
-    return Piece(r"(?P<@>\d{1,19})(?=\s|$)", walk.claim(name or f"column_{walk.column}"))
+    return Piece(r"(?P<@>\d{1,19})(?=\s|$)", walk.claim(name))
 
 
 def _piped(walk: Walk, found: Matches) -> Piece | None:
     if not walk.piped:
         return None
-    walk.column += 1
     name = name_column([m[1] for m in found], walk.taken, first=False, in_front=False, beside_level=True)
-    return Piece(r"(?P<@>[^|]{0,120}?)\s{0,40}\|", walk.claim(name or f"column_{walk.column}"))
+    walk.column += 1
+    return Piece(r"(?P<@>[^|]{0,120}?)\s{0,40}\|", walk.claim(name or f"column_{walk.column - 1}"))
 
 
 _CALLER: Final = r"(?:[\w./$@-]{1,200}\.\w{1,8}|[\w.$]{1,100}:[\w.$<>]{1,100}):\d{1,9}"
@@ -182,6 +182,7 @@ _NAME_COLON: Final = (
     rf"(?P<@>{NAME})(?:\[(?P<@>[^\]\s]{{0,64}})\]|\s{{0,20}}\(\s{{0,8}}(?P<@>\d{{1,10}})\))?\s{{0,40}}:(?=\s|$)"
 )
 _APART_COLON: Final = r"(?P<@>[A-Za-z]\S{0,200})\s{1,60}:(?=\s)"
+_ID: Final = r"(?P<@>[\w-]{8,200}+)(?=\s|$)"
 _NAME_PID: Final = r"(?P<@>[\w.-]{1,60})\[(?P<@>\d{1,10})\](?=\s)"
 
 
@@ -206,9 +207,9 @@ CANDIDATES: Final = (
     Candidate(_probe(_NAME_COLON), _logger(_NAME_COLON, "pid", "pid", done=True)),
     Candidate(_probe(_APART_COLON), _logger(_APART_COLON, done=True)),
     Candidate(re.compile(r"([^\s:|\[\]()]{1,200})( [^\s-]\S{0,9})?\s{1,20}-(?=\s)"), _dashed_name),
-    Candidate(_probe(_NAME_PID), _logger(_NAME_PID, "pid")),
+    Candidate(_probe(_NAME_PID), _named("logger", "pid", pattern=_NAME_PID)),
     Candidate(re.compile(rf"({DOTTED})(?=\s|$)"), _logger(rf"(?P<@>{DOTTED})(?=\s|$)")),
-    Candidate(re.compile(rf"(?:{UUID.pattern})(?=\s|$)"), _named("request_id", pattern=r"(?P<@>[\w-]{8,200}+)(?=\s|$)")),
+    Candidate(re.compile(rf"(?:{UUID.pattern})(?=\s|$)"), _named("request_id", pattern=_ID)),
     Candidate(re.compile(r"([A-Z][A-Z0-9_-]{1,40}|-)\s{1,20}(?=\[)"), _word),
     Candidate(re.compile(r"([A-Za-z][\w.-]{0,60}) {2,60}(?=\S)"), _word),
     Candidate(re.compile(r"(\d{1,19})(?=\s|$)"), _number),

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from tocsin.logs.formats.finding import find_shape
-from tocsin.logs.formats.header import Header, learn_header
+from tocsin.logs.formats.header import learn_header
 from tocsin.logs.formats.levelwords import level_of_word
 from tocsin.logs.formats.lines import JsonLines, LineFormat, LogfmtLines, SyslogLines, TextLines
 from tocsin.logs.formats.logfmt import is_logfmt
@@ -31,18 +31,20 @@ def detect(sample: Sequence[str], *, now: datetime) -> LineFormat:
         return JsonLines()
     if is_logfmt(lines):
         return LogfmtLines(now=now)
-    if _share(lines, _PRI.match) >= 0.6:
+    if _share(lines, _PRI.match) >= 0.6 or _looks_like_syslog(lines, now=now):
         return SyslogLines(now=now, example=lines[0][:60])
-    if _looks_like_syslog(lines, now=now):
-        return SyslogLines(now=now, example=lines[0][:60])
+    return _learn(lines, now)
+
+
+def _learn(lines: Sequence[str], now: datetime) -> TextLines:
+    """Lines with a timestamp, else with a level, else of no form at all."""
     found = find_shape(lines, now=now)
-    if found is not None:
-        shape, carrying = found
-        header = learn_header(carrying, shape, now=now)
-        if header is not None:
-            return TextLines(header, example=_example(header, carrying))
-    header = learn_header(lines, None, now=now)
-    return TextLines(header if header is not None and header.level else None)
+    header = learn_header(found[1], found[0], now=now) if found else None
+    if found and header:
+        return TextLines(header, examples=found[1])
+    unindented = [line for line in lines if not line[0].isspace()]
+    header = learn_header(unindented, None, now=now)
+    return TextLines(header if header and header.level else None, examples=unindented)
 
 
 def _share(lines: Sequence[str], test: Callable[[str], object]) -> float:
@@ -64,11 +66,6 @@ def _looks_like_syslog(lines: Sequence[str], *, now: datetime) -> bool:
     # With a year, only what rsyslog and journalctl write: a `T`, one or few hosts, and processes named by number.
     numbered = sum(1 for match in tagged if match["pid"])
     return "T" in tagged[0].string[:11] and None not in hosts and numbered >= 0.3 * len(tagged)
-
-
-def _example(header: Header, lines: Sequence[str]) -> str:
-    found = next((match for line in lines if (match := header.pattern.match(line))), None)
-    return header.reader.text(found) if found is not None and header.reader is not None else ""
 
 
 def records(lines: Iterable[str], line_format: LineFormat) -> Iterator[dict[str, object]]:

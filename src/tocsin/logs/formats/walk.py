@@ -104,6 +104,7 @@ class Walk:
         if not self.rests or self.share(_COLUMN) < MOST:
             return False
         values = [found[1] for found in self.advance(_COLUMN)]
+        name = f"column_{self.column}"
         self.column += 1
         for probe, piece in _COMPOUND:
             if looks_like(probe, values, 1.0) and not self.taken.intersection(piece.fields):
@@ -119,7 +120,7 @@ class Walk:
         else:
             pattern = r"(?P<@>[^\s|]++)"
         columns.append(values)
-        into.append(Piece(pattern, (f"column_{self.column}",)))
+        into.append(Piece(pattern, (name,)))
         return True
 
     def name_columns(self, columns: list[list[str]], pieces: list[Piece], *, beside_level: bool) -> None:
@@ -133,7 +134,7 @@ class Walk:
                 pieces[index] = Piece(r"[A-Z],?(?=\s)")  # repeats the level that comes in full
                 continue
             last = beside_level and order == len(places) - 1
-            name: str | None = ("client", "ident", "user")[order] if client else None
-            name = name or name_column(values, self.taken, first=first, in_front=in_front, beside_level=last)
+            fixed = ("client", "ident", "user")[order] if client else None
+            name = fixed or name_column(values, self.taken, first=first, in_front=in_front, beside_level=last)
             if name is not None:
                 pieces[index] = Piece(pieces[index].pattern, self.claim(name))

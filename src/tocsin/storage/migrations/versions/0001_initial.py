@@ -1,5 +1,7 @@
 """The first schema: events, timers, parked rows, keys; chunks; alerts and verdicts; tickets and open keys."""
 
+import secrets
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -174,4 +176,11 @@ def upgrade() -> None:
     op.create_index("ix_verdicts_alert_id_position", "verdicts", ["alert_id", "position"], unique=False)
     op.create_index("ix_verdicts_first_id", "verdicts", ["first_id"], unique=False)
     op.create_index("ix_verdicts_position", "verdicts", ["position"], unique=False)
-    op.execute("INSERT INTO counters (name, value) VALUES ('record_ids', 0)")
+    counters = sa.table("counters", sa.column("name", sa.Text()), sa.column("value", sa.BigInteger()))
+    op.bulk_insert(
+        counters,
+        [
+            {"name": "record_ids", "value": 0},
+            {"name": "installation", "value": secrets.randbits(53)},  # tells this database from every other one
+        ],
+    )
