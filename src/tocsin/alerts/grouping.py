@@ -11,18 +11,18 @@ MAX_TITLE_CHARS: Final = 200
 _HEAD_CHARS: Final = 2_000
 _CACHED: Final = 16_384
 
-# Every alternative consumes at least one character and starts where the others can't, so a search is linear.
+# Each alternative starts at the edge of a word or is bounded, so that no text makes a search slow.
 _VARIABLE: Final = re.compile(
     r"""
-      "(?:[^"\\\n]|\\.){0,1000}"                                     # quoted parts
-    | (?<![\w])'(?:[^'\\\n]|\\.){0,1000}'(?!\w)
+      (?<!\\)"(?:[^"\\\n]|\\.){0,200}"                                     # quoted parts
+    | (?<![\w\\])'(?:[^'\\\n]|\\.){0,200}'(?!\w)
     | (?<![^\s=:,;(\[{<|"'])[a-z][a-z0-9+.-]{1,15}://[^\s"'<>|)\]}]+     # URLs
     | (?<![^\s=:,;(\[{<|"'])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+            # mail addresses
     | (?<![^\s=:,;(\[{<|"'])(?:/[^\s"'<>|:,;)\]}]+)+                     # paths
     | (?<![^\W_])(?:[0-9a-f]{1,4}:){2,7}[0-9a-f]{0,4}(?:%\w+)?(?!\w)     # IPv6, MAC, clock times
-    | (?<![^\W_])(?=[0-9a-f-]*\d)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?!\w)   # UUIDs
-    | (?<![^\W_])(?:0x)?(?=[0-9a-f]*\d)[0-9a-f]{6,}(?![^\W_])            # hashes, addresses
-    | [\w.$#-]*\d[\w.$#%+-]*                                         # anything else with a digit in it
+    | (?<![^\W_])(?=[0-9a-f-]{0,35}\d)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?!\w)   # UUIDs
+    | (?<![^\W_])(?:0x)?(?=[0-9a-f]{0,64}\d)[0-9a-f]{6,}(?![^\W_])            # hashes, addresses
+    | (?<![\w.$#-])[\w.$#-]*\d[\w.$#%+-]*                                         # anything else with a digit in it
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )

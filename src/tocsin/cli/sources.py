@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import zstandard
 
@@ -50,7 +50,7 @@ class Source:
 
 def open_source(path: str) -> Source:
     """Open a file, or standard input for `-`. Raises OSError."""
-    raw = open(0 if path == "-" else path, "rb", buffering=1 << 20, closefd=path != "-")  # noqa: SIM115
+    raw: Any = open(0 if path == "-" else path, "rb", buffering=1 << 20, closefd=path != "-")  # noqa: SIM115
     size = None if path == "-" else Path(path).stat().st_size
     stream = _undone(raw)
     return Source("standard input" if path == "-" else path, stream, raw, size, stream.peek(SAMPLE_BYTES))
