@@ -6,7 +6,6 @@ from typing import Final
 
 from tocsin.alerts.grouping import fingerprint_of, template_of, title_of
 from tocsin.alerts.rules import Rule
-from tocsin.kit.clock import from_us
 from tocsin.kit.events import Matched
 from tocsin.logs.record import Columns
 
@@ -53,8 +52,8 @@ def _matched(columns: Columns, rule: Rule, template: str, rows: list[int], *, fi
         n=len(rows),
         first_id=first_id + rows[0],
         last_id=first_id + rows[-1],
-        first_at=from_us(min(times)),
-        last_at=from_us(max(times)),
+        first_at=min(times),
+        last_at=max(times),
         sample_ids=tuple(first_id + row for row in rows[:MAX_SAMPLES]),
     )
 

@@ -1,16 +1,13 @@
 """The form a commit's records are kept in until compaction: columns, packed and compressed, without their ids."""
 
-import sys
 import threading
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 import zstandard
 
-from tocsin.kit.clock import from_us
 from tocsin.logs.levels import Level
 from tocsin.logs.record import LEVEL_BITS, Columns, Record
 
@@ -20,10 +17,10 @@ ZSTD_LEVEL = 1
 
 
 class _Packed(msgspec.Struct, array_like=True):
-    """The blob's content, version 1. `timestamps` are little-endian 64-bit integers."""
+    """The blob's content, version 1. `timestamps` become MessagePack timestamps, in UTC."""
 
     version: int
-    timestamps: bytes
+    timestamps: list[datetime]
     severities: bytes
     levels: bytes
     services: list[str]
@@ -55,13 +52,10 @@ class Chunk:
 
 def pack(columns: Columns) -> Chunk:
     """Compress at least one record. Releases the GIL while it compresses."""
-    timestamps = array("q", columns.timestamps)
-    if sys.byteorder == "big":
-        timestamps.byteswap()
     packed = _encoder.encode(
         _Packed(
             1,
-            timestamps.tobytes(),
+            columns.timestamps,
             columns.severities,
             columns.levels,
             columns.services,
@@ -77,8 +71,8 @@ def pack(columns: Columns) -> Chunk:
     nameable = len(services) <= MAX_NAMED_SERVICES and not any("\n" in name for name in services)
     return Chunk(
         count=len(columns),
-        min_at=from_us(min(columns.timestamps)),
-        max_at=from_us(max(columns.timestamps)),
+        min_at=min(columns.timestamps),
+        max_at=max(columns.timestamps),
         levels=sum(LEVEL_BITS[level] for level in set(columns.levels)),
         services="\n".join(services) if nameable else None,
         raw_bytes=len(packed),
@@ -89,12 +83,8 @@ def pack(columns: Columns) -> Chunk:
 def unpack(blob: bytes) -> Columns:
     """The columns of a stored blob. Raises zstandard.ZstdError or msgspec.DecodeError when it is damaged."""
     packed = _decoder.decode(_decompressor().decompress(blob))
-    timestamps = array("q")
-    timestamps.frombytes(packed.timestamps)
-    if sys.byteorder == "big":
-        timestamps.byteswap()
     return Columns(
-        timestamps.tolist(),
+        packed.timestamps,
         packed.severities,
         packed.levels,
         packed.services,
@@ -111,7 +101,7 @@ def record_at(columns: Columns, row: int, *, first_id: int, observed_at: datetim
     """Row `row` of a chunk as a record."""
     return Record(
         id=first_id + row,
-        timestamp=from_us(columns.timestamps[row]),
+        timestamp=columns.timestamps[row].astimezone(UTC),
         observed_at=observed_at,
         level=Level(columns.levels[row]).name,
         severity_number=columns.severities[row],

@@ -1,18 +1,20 @@
 """From a request's body to checked columns: a fast path for our own shape, record by record for everything else."""
 
-from collections.abc import Iterator, Sequence
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
 
-from tocsin.kit.clock import EPOCH, MICROSECOND, from_us, iso
+from tocsin.kit.clock import EPOCH
 from tocsin.kit.errors import Malformed
 from tocsin.logs.formats.json_logger import Rejected, fields_of, read_fields
+from tocsin.logs.formats.json_uniform import read_uniform
 from tocsin.logs.levels import SEVERITY_BY_NAME, level_of_severity
 from tocsin.logs.record import MAX_RECORD_BYTES, NO_ATTRIBUTES, UNKNOWN_SERVICE, Columns
-from tocsin.logs.timestamps import MAX_AHEAD_US
+from tocsin.logs.timestamps import MAX_AHEAD
 
 MAX_SERVICE_CHARS: Final = 256
 SLICE_BYTES: Final = 1 << 20
@@ -24,7 +26,6 @@ _SEVERITIES: Final[dict[str, int]] = {
     for spelling in (name, name.lower(), name.capitalize())
 }
 _TO_LEVEL: Final = bytes(level_of_severity(min(n, 24)).value for n in range(256))
-_BRACE: Final = ord("{")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class Batch:
             self.rejections.append(Rejection(index, error.field, error.detail))
 
 
+_Objects = list[dict[str, msgspec.Raw]]
+
+
 class _OwnShape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Our own shape, nothing else: a record with any other field or type takes the path that renames."""
 
@@ -71,27 +75,30 @@ class _OwnShape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _lines = msgspec.json.Decoder(_OwnShape)
 _array = msgspec.json.Decoder(list[_OwnShape])
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_object_array = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def decode(body: bytes, *, lines: bool, arrived_us: int) -> Iterator[Batch]:
+def decode(body: bytes, *, lines: bool, arrived: datetime) -> Iterator[Batch]:
     """Decode a body slice by slice; the batches' records follow each other in the order of the body.
 
     `lines` says JSON lines; otherwise one JSON object or one array. Between two slices the caller may let others
     run. Raises Malformed, before the first slice, when the body as a whole can't be read.
     """
-    start = body.lstrip(b" \t\r\n\xef\xbb\xbf")[:1]
+    if body[:1] not in {b"{", b"["}:
+        body = body.removeprefix(BOM_UTF8).lstrip()
+    start = body[:1]
     if not start:
         raise Malformed("the body is empty; expected a JSON object, an array of them, or JSON lines")
     if not lines and start == b"{" and not _is_one_value(body):
         lines = True
     if lines:
-        yield from _decode_lines(body, arrived_us)
+        yield from _decode_lines(body, arrived)
     elif start == b"[":
-        yield from _decode_array(body, arrived_us)
+        yield from _decode_array(body, arrived)
     else:
-        batch = _decode_raws([body.strip(b" \t\r\n\xef\xbb\xbf")], 0, arrived_us)
+        batch = _decode_raws([body], 0, arrived)
         batch.single = True
         yield batch
 
@@ -115,24 +122,24 @@ def _is_one_value(body: bytes) -> bool:
     return True
 
 
-def _decode_lines(body: bytes, arrived_us: int) -> Iterator[Batch]:
+def _decode_lines(body: bytes, arrived: datetime) -> Iterator[Batch]:
     start, index = 0, 0
     while start < len(body):
         end = len(body) if len(body) - start <= SLICE_BYTES else body.find(b"\n", start + SLICE_BYTES) + 1 or len(body)
         part = body if end - start == len(body) else body[start:end]
-        batch = _own_shape_lines(part, arrived_us)
+        batch = _own_shape_lines(part, arrived)
         if batch is None:
             raws = [line for line in part.split(b"\n") if line.strip()]
-            batch = _decode_raws(raws, index, arrived_us, found=_sound_objects(part, raws))
+            batch = _foreign(raws, _sound_objects(part, _objects.decode_lines), index, arrived)
         yield batch
         index += batch.total
         start = end
 
 
-def _decode_array(body: bytes, arrived_us: int) -> Iterator[Batch]:
+def _decode_array(body: bytes, arrived: datetime) -> Iterator[Batch]:
     if len(body) <= SLICE_BYTES:
         columns = _own_shape(body, _array)
-        checked = None if columns is None else _checked(columns, arrived_us)
+        checked = None if columns is None else _checked(columns, arrived)
         if checked is not None:
             yield Batch(columns=checked)
             return
@@ -141,8 +148,12 @@ def _decode_array(body: bytes, arrived_us: int) -> Iterator[Batch]:
     except _DECODE_ERRORS as error:
         raise Malformed(_json_error(error)) from error
     for start, stop in _runs(raws):
-        batch = _own_shape_lines(b"\n".join(raws[start:stop]), arrived_us) if len(raws) > stop - start else None
-        yield batch or _decode_raws([bytes(raw) for raw in raws[start:stop]], start, arrived_us)
+        batch = _own_shape_lines(b"\n".join(raws[start:stop]), arrived) if len(raws) > stop - start else None
+        if batch is None:
+            part = b"[" + b",".join(raws[start:stop]) + b"]"
+            found = _sound_objects(part, _object_array.decode)
+            batch = _foreign([bytes(raw) for raw in raws[start:stop]], found, start, arrived)
+        yield batch
 
 
 def _runs(raws: Sequence[msgspec.Raw]) -> Iterator[tuple[int, int]]:
@@ -157,9 +168,9 @@ def _runs(raws: Sequence[msgspec.Raw]) -> Iterator[tuple[int, int]]:
         yield start, len(raws)
 
 
-def _own_shape_lines(part: bytes, arrived_us: int) -> Batch | None:
+def _own_shape_lines(part: bytes, arrived: datetime) -> Batch | None:
     columns = _own_shape(part, _lines)
-    checked = None if columns is None else _checked(columns, arrived_us)
+    checked = None if columns is None else _checked(columns, arrived)
     return None if checked is None else Batch(columns=checked)
 
 
@@ -181,23 +192,23 @@ def _own_shape(
     return decoded  # type: ignore[return-value]  # decode_lines gives a list of the decoder's type
 
 
-def _checked(records: list[_OwnShape], arrived_us: int) -> Columns | None:
+def _checked(records: list[_OwnShape], arrived: datetime) -> Columns | None:
     """Columns of own-shape records; None when a value needs a closer look."""
     if not records:
         return Columns()
-    attributes = [bytes(r.attributes) for r in records]
+    joined = b"\0".join([r.attributes for r in records])  # no JSON text holds a zero byte; 2 x faster than bytes() each
+    attributes = joined.split(b"\0")
     messages = [r.message for r in records]
     services = [r.service for r in records]
     names = set(services)
     try:
         severities = bytes([_SEVERITIES[r.level] for r in records])
-        timestamps = [(r.timestamp - EPOCH) // MICROSECOND for r in records]  # type: ignore[operator]
     except KeyError:
         return None
-    except TypeError:
-        timestamps = [arrived_us if r.timestamp is None else (r.timestamp - EPOCH) // MICROSECOND for r in records]
-    plain = {text[0] for text in attributes} == {_BRACE} and "" not in names
-    small = 4 * max(map(len, messages)) + max(map(len, attributes)) <= MAX_RECORD_BYTES - 4096
+    timestamps = [r.timestamp or arrived for r in records]
+    plain = len(attributes) == len(records) and {text[:1] for text in attributes} == {b"{"} and "" not in names
+    longest = len(joined) if len(joined) < MAX_RECORD_BYTES // 2 else max(map(len, attributes))
+    small = 4 * max(map(len, messages)) + longest <= MAX_RECORD_BYTES - 4096
     if not plain or not small or max(map(len, names)) > MAX_SERVICE_CHARS:
         return None
     columns = Columns(timestamps, severities, severities.translate(_TO_LEVEL), services, messages, attributes)
@@ -206,7 +217,7 @@ def _checked(records: list[_OwnShape], arrived_us: int) -> Columns | None:
     if linked or any([r.source for r in records]):  # noqa: C419
         for row, r in enumerate(records):
             _put_sparse(columns, row, trace_id=r.trace_id, span_id=r.span_id, source=r.source)
-    return hold_to_limits(columns, arrived_us)
+    return hold_to_limits(columns, arrived)
 
 
 def _put_sparse(columns: Columns, row: int, *, trace_id: str | None, span_id: str | None, source: str | None) -> None:
@@ -218,47 +229,47 @@ def _put_sparse(columns: Columns, row: int, *, trace_id: str | None, span_id: st
         columns.sources[row] = source
 
 
-def hold_to_limits(columns: Columns, arrived_us: int) -> Columns:
+def hold_to_limits(columns: Columns, arrived: datetime) -> Columns:
     """Replace times before 1970 or more than 5 min ahead by the arrival time; the original is kept as `skewed`."""
     times = columns.timestamps
-    latest = arrived_us + MAX_AHEAD_US
-    if times and (min(times) < 0 or max(times) > latest):
-        for row, us in enumerate(times):
-            if us < 0 or us > latest:
-                columns.skewed.setdefault(row, _original(us))
-                times[row] = arrived_us
+    latest = arrived + MAX_AHEAD
+    if times and (min(times) < EPOCH or max(times) > latest):
+        for row, time in enumerate(times):
+            if time < EPOCH or time > latest:
+                columns.skewed.setdefault(row, time.isoformat())
+                times[row] = arrived
     return columns
 
 
-def _original(us: int) -> str:
-    try:
-        return iso(from_us(us))
-    except OverflowError:
-        return f"{us / 1e6:.6f} s since 1970"
+def _foreign(raws: Sequence[bytes], found: _Objects | None, first_index: int, arrived: datetime) -> Batch:
+    """A slice of some other logger's records: as columns where all are alike, else one by one."""
+    if found is None or len(found) != len(raws) or max(map(len, raws), default=0) > MAX_RECORD_BYTES:
+        return _decode_raws(raws, first_index, arrived)
+    columns = read_uniform(found, arrived)
+    if columns is not None and max(map(len, columns.services), default=0) <= MAX_SERVICE_CHARS:
+        return Batch(columns=hold_to_limits(columns, arrived))
+    return _decode_raws(raws, first_index, arrived, found=found)
 
 
-def _sound_objects(part: bytes, raws: Sequence[bytes]) -> list[dict[str, msgspec.Raw]] | None:
-    """All lines as objects at once, or None when one of them has to be looked at by itself."""
+def _sound_objects(part: bytes, read: Callable[[bytes], _Objects]) -> _Objects | None:
+    """All records of a slice as objects at once, or None when one of them has to be looked at by itself."""
     if b"\\" in part and b"\\u" in part:
         return None
     try:
         if not part.isascii():
             part.decode()
-        found = _objects.decode_lines(part)
+        return read(part)
     except _DECODE_ERRORS:
         return None
-    return found if len(found) == len(raws) and max(map(len, raws), default=0) <= MAX_RECORD_BYTES else None
 
 
-def _decode_raws(
-    raws: Sequence[bytes], first_index: int, arrived_us: int, *, found: list[dict[str, msgspec.Raw]] | None = None
-) -> Batch:
+def _decode_raws(raws: Sequence[bytes], first_index: int, arrived: datetime, *, found: _Objects | None = None) -> Batch:
     """Record by record, with renaming; each bad one is named and left out. `found` has them decoded already."""
     batch = Batch()
     columns, severities, levels = batch.columns, bytearray(), bytearray()
     for index, raw in enumerate(raws):
         try:
-            fields = read_fields(raw, arrived_us) if found is None else fields_of(found[index], arrived_us)
+            fields = read_fields(raw, arrived) if found is None else fields_of(found[index], arrived)
             if len(fields.service) > MAX_SERVICE_CHARS:
                 detail = f"has {len(fields.service)} characters; at most {MAX_SERVICE_CHARS} are taken"
                 raise Rejected("service", detail)
@@ -266,7 +277,7 @@ def _decode_raws(
             batch.reject(first_index + index, error)
             continue
         row = len(columns.messages)
-        columns.timestamps.append(fields.timestamp_us)
+        columns.timestamps.append(fields.timestamp)
         severities.append(fields.severity)
         levels.append(fields.level)
         columns.services.append(fields.service)
@@ -276,7 +287,7 @@ def _decode_raws(
         if fields.skewed is not None:
             columns.skewed[row] = fields.skewed
     columns.severities, columns.levels = bytes(severities), bytes(levels)
-    hold_to_limits(columns, arrived_us)
+    hold_to_limits(columns, arrived)
     return batch
 
 

@@ -38,11 +38,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class Columns:
     """A batch of checked records, a list per field, all of one length; row i is record i.
 
-    `timestamps` are microseconds since 1970, `severities` OpenTelemetry numbers, `levels` values of `Level`,
+    `timestamps` are aware, `severities` OpenTelemetry numbers, `levels` values of `Level`,
     `attributes` JSON objects. `extras` and `skewed` are sparse: only rows that have something.
     """
 
-    timestamps: list[int] = field(default_factory=list)
+    timestamps: list[datetime] = field(default_factory=list)
     severities: bytes = b""
     levels: bytes = b""
     services: list[str] = field(default_factory=list)

@@ -73,13 +73,13 @@ def search(database: Database, query: LogQuery, *, max_s: float = MAX_SEARCH_S) 
     deadline = time.monotonic() + max_s
     for chunk in _candidates(database, query):
         frontier = to_us(chunk.max_at)
-        if len(found) >= query.limit and found[query.limit - 1][0] > frontier:
+        if len(found) > query.limit and found[query.limit - 1][0] > frontier:
             break
         if time.monotonic() > deadline:
             return _partial(found, rows, frontier, query)
         columns = database.read(lambda tx, chunk=chunk: store.load(tx, chunk))  # type: ignore[misc]
         for row in _matching(columns, query):
-            key = (columns.timestamps[row], chunk.first_id + row)
+            key = (to_us(columns.timestamps[row]), chunk.first_id + row)
             if below is None or key < below:
                 found.append(key)
                 rows[key] = (columns, chunk)
@@ -132,17 +132,15 @@ def _candidates(database: Database, query: LogQuery) -> Iterator[StoredChunk]:
 
 
 def _matching(columns: Columns, query: LogQuery) -> list[int]:
-    since = None if query.since is None else to_us(query.since)
-    until = None if query.until is None else to_us(query.until)
     rows = list(range(len(columns)))
     if query.level is not None:
         rows = [row for row in rows if columns.levels[row] >= query.level]
     if query.service is not None:
         rows = [row for row in rows if columns.services[row] == query.service]
-    if since is not None:
-        rows = [row for row in rows if columns.timestamps[row] >= since]
-    if until is not None:
-        rows = [row for row in rows if columns.timestamps[row] < until]
+    if query.since is not None:
+        rows = [row for row in rows if columns.timestamps[row] >= query.since]
+    if query.until is not None:
+        rows = [row for row in rows if columns.timestamps[row] < query.until]
     if query.text:
         needle = query.text.casefold()
         rows = [row for row in rows if needle in columns.messages[row].casefold()]

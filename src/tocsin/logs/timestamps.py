@@ -8,7 +8,6 @@ from typing import Final
 from tocsin.kit.clock import to_us
 
 MAX_AHEAD: Final = timedelta(minutes=5)
-MAX_AHEAD_US: Final = int(MAX_AHEAD.total_seconds() * 1_000_000)
 
 # A number is seconds below 10^11 (year 5138), milliseconds below 10^14, microseconds below 10^17, else nanoseconds.
 _SCALES: Final = ((10**11, 1_000_000, 1), (10**14, 1_000, 1), (10**17, 1, 1), (10**20, 1, 1_000))

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.kit.actors import Actor
 from tocsin.kit.clock import Clock
 from tocsin.kit.errors import Unavailable
-from tocsin.storage.dialects import Dialect, Postgres, Sqlite, ping
+from tocsin.storage.dialects import Dialect, Postgres, Sqlite, environment_fault, ping
 from tocsin.storage.turns import FairLock
 from tocsin.storage.tx import ReadTx, Routes, Tx
 
@@ -100,7 +100,7 @@ class Database:
 
 def _translated(error: DBAPIError) -> Exception:
     """Unavailable for faults of the surroundings; every other error as it is."""
-    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+    if environment_fault(error):
         cause = str(error.orig).strip().splitlines()
         return Unavailable(detail=f"The database can't do this now: {cause[0] if cause else 'no reason given'}")
     return error

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, Select, create_engine, event, literal_column, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -115,12 +115,27 @@ class Postgres:
 
 
 def environment_fault(error: BaseException) -> bool:
-    """Whether an error comes from the surroundings (disk full, I/O, locked, connection lost), not from our code."""
+    """Whether an error comes from the surroundings (disk full, I/O, locked, connection lost), not from our code.
+
+    A fault may end the whole transaction, so that undoing to a savepoint fails as well: what an error was raised
+    from counts too.
+    """
     if isinstance(error, OSError):
         return True
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, OperationalError)
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, DBAPIError) and _from_outside(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
     return False
+
+
+def _from_outside(error: DBAPIError) -> bool:
+    if error.connection_invalidated:
+        return True
+    # sqlite3 raises OperationalError for faulty statements as well; their code is SQLITE_ERROR.
+    faulty = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    return isinstance(error, OperationalError | InterfaceError) and not faulty
 
 
 def ping(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -10,7 +11,6 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from tocsin.kit.actors import Actor
-from tocsin.kit.clock import to_us
 from tocsin.kit.errors import FieldError, Invalid, UnsupportedMedia
 from tocsin.logs.chunks import record_at
 from tocsin.logs.decode import SLICE_BYTES, Batch, decode
@@ -59,8 +59,8 @@ class IntakeEndpoint:
         request = _read_head(scope)
         sent = await read_body(receive, content_length=request.content_length)
         body = sent if not request.encoding else await decompressed(sent, request.encoding)
-        arrived_us = to_us(services.clock.now())
-        batch = await _decoded(body, lines=request.lines, arrived_us=arrived_us)
+        arrived = services.clock.now()
+        batch = await _decoded(body, lines=request.lines, arrived=arrived)
         if batch.rejected and not len(batch.columns):
             services.metrics.rejected.inc(batch.rejected)
             return _all_invalid(batch)
@@ -104,12 +104,12 @@ def _backfill(query: bytes) -> bool:
     return backfill
 
 
-async def _decoded(body: bytes, *, lines: bool, arrived_us: int) -> Batch:
+async def _decoded(body: bytes, *, lines: bool, arrived: datetime) -> Batch:
     """One batch of the whole body; a large body is decoded in slices off the event loop."""
 
     def whole() -> Batch:
         found: Batch | None = None
-        for part in decode(body, lines=lines, arrived_us=arrived_us):
+        for part in decode(body, lines=lines, arrived=arrived):
             if found is None:
                 found = part
             else:

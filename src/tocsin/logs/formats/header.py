@@ -154,7 +154,7 @@ def _take_level(walk: Walk, into: list[Piece], *, deep: bool, letters: bool) -> 
         extra = _extra_column(walk, form, probe) if all(m[0].endswith(":") for _, m in found) else ""
         glued = sum(1 for rest, m in found if m[0].endswith(":") and rest[m.end() : m.end() + 1].strip())
         walk.level_glued = glued >= MOST * len(found)
-        walk.rests = [rest[m.end() :].lstrip() for rest, m in found]
+        walk.rests = [rest[m.end() :].lstrip(" \t") for rest, m in found]
         walk.level_column, walk.level_found = walk.column, True
         walk.column += 1
         into.append(Piece(extra + form.pattern, (*(("context",) if extra else ()), *form.fields)))
@@ -164,7 +164,7 @@ def _take_level(walk: Walk, into: list[Piece], *, deep: bool, letters: bool) -> 
 
 
 def _extra_column(walk: Walk, form: LevelForm, probe: re.Pattern[str]) -> str:
-    """One column that only some lines have in front of the level, as servers name the session there."""
+    """One column that only some lines have in front of the level, such as `user@database`."""
     others = [rest for rest in walk.rests if not ((m := probe.match(rest)) and form.accepts(m["level"]))]
     behind = [rest.split(None, 1)[1] for rest in others if len(rest.split(None, 1)) > 1]
     hits = sum(1 for rest in behind if (m := probe.match(rest)) and form.accepts(m["level"]))

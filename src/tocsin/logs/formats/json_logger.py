@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from tocsin.kit.clock import EPOCH, MICROSECOND
+from tocsin.kit.clock import from_us
 from tocsin.logs.levels import (
     PINO_SEVERITIES,
     PYTHON_SEVERITIES,
@@ -42,9 +42,9 @@ _MAX_SHAPES = 512
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 _any = msgspec.json.Decoder()
-_time = msgspec.json.Decoder(datetime)
+_time = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
 # Levels as JSON strings, in the spellings loggers use; everything else is looked at more closely.
-_NAMED_LEVELS: Final = {
+NAMED_LEVELS: Final = {
     f'"{spelling}"'.encode(): number
     for name, number in SEVERITY_BY_NAME.items()
     for spelling in (name, name.lower(), name.capitalize())
@@ -64,9 +64,9 @@ class Rejected(ValueError):
 
 @dataclass(slots=True)
 class Fields:
-    """One record's fields, checked. `timestamp_us` counts microseconds since 1970, and may still lie in the future."""
+    """One record's fields, checked. `timestamp` is aware, and may still lie in the future."""
 
-    timestamp_us: int
+    timestamp: datetime
     severity: int
     level: int
     service: str
@@ -79,7 +79,7 @@ class Fields:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class Shape:
     """What the keys of a logger's records mean: the key of each field, None where there is none.
 
     `rest` pairs every other key with its JSON form and a colon; `pieces` are the same with the punctuation of an
@@ -102,7 +102,8 @@ class _Shape:
 
 
 @lru_cache(maxsize=_MAX_SHAPES)
-def _shape_of(keys: tuple[str, ...]) -> _Shape:
+def shape_of(keys: tuple[str, ...]) -> Shape:
+    """What these keys, in this order, mean."""
     present = frozenset(keys)
     names: dict[str, str | None] = {
         field: next((alias for alias in aliases if alias in present), None) for field, aliases in ALIASES.items()
@@ -113,7 +114,7 @@ def _shape_of(keys: tuple[str, ...]) -> _Shape:
     taken = {*names.values(), "attributes"}
     rest = tuple((key, msgspec.json.encode(key) + b":") for key in keys if key not in taken)
     pieces = tuple((key, (b"," if index else b"{") + prefix) for index, (key, prefix) in enumerate(rest))
-    return _Shape(
+    return Shape(
         **names,
         own_attributes="attributes" in present,
         nested_level="log" in present and names["message"] != "log",
@@ -123,23 +124,23 @@ def _shape_of(keys: tuple[str, ...]) -> _Shape:
     )
 
 
-def read_fields(raw: bytes, arrived_us: int) -> Fields:
+def read_fields(raw: bytes, arrived: datetime) -> Fields:
     """Read one JSON object. Raises Rejected with the field and what was expected of it."""
     if len(raw) > MAX_RECORD_BYTES:
         raise Rejected("", f"the record has {len(raw)} bytes; at most {MAX_RECORD_BYTES} are taken")
-    return fields_of(_read_object(raw), arrived_us)
+    return fields_of(_read_object(raw), arrived)
 
 
-def fields_of(found: dict[str, msgspec.Raw], arrived_us: int) -> Fields:
+def fields_of(found: dict[str, msgspec.Raw], arrived: datetime) -> Fields:
     """The fields of a JSON object whose values are known to be sound JSON without U+0000. Raises Rejected."""
-    shape = _shape_of(tuple(found))
+    shape = shape_of(tuple(found))
     if shape.message is None:
         raise Rejected("message", "is missing; expected a string (also understood: msg, event, log, body, text)")
     try:
         message = _string.decode(found[shape.message])
     except _DECODE_ERRORS as error:
         raise Rejected(shape.message, f"expected a string, got {_kind(found[shape.message])}") from error
-    fields = Fields(arrived_us, Level.INFO, Level.INFO, UNKNOWN_SERVICE, message, NO_ATTRIBUTES)
+    fields = Fields(arrived, Level.INFO, Level.INFO, UNKNOWN_SERVICE, message, NO_ATTRIBUTES)
     spare: list[str] = []
     if shape.timestamp is not None:
         _read_time(fields, found[shape.timestamp], shape.timestamp, spare)
@@ -205,14 +206,14 @@ def _keep_or_refuse(name: str, detail: str, spare: list[str]) -> None:
 
 def _read_time(fields: Fields, raw: msgspec.Raw, name: str, spare: list[str]) -> None:
     try:
-        fields.timestamp_us = (_time.decode(raw) - EPOCH) // MICROSECOND
-    except (*_DECODE_ERRORS, TypeError):
+        fields.timestamp = _time.decode(raw)
+    except _DECODE_ERRORS:
         value = _value(raw)
         if value is None or value == "":
             return
         try:
-            fields.timestamp_us = _us(value)
-        except OutOfRange:
+            fields.timestamp = from_us(_us(value))
+        except (OutOfRange, OverflowError):
             fields.skewed = str(value)
         except NotATime as error:
             _keep_or_refuse(name, str(error), spare)
@@ -226,11 +227,11 @@ def _us(value: object) -> int:
     raise NotATime(f"expected an RFC 3339 time or an epoch number, got {_kind(msgspec.json.encode(value))}")
 
 
-def _read_level(fields: Fields, found: dict[str, msgspec.Raw], shape: _Shape, spare: list[str]) -> None:
+def _read_level(fields: Fields, found: dict[str, msgspec.Raw], shape: Shape, spare: list[str]) -> None:
     named: int | None = None
     if shape.level is not None:
         raw = bytes(found[shape.level])
-        named = _NAMED_LEVELS.get(raw)
+        named = NAMED_LEVELS.get(raw)
         if named is None and raw not in _NO_LEVEL:
             value = _value(raw)
             named = _severity(value, shape.level, shape)
@@ -246,7 +247,7 @@ def _read_level(fields: Fields, found: dict[str, msgspec.Raw], shape: _Shape, sp
         fields.level = level_of_severity(severity if named is None else named)
 
 
-def _severity(value: object, name: str, shape: _Shape) -> int | None:
+def _severity(value: object, name: str, shape: Shape) -> int | None:
     if isinstance(value, str):
         return severity_of_name(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -303,7 +304,7 @@ def _nested(raw: msgspec.Raw, inner: str) -> str | None:
     return named if isinstance(named, str) else None
 
 
-def _attributes(found: dict[str, msgspec.Raw], shape: _Shape, spare: list[str]) -> bytes:
+def _attributes(found: dict[str, msgspec.Raw], shape: Shape, spare: list[str]) -> bytes:
     """The sender's `attributes` object, verbatim, followed by all fields that mean nothing to us."""
     own = bytes(found["attributes"]) if shape.own_attributes else NO_ATTRIBUTES
     if own == b"null":

@@ -37,7 +37,7 @@ class JsonLines(LineFormat):
 
     def parse(self, line: str) -> dict[str, object] | None:
         """The line as a message: nothing reads JSON here."""
-        return {"level": DEFAULT_LEVEL, "message": line, "attributes": {}}
+        return plain_record(line)
 
     def describe(self) -> str:
         """One sentence about what was found."""
@@ -84,34 +84,47 @@ class LogfmtLines(LineFormat):
         return 'logfmt pairs like `level=info msg="..."`'
 
 
-class TextLines(LineFormat):
-    """Lines with a header learnt from a sample; without one every line is a record."""
+class PlainLines(LineFormat):
+    """Lines of no common form: every one is a record."""
 
     name = "text"
 
-    def __init__(self, header: Header | None, *, examples: Sequence[str] = ()) -> None:
+    def parse(self, line: str) -> dict[str, object] | None:
+        """The line as a record; None when it is blank."""
+        return plain_record(line) if line.strip() else None
+
+    def describe(self) -> str:
+        """One sentence about what was found."""
+        return "plain lines without timestamps or levels"
+
+
+class TextLines(LineFormat):
+    """Lines with a header learnt from a sample; `examples` are the sample's lines that have it."""
+
+    name = "text"
+
+    def __init__(self, header: Header, *, examples: Sequence[str]) -> None:
         self._header = header
         self._examples = examples
 
     def parse(self, line: str) -> dict[str, object] | None:
         """The line as a record; None when it lacks the header that the sample's lines have."""
         header = self._header
-        if header is None:
-            return {"level": DEFAULT_LEVEL, "message": line, "attributes": {}} if line.strip() else None
         match = header.pattern.match(line)
         if match is None:
             return self._without_header(line)
         record: dict[str, object] = {}
-        stamp = None
+        attributes: dict[str, object] = {}
         if header.reader is not None:
             stamp = header.reader.read(match)
             if stamp is not None:
                 record["timestamp"] = stamp
             elif header.reader.shape.dated:
                 return None
+            else:
+                attributes["time"] = header.reader.text(match)
         word = match[header.level] if header.level else None
         level = None if word is None else LEVEL_BY_NAME.get(word) or level_of_word(word)
-        attributes: dict[str, object] = {}
         record["level"] = level or DEFAULT_LEVEL
         record["message"] = match[header.message]
         record["attributes"] = attributes
@@ -125,12 +138,8 @@ class TextLines(LineFormat):
             if value and value != "-":
                 value = value.strip()
                 attributes[name] = number_or_text(value) if name in _NUMBERS else value
-        if header.reader is not None and stamp is None:
-            attributes["time"] = header.reader.text(match)
         if "service" in attributes:
-            record["service"] = attributes.pop("service")
-            if attributes.get("logger") == record["service"]:
-                del attributes["logger"]
+            _raise_service(record, attributes)
         return record
 
     def _without_level(
@@ -138,7 +147,6 @@ class TextLines(LineFormat):
     ) -> tuple[tuple[str, int], ...]:
         """Another word stands where the level should; gives the attributes that can be trusted all the same."""
         header = self._header
-        assert header is not None
         if header.level_bracketed:
             attributes["severity"] = match[header.level]
             return header.fields
@@ -149,27 +157,34 @@ class TextLines(LineFormat):
         return header.fields
 
     def _without_header(self, line: str) -> dict[str, object] | None:
-        """Without timestamps a line that isn't indented is a record of its own."""
-        assert self._header is not None
-        if self._header.reader is not None or line[:1].isspace() or not line:
-            return None
-        return {"level": DEFAULT_LEVEL, "message": line, "attributes": {}}
+        """Where there are no timestamps, a line that isn't indented is a record of its own."""
+        return None if self._header.reader is not None or not line or line[0].isspace() else plain_record(line)
 
     def describe(self) -> str:
         """One sentence about what was found."""
         header = self._header
-        if header is None:
-            return "plain lines without timestamps or levels"
-        stamp = ""
+        found = (header.pattern.match(line) for line in self._examples)
+        match = next((one for one in found if one), None)
+        stamp = "no timestamps"
         if header.reader is not None:
-            match = next(m for line in self._examples if (m := header.pattern.match(line)))
-            stamp = f"timestamps like `{header.reader.text(match)}` in column {header.stamp_column}, "
+            example = f" like `{header.reader.text(match)}`" if match else ""
+            stamp = f"timestamps{example} at column {header.stamp_column}"
+        level = "levels in the timestamp" if header.level else "no levels"
         if header.level_column is not None:
             level = f"levels in column {header.level_column}"
-        else:
-            level = "levels in the timestamp" if header.level else "no levels"
         names: dict[str, None] = {}
         for line in self._examples:
             attributes = (self.parse(line) or {}).get("attributes")
             names.update(dict.fromkeys(attributes) if isinstance(attributes, dict) else {})
-        return f"{stamp or 'no timestamps, '}{level}" + (f"; attributes {', '.join(names)}" if names else "")
+        return f"{stamp}, {level}" + (f"; attributes {', '.join(names)}" if names else "")
+
+
+def plain_record(line: str) -> dict[str, object]:
+    """A line of which nothing is known but its text."""
+    return {"level": DEFAULT_LEVEL, "message": line, "attributes": {}}
+
+
+def _raise_service(record: dict[str, object], attributes: dict[str, object]) -> None:
+    record["service"] = attributes.pop("service")
+    if attributes.get("logger") == record["service"]:
+        del attributes["logger"]

@@ -37,6 +37,20 @@ class Piece:
     optional: bool = False
 
 
+# A bracketed part is the thread where a logger's name follows; else a name is the logger's, and words are some context.
+UNDECIDED_NAME: Final = "thread or logger"
+UNDECIDED_WORDS: Final = "thread or context"
+
+
+def decide(name: str, taken: set[str]) -> str:
+    """The name of a part that was left undecided until the whole header was known."""
+    if name not in (UNDECIDED_NAME, UNDECIDED_WORDS):
+        return name
+    if "logger" in taken and "thread" not in taken:
+        return "thread"
+    return "logger" if name == UNDECIDED_NAME and "logger" not in taken else "context"
+
+
 def looks_like(pattern: re.Pattern[str], values: Sequence[str], share: float = 0.9) -> bool:
     """Whether at least `share` of the values are matched in full."""
     return bool(values) and sum(1 for value in values if pattern.fullmatch(value)) >= share * len(values)
@@ -98,7 +112,9 @@ def name_bracket(values: Sequence[str], taken: set[str]) -> str | None:
         if looks_like(pattern, meant):
             return name if name not in taken else None
     if any(_THREAD.search(value) for value in meant):
-        order = ("thread", "logger")
+        order: tuple[str, ...] = ("thread", "context")
+    elif "logger" in taken:
+        order = ("context", "thread")
     else:
-        order = ("logger", "thread") if is_telling(meant) else ("context", "thread")
+        order = (UNDECIDED_NAME if is_telling(meant) else UNDECIDED_WORDS, "context")
     return next((name for name in order if name not in taken), None)

@@ -11,16 +11,21 @@ from tocsin.logs.formats.pieces import (
     DOTTED,
     NAME,
     SEPARATOR,
+    UNDECIDED_NAME,
+    UNDECIDED_WORDS,
     UUID,
     Piece,
+    decide,
     is_telling,
     name_bracket,
     name_column,
     name_number,
-)  # fmt: skip
+)
 from tocsin.logs.formats.walk import MOST, Walk
 
 MAX_PARTS: Final = 10
+
+_TOLD: Final = {"logger", "thread", "caller", UNDECIDED_NAME, UNDECIDED_WORDS}  # after these a dash ends the header
 
 Matches = Sequence[re.Match[str]]
 
@@ -41,7 +46,12 @@ def find_rest(walk: Walk) -> None:
         _take_glued_name(walk)
     for _ in range(MAX_PARTS):
         if walk.done or not any(_take(walk, candidate) for candidate in CANDIDATES):
-            return
+            break
+    for index, piece in enumerate(walk.parts.after):
+        fields = tuple(decide(name, walk.taken) for name in piece.fields)
+        if fields != piece.fields:
+            walk.taken.update(fields)
+            walk.parts.after[index] = Piece(piece.pattern, fields, optional=piece.optional)
 
 
 def _take(walk: Walk, candidate: Candidate) -> bool:
@@ -54,7 +64,7 @@ def _take(walk: Walk, candidate: Candidate) -> bool:
     if piece is None:
         return False
     walk.parts.after.append(piece)
-    ahead = {id(rest): rest[m.end() :].lstrip() for rest, m in found}
+    ahead = {id(rest): rest[m.end() :].lstrip(" \t") for rest, m in found}
     walk.rests = [ahead.get(id(rest), rest) for rest in walk.rests if piece.optional or id(rest) in ahead]
     return True
 
@@ -80,7 +90,7 @@ def _separator(walk: Walk, found: Matches) -> Piece | None:
     sign, count = Counter(m[0] for m in found).most_common(1)[0]
     if count < MOST * len(walk.rests):
         return None
-    walk.done = sign in ("-", ":") and bool(walk.taken & {"logger", "thread", "caller"})
+    walk.done = sign in ("-", ":") and bool(walk.taken & _TOLD)
     return Piece(re.escape(sign) + ("" if sign == "|" else r"(?=\s|$)"))
 
 
@@ -156,7 +166,7 @@ _STRUCTURE: Final = re.compile(
 
 def _number(walk: Walk, found: Matches) -> Piece | None:
     """A number, where the next part proves that it belongs to the header, or where it follows the timestamp."""
-    ahead = [m.string[m.end() :].lstrip() for m in found]
+    ahead = [m.string[m.end() :].lstrip(" \t") for m in found]
     structured = sum(1 for rest in ahead if _STRUCTURE.match(rest))
     flag = not walk.level_found and not walk.parts.after and all(rest[:1].isalpha() for rest in ahead)
     if not flag and (structured < MOST * len(found) or not walk.level_found):

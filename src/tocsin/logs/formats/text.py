@@ -9,7 +9,15 @@ from typing import Final
 from tocsin.logs.formats.finding import find_shape
 from tocsin.logs.formats.header import learn_header
 from tocsin.logs.formats.levelwords import level_of_word
-from tocsin.logs.formats.lines import JsonLines, LineFormat, LogfmtLines, SyslogLines, TextLines
+from tocsin.logs.formats.lines import (
+    JsonLines,
+    LineFormat,
+    LogfmtLines,
+    PlainLines,
+    SyslogLines,
+    TextLines,
+    plain_record,
+)
 from tocsin.logs.formats.logfmt import is_logfmt
 from tocsin.logs.formats.syslog import BsdReader
 
@@ -26,7 +34,7 @@ def detect(sample: Sequence[str], *, now: datetime) -> LineFormat:
     lines = [line[:SAMPLE_CHARACTERS].rstrip("\r\n") for line in sample[: 5 * SAMPLE_LINES] if line.strip()]
     lines = lines[:SAMPLE_LINES]
     if not lines:
-        return TextLines(None)
+        return PlainLines()
     if _share(lines, lambda line: line.lstrip()[:1] == "{") >= 0.8:
         return JsonLines()
     if is_logfmt(lines):
@@ -36,15 +44,15 @@ def detect(sample: Sequence[str], *, now: datetime) -> LineFormat:
     return _learn(lines, now)
 
 
-def _learn(lines: Sequence[str], now: datetime) -> TextLines:
+def _learn(lines: Sequence[str], now: datetime) -> LineFormat:
     """Lines with a timestamp, else with a level, else of no form at all."""
     found = find_shape(lines, now=now)
     header = learn_header(found[1], found[0], now=now) if found else None
-    if found and header:
+    if found and header and any(header.pattern.match(line) for line in found[1]):
         return TextLines(header, examples=found[1])
     unindented = [line for line in lines if not line[0].isspace()]
     header = learn_header(unindented, None, now=now)
-    return TextLines(header if header and header.level else None, examples=unindented)
+    return TextLines(header, examples=unindented) if header and header.level else PlainLines()
 
 
 def _share(lines: Sequence[str], test: Callable[[str], object]) -> float:
@@ -103,7 +111,7 @@ class Joiner:
             self._blank += 1
             return None
         if self._record is None:
-            return self._begin({"level": "INFO", "message": line, "attributes": {}})
+            return self._begin(plain_record(line))
         added = self._blank + 1
         if len(self._parts) + added > JOINED_LINES or self._size + len(line) + added > JOINED_CHARACTERS:
             return self._begin(self._continued(self._record, line))

@@ -13,7 +13,7 @@ from tocsin.logs.formats.pieces import (
     are_numbers,
     looks_like,
     name_column,
-)  # fmt: skip
+)
 
 MOST: Final = 0.9  # of the lines must agree
 
@@ -43,7 +43,7 @@ class Walk:
     """The state of learning a header. `rests` is what lies ahead in the lines that fitted so far."""
 
     def __init__(self, lines: Sequence[str]) -> None:
-        self.rests = [line.lstrip() for line in lines]
+        self.rests = [line.lstrip(" \t") for line in lines]
         self.parts = Parts()
         self.taken: set[str] = set()
         self.column = 0
@@ -70,7 +70,7 @@ class Walk:
     def advance(self, probe: re.Pattern[str]) -> list[re.Match[str]]:
         """Step over this; lines that lack it are followed no further."""
         found = [(rest, m) for rest in self.rests if (m := probe.match(rest))]
-        self.rests = [rest[m.end() :].lstrip() for rest, m in found]
+        self.rests = [rest[m.end() :].lstrip(" \t") for rest, m in found]
         return [m for _, m in found]
 
     def claim(self, name: str) -> tuple[str]:

@@ -1,0 +1,251 @@
+"""`tocsin tickets`: find, read, open and move tickets. Which move is allowed the server says, never this file."""
+
+import getpass
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from tocsin.cli.command import (
+    DEFAULT_URL,
+    CursorOption,
+    IdArgument,
+    IdsArgument,
+    JsonOption,
+    KeyFileOption,
+    LimitOption,
+    UrlOption,
+    UtcOption,
+    examples,
+    make_app,
+)
+from tocsin.cli.exits import REFUSED, CommandFailed
+from tocsin.cli.output import (
+    PRIORITY_STYLES,
+    STATUS_STYLES,
+    age,
+    more_follows,
+    print_json,
+    print_table,
+    printable,
+    styled,
+)
+from tocsin.cli.remote import Answer, Server
+from tocsin.cli.ticket_page import print_ticket
+
+_ACKNOWLEDGED = "IN_PROGRESS"
+_RESOLVED = "RESOLVED"
+_CLOSED = "CLOSED"
+_TIMELINE_SHOWN = 1000
+
+AssigneeOption = Annotated[str | None, typer.Option("--assignee", "-a", help="Who has it.")]
+PriorityOption = Annotated[str, typer.Option("--priority", "-p", help="P1 (wakes people) to P5, or HIGH, LOW, ...")]
+
+app = make_app(
+    help="List, show, open and move tickets: OPEN, IN_PROGRESS, RESOLVED, CLOSED.",
+    epilog=examples("tocsin tickets list", "tocsin tickets ack 7", "tocsin tickets resolve 7"),
+)
+
+
+@app.command(
+    "list",
+    epilog=examples("tocsin tickets list --status OPEN,IN_PROGRESS --sort priority", "tocsin tickets list -a none"),
+)
+def list_tickets(
+    status: Annotated[str | None, typer.Option("--status", help="One or several, comma-separated.")] = None,
+    priority: Annotated[str | None, typer.Option("--priority", "-p", help="One or several: P1,P2.")] = None,
+    service: Annotated[str | None, typer.Option("--service", "-s", help="Only this service.")] = None,
+    assignee: Annotated[str | None, typer.Option("--assignee", "-a", help="Only theirs; none: nobody's.")] = None,
+    text: Annotated[str | None, typer.Option("--text", "-t", help="Found in title or description, any case.")] = None,
+    sort: Annotated[str, typer.Option("--sort", help="opened, updated (newest first) or priority.")] = "opened",
+    limit: LimitOption = 50,
+    cursor: CursorOption = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List tickets that match all filters."""
+    filters = {"status": status, "priority": priority, "service": service, "assignee": assignee, "text": text}
+    with Server(url, key_file) as server:
+        page = server.get("/tickets", **filters, sort=sort, limit=limit, cursor=cursor)
+    if as_json:
+        print_json(page.text)
+        return
+    if not page.data["items"]:
+        none_yet = "No tickets yet. A CRITICAL record opens one: tocsin send 'out of disk' --level CRITICAL"
+        typer.echo("No ticket matches." if any(filters.values()) else none_yet)
+        return
+    print_table(
+        ["ID", "Prio", "Status", "Age", "Assignee", "Service", "Title"],
+        (_row(ticket) for ticket in page.data["items"]),
+        flexible=["Assignee", "Service", "Title"],
+    )
+    more_follows(page.data)
+
+
+def _row(ticket: dict[str, Any]) -> list[Any]:
+    return [
+        str(ticket["id"]),
+        styled(ticket["priority"], PRIORITY_STYLES),
+        styled(ticket["status"], STATUS_STYLES),
+        age(ticket["opened_at"]),
+        ticket["assignee"] or "-",
+        ticket["service"] or "-",
+        ticket["title"],
+    ]
+
+
+@app.command(epilog=examples("tocsin tickets show 7"))
+def show(
+    ticket_id: IdArgument,
+    utc: UtcOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one ticket with its alerts and its timeline (--json: without the timeline)."""
+    with Server(url, key_file) as server:
+        answer = server.get(f"/tickets/{ticket_id}")
+        if as_json:
+            print_json(answer.text)
+            return
+        timeline = server.get(f"/tickets/{ticket_id}/events", limit=_TIMELINE_SHOWN).data
+    print_ticket(answer.data, timeline, utc=utc)
+
+
+@app.command(
+    "open", epilog=examples('tocsin tickets open "Checkout page is blank" --priority P2 --service shop --assignee ana')
+)
+def open_ticket(
+    title: Annotated[str, typer.Argument(metavar="TITLE", help="What is wrong, in one line.")],
+    description: Annotated[str, typer.Option("--description", "-d", help="More about it.")] = "",
+    priority: PriorityOption = "P3",
+    service: Annotated[str | None, typer.Option("--service", "-s", help="Which service it is about.")] = None,
+    assignee: AssigneeOption = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Open a ticket by hand."""
+    body = {"title": title, "description": description, "priority": priority, "service": service, "assignee": assignee}
+    with Server(url, key_file) as server:
+        _tell(server.post("/tickets", body), as_json=as_json)
+
+
+@app.command(epilog=examples("tocsin tickets ack 7", "tocsin tickets ack 7 8 9 --assignee ana"))
+def ack(
+    ids: IdsArgument,
+    assignee: Annotated[
+        str | None, typer.Option("--assignee", "-a", help="Who takes it up.", show_default="your login name")
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take tickets up: OPEN to IN_PROGRESS, with an assignee."""
+    body = {"status": _ACKNOWLEDGED, "assignee": assignee or _login_name()}
+    _each(ids, lambda server, id_: server.patch(f"/tickets/{id_}", body), url, key_file, as_json=as_json)
+
+
+@app.command(epilog=examples("tocsin tickets resolve 7 8"))
+def resolve(
+    ids: IdsArgument,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Resolve tickets; one that is still OPEN is taken up first, in your name unless it has an assignee."""
+    _each(ids, _resolve, url, key_file, as_json=as_json)
+
+
+def _resolve(server: Server, ticket_id: int) -> Answer:
+    ticket = server.get(f"/tickets/{ticket_id}").data
+    if _RESOLVED not in ticket["allowed"] and _ACKNOWLEDGED in ticket["allowed"]:
+        taken_up = {"status": _ACKNOWLEDGED, "assignee": ticket["assignee"] or _login_name()}
+        ticket = server.patch(f"/tickets/{ticket_id}", taken_up, version=ticket["version"]).data
+    return server.patch(f"/tickets/{ticket_id}", {"status": _RESOLVED}, version=ticket["version"])
+
+
+@app.command(epilog=examples("tocsin tickets close 7 8"))
+def close(
+    ids: IdsArgument,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close resolved tickets for good."""
+    body = {"status": _CLOSED}
+    _each(ids, lambda server, id_: server.patch(f"/tickets/{id_}", body), url, key_file, as_json=as_json)
+
+
+@app.command(epilog=examples('tocsin tickets reopen 7 --reason "It is back after the deploy."'))
+def reopen(
+    ids: IdsArgument,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why it is not over.")],
+    assignee: Annotated[
+        str | None, typer.Option("--assignee", "-a", help="Who takes it up.", show_default="your login name")
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take resolved tickets up again: RESOLVED to IN_PROGRESS."""
+    body = {"reason": reason, "assignee": assignee or _login_name()}
+    _each(ids, lambda server, id_: server.post(f"/tickets/{id_}/reopen", body), url, key_file, as_json=as_json)
+
+
+@app.command(epilog=examples("tocsin tickets priority 7 P1"))
+def priority(
+    ticket_id: IdArgument,
+    priority: Annotated[
+        str, typer.Argument(metavar="PRIORITY", help="P1 to P5, or CRITICAL, HIGH, MEDIUM, LOW, INFO.")
+    ],
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a ticket's priority."""
+    with Server(url, key_file) as server:
+        _tell(server.patch(f"/tickets/{ticket_id}/priority", {"priority": priority}), as_json=as_json)
+
+
+def _each(
+    ids: list[int], act: Callable[[Server, int], Answer], url: str, key_file: str | None, *, as_json: bool
+) -> None:
+    """Act on each ticket; one that is refused is named and does not stop the others, the exit code tells of it."""
+    answers: list[Answer] = []
+    with Server(url, key_file) as server:
+        if len(ids) == 1:
+            _tell(act(server, ids[0]), as_json=as_json)
+            return
+        for ticket_id in ids:
+            try:
+                answers.append(act(server, ticket_id))
+            except CommandFailed as error:
+                if error.exit_code != REFUSED:
+                    raise
+                typer.echo(f"tocsin: ticket {ticket_id}: {error}", err=True)
+                continue
+            if not as_json:
+                _tell(answers[-1], as_json=False)
+    if as_json:
+        print_json(*(answer.text for answer in answers), many=True)
+    if len(answers) < len(ids):
+        raise typer.Exit(REFUSED)
+
+
+def _tell(answer: Answer, *, as_json: bool) -> None:
+    """One line about a ticket as it is now."""
+    if as_json:
+        print_json(answer.text)
+        return
+    ticket = answer.data
+    whose = f", {printable(ticket['assignee'])}" if ticket["assignee"] else ""
+    typer.echo(f"Ticket {ticket['id']} ({ticket['status']}, {ticket['priority']}{whose}): {printable(ticket['title'])}")
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise CommandFailed(detail="Your login name is not known here; give --assignee.") from error
