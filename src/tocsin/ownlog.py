@@ -2,15 +2,25 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from tocsin.kit.requests import REQUEST_ID
+
+
+def _add_request_id(_logger: object, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        line["request_id"] = request_id
+    return line
 
 
 def configure_logging(form: str, level: str) -> None:
     """Text for people (coloured on a terminal) or one JSON object a line; uvicorn's own lines go the same way."""
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from tocsin.kit.actors import Actor
@@ -61,11 +62,11 @@ class _Seen:
             if name == b"host":
                 seen.host = value if seen.host is None else b""  # two Host headers name none
             elif name == b"authorization":
-                seen.authorization = value
+                seen.authorization = value if seen.authorization is None else b""
             elif name == b"origin":
-                seen.origin = value
+                seen.origin = value if seen.origin is None else b""  # nor do two origins
             elif name == b"sec-fetch-site":
-                seen.site = value
+                seen.site = value if seen.site is None else b"cross-site"
             elif name in _PROXIED or name.startswith(b"x-forwarded-"):
                 seen.proxied = name
         return seen
@@ -93,10 +94,12 @@ def _authority(origin: bytes) -> bytes:
 def host_name(authority: str) -> str:
     """The host of `host`, `host:port` or `[v6]:port`."""
     if authority.startswith("["):
-        return authority[1:].partition("]")[0]
+        host, closed, _ = authority[1:].partition("]")
+        return host if closed else ""
     return authority.rpartition(":")[0] if authority.count(":") == 1 else authority
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine, without asking a name server."""
     if host.lower().rstrip(".") == "localhost":

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from types import FrameType
 from typing import Annotated, Any, Final
 
@@ -70,15 +70,16 @@ def serve(
             "or TOCSIN_ADMIN_KEY_FILE (make one with: openssl rand -hex 24), or stay on --host 127.0.0.1."
         )
     configure_logging(settings.log_format, settings.log_level)
-    sockets = _bind(host, port)
-    with database_reached():
-        instance = Instance(settings)
-    server = _Server(_application(instance), sockets, lambda url: _announce(url, settings))
-    server.run(sockets)
+    with ExitStack() as opened:
+        sockets = _bind(host, port, opened)
+        with database_reached():
+            instance = Instance(settings)
+        server = _Server(_application(instance), sockets, lambda url: _announce(url, settings))
+        server.run(sockets)
     raise typer.Exit(0 if server.started else FAILED)
 
 
-def _bind(host: str, port: int) -> list[socket.socket]:
+def _bind(host: str, port: int, opened: ExitStack) -> list[socket.socket]:
     """Sockets for every address the host has, bound and not yet listening: nobody waits on a server that starts."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -86,22 +87,18 @@ def _bind(host: str, port: int) -> list[socket.socket]:
         raise StartRefused(detail=f"--host {host} is not an address of this machine: {error.strerror}.") from error
     sockets: list[socket.socket] = []
     for family, kind, protocol, _, address in dict.fromkeys(found):
-        bound = socket.socket(family, kind, protocol)
+        bound = opened.enter_context(socket.socket(family, kind, protocol))
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
             bound.bind((address[0], port, *address[2:]))
         except OSError as error:
-            bound.close()
-            raise StartRefused(detail=_bind_refused(host, port, error)) from error
+            reason = f"Can't listen on {host} port {port}: {error.strerror}. Another --port or --host may be free."
+            raise StartRefused(detail=reason) from error
         port = port or bound.getsockname()[1]
         sockets.append(bound)
     return sockets
-
-
-def _bind_refused(host: str, port: int, error: OSError) -> str:
-    return f"Can't listen on {host} port {port}: {error.strerror}. Another --port or --host may be free."
 
 
 def _application(instance: Instance) -> Application:

@@ -4,7 +4,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -59,6 +59,17 @@ class Batch:
 _Objects = list[dict[str, msgspec.Raw]]
 
 
+def joined(batches: Sequence[Batch]) -> Batch:
+    """The batches of one body as one."""
+    if len(batches) == 1:
+        return batches[0]
+    return Batch(
+        columns=Columns.joined([batch.columns for batch in batches]),
+        rejections=[rejection for batch in batches for rejection in batch.rejections][:MAX_NAMED_ERRORS],
+        rejected=sum(batch.rejected for batch in batches),
+    )
+
+
 class _OwnShape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """Our own shape, nothing else: a record with any other field or type takes the path that renames."""
 
@@ -72,7 +83,7 @@ class _OwnShape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     source: str | None = None
 
 
-_lines = msgspec.json.Decoder(_OwnShape)
+_one = msgspec.json.Decoder(_OwnShape)
 _array = msgspec.json.Decoder(list[_OwnShape])
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _object_array = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
@@ -91,8 +102,13 @@ def decode(body: bytes, *, lines: bool, arrived: datetime) -> Iterator[Batch]:
     start = body[:1]
     if not start:
         raise Malformed("the body is empty; expected a JSON object, an array of them, or JSON lines")
-    if not lines and start == b"{" and not _is_one_value(body):
-        lines = True
+    if not lines and start == b"{":
+        one = _own_shape(body, _one)
+        checked = None if one is None else _checked(one, arrived)
+        if checked is not None:
+            yield Batch(single=True, columns=checked)
+            return
+        lines = not _is_one_value(body)
     if lines:
         yield from _decode_lines(body, arrived)
     elif start == b"[":
@@ -169,15 +185,18 @@ def _runs(raws: Sequence[msgspec.Raw]) -> Iterator[tuple[int, int]]:
 
 
 def _own_shape_lines(part: bytes, arrived: datetime) -> Batch | None:
-    columns = _own_shape(part, _lines)
+    columns = _own_shape(part, _one, lines=True)
     checked = None if columns is None else _checked(columns, arrived)
     return None if checked is None else Batch(columns=checked)
 
 
 def _own_shape(
-    part: bytes, decoder: "msgspec.json.Decoder[_OwnShape] | msgspec.json.Decoder[list[_OwnShape]]"
+    part: bytes,
+    decoder: "msgspec.json.Decoder[_OwnShape] | msgspec.json.Decoder[list[_OwnShape]]",
+    *,
+    lines: bool = False,
 ) -> list[_OwnShape] | None:
-    """All records of a slice in our own shape, or None when any of them needs the other path.
+    """All records of a body or slice in our own shape, or None when any of them needs the other path.
 
     Attributes pass through undecoded, so what a decoder would find wrong in them is looked for in the bytes.
     """
@@ -186,10 +205,10 @@ def _own_shape(
     try:
         if not part.isascii():
             part.decode()
-        decoded = decoder.decode_lines(part) if decoder is _lines else decoder.decode(part)
+        decoded: Any = decoder.decode_lines(part) if lines else decoder.decode(part)
     except _DECODE_ERRORS:
         return None
-    return decoded  # type: ignore[return-value]  # decode_lines gives a list of the decoder's type
+    return decoded if isinstance(decoded, list) else [decoded]
 
 
 def _checked(records: list[_OwnShape], arrived: datetime) -> Columns | None:

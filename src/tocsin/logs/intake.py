@@ -1,9 +1,10 @@
 """Group commit: concurrent requests hand over checked batches, one thread writes all that wait in one transaction."""
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -45,7 +46,11 @@ Outcome = Stored | Answer | Exception
 
 @dataclass(slots=True, eq=False)
 class Submission:
-    """One request's batch on its way into the store. `resolve` is called once, from the committer's thread."""
+    """One request's batch on its way into the store.
+
+    `resolve` is called once, in the committer's thread, or by what `via` (such as a loop's `call_soon_threadsafe`)
+    is given to run: one call for all submissions of a commit that share it.
+    """
 
     columns: Columns
     rejected: int
@@ -53,6 +58,7 @@ class Submission:
     size_bytes: int
     actor: Actor
     resolve: Callable[[Outcome], None]
+    via: Callable[[Callable[[], None]], object] | None = None
     keyed: KeyedRequest | None = None
     answer: Callable[[Stored], Answer] | None = None
 
@@ -133,8 +139,7 @@ class Intake:
             with self._changed:
                 self._queued_bytes -= sum(s.size_bytes for s in group)
                 self._metrics.queue_bytes.set(self._queued_bytes)
-            for submission in group:
-                submission.resolve(outcomes[submission])
+            _resolve_all(group, outcomes)
 
     def _take_group(self) -> list[Submission]:
         """All that wait, to a bound; a second request with the same Idempotency-Key waits for the first's commit."""
@@ -194,11 +199,7 @@ class Intake:
         return pieces
 
     def _pack(self, piece: _Piece) -> None:
-        columns = piece.of[0].columns
-        if len(piece.of) > 1:
-            columns = Columns()
-            for submission in piece.of:
-                columns.extend(submission.columns)
+        columns = Columns.joined([submission.columns for submission in piece.of])
         first_id = piece.first_id
         for part in slices(columns):
             piece.chunks.append((first_id, piece.backfill, pack(part)))
@@ -243,20 +244,42 @@ class Intake:
             observed_at=tx.now,
             matches=tuple(match for piece in pieces for match in piece.matches),
         )
-        [recorded] = tx.emit(stored)
+        errors = [piece.error for piece in pieces if piece.error is not None]
+        [recorded] = tx.emit(stored, follow=bool(stored.matches or errors))
         placed = [chunk for piece in pieces for chunk in piece.chunks]
         store.insert_chunks(tx, placed, observed_at=tx.now, event_id=recorded.id)
+        if not stored.matches and not errors:
+            return  # nothing follows from these records
         try:
             with tx.attempt():
-                for piece in pieces:
-                    if piece.error is not None:
-                        raise piece.error
+                for error in errors:
+                    raise error
         except Exception as error:
             if environment_fault(error):
                 raise
             self._metrics.parked.inc()
             log.error("logs_parked", first_id=stored.first_id, last_id=stored.last_id, error=parking.describe(error))
             parking.park(tx, recorded.id, first_id=stored.first_id, last_id=stored.last_id, error=error)
+
+
+def _resolve_all(group: Sequence[Submission], outcomes: Mapping[Submission, Outcome]) -> None:
+    together: dict[object, list[Submission]] = {}
+    for submission in group:
+        together.setdefault(submission.via, []).append(submission)
+    for submissions in together.values():
+        via = submissions[0].via
+
+        def tell(submissions: Sequence[Submission] = submissions) -> None:
+            for submission in submissions:
+                submission.resolve(outcomes[submission])
+
+        if via is None:
+            tell()
+        else:
+            with contextlib.suppress(
+                RuntimeError
+            ):  # the listener's loop has ended; the records are stored all the same
+                via(tell)
 
 
 def _repeats(tx: Tx, group: Sequence[Submission]) -> dict[Submission, Outcome]:

@@ -1,7 +1,9 @@
 """A stored record as readers see it, and the columns a batch of records is worked on in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 
 import msgspec
 
@@ -56,18 +58,26 @@ class Columns:
     def __len__(self) -> int:
         return len(self.messages)
 
-    def extend(self, other: "Columns") -> None:
-        """Append another batch's rows."""
-        start = len(self)
-        self.timestamps.extend(other.timestamps)
-        self.severities += other.severities
-        self.levels += other.levels
-        self.services.extend(other.services)
-        self.messages.extend(other.messages)
-        self.attributes.extend(other.attributes)
-        for mine, theirs in zip(self._sparse(), other._sparse(), strict=True):
-            if theirs:
-                mine.update({start + row: value for row, value in theirs.items()})
+    @classmethod
+    def joined(cls, parts: Sequence["Columns"]) -> "Columns":
+        """The rows of all parts, one after the other; a single part is returned as it is."""
+        if len(parts) == 1:
+            return parts[0]
+        whole = cls(
+            list(chain.from_iterable([part.timestamps for part in parts])),
+            b"".join([part.severities for part in parts]),
+            b"".join([part.levels for part in parts]),
+            list(chain.from_iterable([part.services for part in parts])),
+            list(chain.from_iterable([part.messages for part in parts])),
+            list(chain.from_iterable([part.attributes for part in parts])),
+        )
+        start = 0
+        for part in parts:
+            for mine, theirs in zip(whole._sparse(), part._sparse(), strict=True):
+                if theirs:
+                    mine.update({start + row: value for row, value in theirs.items()})
+            start += len(part.messages)
+        return whole
 
     def slice(self, start: int, stop: int) -> "Columns":
         """Rows `start` (included) to `stop` (excluded)."""

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import insert, or_, select, tuple_, update
+from sqlalchemy import Executable, insert, or_, select, tuple_, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.logs.chunks import Chunk, unpack
 from tocsin.logs.model import chunks
@@ -55,6 +57,12 @@ def reserve_ids(tx: Tx, count: int) -> int:
     return after - count + 1
 
 
+@lru_cache(maxsize=8)
+def _insert_chunk(position: ColumnElement[int]) -> Executable:
+    """Made once: making the statement costs as much as running it."""
+    return insert(chunks).values(position=position)
+
+
 def insert_chunks(tx: Tx, placed: Sequence[tuple[int, bool, Chunk]], *, observed_at: datetime, event_id: int) -> None:
     """Store chunks: `(first id, backfill, chunk)` each."""
     rows = [
@@ -73,7 +81,7 @@ def insert_chunks(tx: Tx, placed: Sequence[tuple[int, bool, Chunk]], *, observed
         }
         for first_id, backfill, chunk in placed
     ]
-    tx.execute(insert(chunks).values(position=tx.position), rows)
+    tx.execute(_insert_chunk(tx.position), rows if len(rows) > 1 else rows[0])
 
 
 def chunk_of(tx: ReadTx, record_id: int) -> StoredChunk | None:

@@ -60,6 +60,8 @@ def us_of_text(text: str) -> int:
 
 def _us_of_digits(text: str) -> int:
     try:
+        if not text.isascii() or "_" in text:
+            raise ValueError("Python would read it, senders don't mean it")
         return us_of_number(int(text) if text.strip().lstrip("-").isdigit() and len(text) < 25 else float(text))
     except NotATime:
         raise

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -16,6 +17,13 @@ from tocsin.storage.model import events
 
 Handler = Callable[["Tx", Sequence[Recorded[Any]]], None]
 Routes = Mapping[type[Event], Sequence[Handler]]
+
+
+@lru_cache(maxsize=8)
+def _insert_events(position: ColumnElement[int]) -> tuple[Executable, Executable]:
+    """The statements for one event and for several, made once: making them costs as much as running them."""
+    statement = insert(events).values(position=position)
+    return statement.returning(events.c.id), statement.returning(events.c.id, sort_by_parameter_order=True)
 
 
 class ReadTx:
@@ -58,12 +66,17 @@ class Tx(ReadTx):
         return self._position
 
     def emit(
-        self, *new: Event, causes: Sequence[int | None] | None = None, actor: Actor | None = None
+        self,
+        *new: Event,
+        causes: Sequence[int | None] | None = None,
+        actor: Actor | None = None,
+        follow: bool = True,
     ) -> list[Recorded[Any]]:
         """Write events; the stages that `pipeline.ROUTES` names for them run in this transaction, at `settle`.
 
         What handlers emit has the actor `system`; its cause leads to whoever did the first thing. `causes` gives each
-        event the id of the event it follows from; without it, that of the handler's batch.
+        event the id of the event it follows from; without it, that of the handler's batch. `follow=False` is for
+        events from which nothing can follow: they are written, and no stage is called.
         """
         if not new:
             return []
@@ -73,10 +86,14 @@ class Tx(ReadTx):
             {"kind": event.kind, "subject": event.subject, "data": event.data(), "cause_id": cause, **shared}
             for event, cause in zip(new, causes or [self._cause_id] * len(new), strict=True)
         ]
-        statement = insert(events).values(position=self._position)
-        ids = self.execute(statement.returning(events.c.id, sort_by_parameter_order=True), rows).scalars().all()
+        one, many = _insert_events(self._position)
+        if len(rows) == 1:
+            ids: Sequence[int] = [self.execute(one, rows[0]).scalar_one()]
+        else:
+            ids = self.execute(many, rows).scalars().all()
         recorded = [Recorded(event_id, self.now, event) for event_id, event in zip(ids, new, strict=True)]
-        self._waiting.extend(recorded)
+        if follow:
+            self._waiting.extend(recorded)
         return recorded
 
     def settle(self) -> None:

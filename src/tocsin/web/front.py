@@ -9,6 +9,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.kit.errors import TocsinError
+from tocsin.kit.requests import REQUEST_ID
 from tocsin.web.problems import MEDIA_TYPE, problem, unforeseen
 
 MAX_SMALL_BODY: Final = 1 << 20
@@ -33,7 +34,7 @@ class Front:
             await self._app(scope, receive, send)
             return
         request_id = self._request_id(scope["headers"])
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        token = REQUEST_ID.set(request_id)
         scope.setdefault("state", {})["request_id"] = request_id
         sent = _Sent(send, request_id)
         try:
@@ -49,7 +50,7 @@ class Front:
             log.exception("request_failed", method=scope["method"], path=scope["path"])
             await sent.whole(*unforeseen(request_id))
         finally:
-            structlog.contextvars.unbind_contextvars("request_id")
+            REQUEST_ID.reset(token)
 
     def _request_id(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
         for name, value in headers:

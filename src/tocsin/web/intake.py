@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from tocsin.kit.actors import Actor
 from tocsin.kit.errors import FieldError, Invalid, UnsupportedMedia
 from tocsin.logs.chunks import record_at
-from tocsin.logs.decode import SLICE_BYTES, Batch, decode
+from tocsin.logs.decode import SLICE_BYTES, Batch, decode, joined
 from tocsin.logs.intake import Outcome, Stored, Submission
 from tocsin.storage.idempotency import Answer, KeyedRequest, keyed_request
 from tocsin.web.bodies import decompressed, read_body
@@ -108,22 +108,9 @@ async def _decoded(body: bytes, *, lines: bool, arrived: datetime) -> Batch:
     """One batch of the whole body; a large body is decoded in slices off the event loop."""
 
     def whole() -> Batch:
-        found: Batch | None = None
-        for part in decode(body, lines=lines, arrived=arrived):
-            if found is None:
-                found = part
-            else:
-                _append(found, part)
-        return found or Batch()
+        return joined(list(decode(body, lines=lines, arrived=arrived)))
 
     return whole() if len(body) <= SLICE_BYTES else await asyncio.to_thread(whole)
-
-
-def _append(whole: Batch, part: Batch) -> None:
-    whole.columns.extend(part.columns)
-    whole.rejected += part.rejected
-    room = 100 - len(whole.rejections)
-    whole.rejections.extend(part.rejections[: max(room, 0)])
 
 
 def _all_invalid(batch: Batch) -> Answer:
@@ -166,7 +153,8 @@ async def _stored(
             backfill=backfill,
             size_bytes=size,
             actor=actor,
-            resolve=lambda outcome: _call_soon(loop, set_outcome, outcome),
+            resolve=set_outcome,
+            via=loop.call_soon_threadsafe,
             keyed=keyed,
             answer=tell,
         )
@@ -177,13 +165,6 @@ async def _stored(
     if isinstance(outcome, Answer):
         return Answer(outcome.status, {**outcome.headers, "idempotency-replayed": "true"}, outcome.body)
     return tell(outcome)
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[Outcome], None], outcome: Outcome) -> None:
-    try:
-        loop.call_soon_threadsafe(call, outcome)
-    except RuntimeError:  # the server has stopped and nobody listens any more; the records are stored
-        return
 
 
 def _report(batch: Batch, stored: Stored, *, backfill: bool) -> Answer:
