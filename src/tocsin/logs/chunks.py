@@ -32,6 +32,7 @@ class _Packed(msgspec.Struct, array_like=True):
     skewed: dict[int, str]
 
 
+_LEVEL_NAMES = {level.value: level.name for level in Level}
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packed)
 _zstd = threading.local()
@@ -99,11 +100,12 @@ def unpack(blob: bytes) -> Columns:
 
 def record_at(columns: Columns, row: int, *, first_id: int, observed_at: datetime, backfill: bool) -> Record:
     """Row `row` of a chunk as a record."""
+    at = columns.timestamps[row]
     return Record(
         id=first_id + row,
-        timestamp=columns.timestamps[row].astimezone(UTC),
+        timestamp=at if at.tzinfo is UTC else at.astimezone(UTC),
         observed_at=observed_at,
-        level=Level(columns.levels[row]).name,
+        level=_LEVEL_NAMES[columns.levels[row]],
         severity_number=columns.severities[row],
         service=columns.services[row],
         message=columns.messages[row],

@@ -59,7 +59,7 @@ class Batch:
 _Objects = list[dict[str, msgspec.Raw]]
 
 
-def joined(batches: Sequence[Batch]) -> Batch:
+def _joined(batches: Sequence[Batch]) -> Batch:
     """The batches of one body as one."""
     if len(batches) == 1:
         return batches[0]
@@ -91,23 +91,24 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def decode(body: bytes, *, lines: bool, arrived: datetime) -> Iterator[Batch]:
-    """Decode a body slice by slice; the batches' records follow each other in the order of the body.
+def decode(body: bytes, *, lines: bool, arrived: datetime) -> Batch:
+    """The records of a body: JSON lines, or one JSON object or array. Raises Malformed when it can't be read at all."""
+    if not lines and body[:1] == b"{":
+        one = _own_shape(body, _one)
+        columns = None if one is None else _checked_one(one[0], arrived)
+        if columns is not None:
+            return Batch(single=True, columns=columns)
+    return _joined(list(_decode_slices(body, lines=lines, arrived=arrived)))
 
-    `lines` says JSON lines; otherwise one JSON object or one array. Between two slices the caller may let others
-    run. Raises Malformed, before the first slice, when the body as a whole can't be read.
-    """
+
+def _decode_slices(body: bytes, *, lines: bool, arrived: datetime) -> Iterator[Batch]:
+    """Slice by slice, so that no single step holds the interpreter for long."""
     if body[:1] not in {b"{", b"["}:
         body = body.removeprefix(BOM_UTF8).lstrip()
     start = body[:1]
     if not start:
         raise Malformed("the body is empty; expected a JSON object, an array of them, or JSON lines")
     if not lines and start == b"{":
-        one = _own_shape(body, _one)
-        checked = None if one is None else _checked(one, arrived)
-        if checked is not None:
-            yield Batch(single=True, columns=checked)
-            return
         lines = not _is_one_value(body)
     if lines:
         yield from _decode_lines(body, arrived)
@@ -236,6 +237,22 @@ def _checked(records: list[_OwnShape], arrived: datetime) -> Columns | None:
     if linked or any([r.source for r in records]):  # noqa: C419
         for row, r in enumerate(records):
             _put_sparse(columns, row, trace_id=r.trace_id, span_id=r.span_id, source=r.source)
+    return hold_to_limits(columns, arrived)
+
+
+def _checked_one(record: _OwnShape, arrived: datetime) -> Columns | None:
+    """The same for a single record, without what pays off for many only."""
+    attributes = bytes(record.attributes)
+    severity = _SEVERITIES.get(record.level)
+    if severity is None or attributes[:1] != b"{" or not 0 < len(record.service) <= MAX_SERVICE_CHARS:
+        return None
+    if 4 * len(record.message) + len(attributes) > MAX_RECORD_BYTES - 4096:
+        return None
+    level = _TO_LEVEL[severity : severity + 1]
+    columns = Columns(
+        [record.timestamp or arrived], bytes((severity,)), level, [record.service], [record.message], [attributes]
+    )
+    _put_sparse(columns, 0, trace_id=record.trace_id, span_id=record.span_id, source=record.source)
     return hold_to_limits(columns, arrived)
 
 

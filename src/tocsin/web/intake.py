@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from tocsin.kit.actors import Actor
 from tocsin.kit.errors import FieldError, Invalid, UnsupportedMedia
 from tocsin.logs.chunks import record_at
-from tocsin.logs.decode import SLICE_BYTES, Batch, decode, joined
+from tocsin.logs.decode import SLICE_BYTES, Batch, decode
 from tocsin.logs.intake import Outcome, Stored, Submission
 from tocsin.storage.idempotency import Answer, KeyedRequest, keyed_request
 from tocsin.web.bodies import decompressed, read_body
@@ -105,12 +105,10 @@ def _backfill(query: bytes) -> bool:
 
 
 async def _decoded(body: bytes, *, lines: bool, arrived: datetime) -> Batch:
-    """One batch of the whole body; a large body is decoded in slices off the event loop."""
-
-    def whole() -> Batch:
-        return joined(list(decode(body, lines=lines, arrived=arrived)))
-
-    return whole() if len(body) <= SLICE_BYTES else await asyncio.to_thread(whole)
+    """The records of a body; a large one is decoded off the event loop."""
+    if len(body) <= SLICE_BYTES:
+        return decode(body, lines=lines, arrived=arrived)
+    return await asyncio.to_thread(decode, body, lines=lines, arrived=arrived)
 
 
 def _all_invalid(batch: Batch) -> Answer:
