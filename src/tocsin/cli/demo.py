@@ -35,7 +35,9 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(help="Folder for the demo's data; must be new or empty. By default a fresh one.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port to serve on. By default 8000, or a free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to serve on; 0 is any free one. By default 8000, if free.")
+    ] = None,
     seconds: Annotated[float, typer.Option(min=2, max=600, help="How long the story takes, in seconds.")] = 24.0,
     seed: Annotated[int, typer.Option(help="The same seed tells the same story.")] = 7,
     stay: Annotated[bool, typer.Option(help="Leave the server up when the story is over.")] = True,
@@ -50,7 +52,7 @@ def demo(
         Console(stderr=True).print(f"tocsin demo: {data} is not empty; name a new folder.")
         raise typer.Exit(1)
     try:
-        with _server(folder, port or _free_port(PREFERRED_PORT)) as (server, url):
+        with _server(folder, _free_port(PREFERRED_PORT if port is None else port)) as (server, url):
             console.print(f"[bold]Tocsin[/] is up at {url}, its data in {folder}\n")
             with httpx2.Client(base_url=url, timeout=10) as client:
                 _Story(console, client, random.Random(seed), seconds).play()  # noqa: S311  # a story, not a secret

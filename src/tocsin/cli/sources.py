@@ -46,6 +46,7 @@ class Source:
 
     def close(self) -> None:
         self.stream.close()
+        self.raw.close()
 
 
 def open_source(path: str) -> Source:

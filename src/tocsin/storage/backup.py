@@ -110,7 +110,7 @@ def _copy_database(source: Path, target: Path, progress: Progress | None) -> str
         ):
             live.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
             live.execute("PRAGMA query_only=ON")
-            # live.execute("BEGIN")
+            live.execute("BEGIN")
             revision = _revision(live)
             [page_bytes] = live.execute("PRAGMA page_size").fetchone()
             copy.execute("PRAGMA synchronous=OFF")  # it becomes durable as part of the tar file
