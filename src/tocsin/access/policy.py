@@ -12,7 +12,8 @@ from tocsin.kit.errors import Forbidden, Unauthenticated
 
 LOCAL_ADMIN: Final = Actor("local", "admin")
 KEY_ADMIN: Final = Actor("key", "admin")
-_PROXIED: Final = (b"forwarded", b"via", b"x-real-ip")
+_PROXIED: Final = frozenset({b"forwarded", b"via", b"x-real-ip"})
+_NOTED: Final = _PROXIED | {b"host", b"authorization", b"origin", b"sec-fetch-site"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class _Seen:
     def of(cls, headers: Iterable[tuple[bytes, bytes]]) -> "_Seen":
         seen = cls()
         for name, value in headers:
+            if name not in _NOTED and not name.startswith(b"x-forwarded-"):
+                continue
             if name == b"host":
                 seen.host = value if seen.host is None else b""  # two Host headers name none
             elif name == b"authorization":
@@ -67,7 +70,7 @@ class _Seen:
                 seen.origin = value if seen.origin is None else b""  # nor do two origins
             elif name == b"sec-fetch-site":
                 seen.site = value if seen.site is None else b"cross-site"
-            elif name in _PROXIED or name.startswith(b"x-forwarded-"):
+            else:
                 seen.proxied = name
         return seen
 

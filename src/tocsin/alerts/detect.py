@@ -7,9 +7,11 @@ from typing import Final
 from tocsin.alerts.grouping import fingerprint_of, template_of, title_of
 from tocsin.alerts.rules import Rule
 from tocsin.kit.events import Matched
+from tocsin.logs.levels import Level
 from tocsin.logs.record import Columns
 
 MAX_SAMPLES: Final = 5
+_AT_LEAST: Final = {least: bytes(int(value >= least) for value in range(256)) for least in Level}
 
 
 def detect(columns: Columns, rules: Sequence[Rule], *, first_id: int, backfill: bool) -> list[Matched]:
@@ -17,11 +19,15 @@ def detect(columns: Columns, rules: Sequence[Rule], *, first_id: int, backfill: 
     return [match for rule in rules for match in _matches(columns, rule, first_id=first_id, backfill=backfill)]
 
 
-def _rows_at_least(levels: bytes, least: int) -> list[int]:
-    """The rows whose level is at least `least`; looks at single rows only if the chunk has one."""
-    if not any(level >= least for level in set(levels)):
-        return []
-    return [row for row, level in enumerate(levels) if level >= least]
+def _rows_at_least(levels: bytes, least: Level) -> list[int]:
+    """The rows whose level is at least `least`."""
+    marks = levels.translate(_AT_LEAST[least])
+    rows: list[int] = []
+    row = marks.find(1)
+    while row >= 0:
+        rows.append(row)
+        row = marks.find(1, row + 1)
+    return rows
 
 
 def _matches(columns: Columns, rule: Rule, *, first_id: int, backfill: bool) -> list[Matched]:

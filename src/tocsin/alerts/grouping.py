@@ -26,24 +26,31 @@ _VARIABLE: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-_BLANKS: Final = re.compile(r"\s+")
+_QUOTES: Final = frozenset("\"'")
 _DOT_LEADER: Final = re.compile(r"\.{2,}")
-
-
-@lru_cache(maxsize=_CACHED)
-def _template_of_head(head: str) -> str:
-    masked = _VARIABLE.sub(MASK, _DOT_LEADER.sub(" .. ", head) if ".." in head else head)
-    return _BLANKS.sub(" ", masked).strip()[:MAX_TEMPLATE_CHARS]
 
 
 def template_of(message: str) -> str:
     """The first line of a message with numbers, ids, addresses, paths and quoted parts replaced by `<*>`."""
-    return _template_of_head(_head(message)[:_HEAD_CHARS])
+    head = _head(message)[:_HEAD_CHARS]
+    if ".." in head:
+        head = _DOT_LEADER.sub(" .. ", head)
+    if _QUOTES.isdisjoint(head):
+        # Only quoted parts span blanks: without them the words can be masked one by one, and most were met before.
+        masked = " ".join([w if w.isalpha() else MASK if w.isdecimal() else _masked_word(w) for w in head.split()])
+    else:
+        masked = " ".join(_VARIABLE.sub(MASK, head).split())
+    return masked[:MAX_TEMPLATE_CHARS]
+
+
+@lru_cache(maxsize=_CACHED)
+def _masked_word(word: str) -> str:
+    return _VARIABLE.sub(MASK, word)
 
 
 def title_of(service: str, message: str) -> str:
     """A ticket's title: the service and the first line, at most 200 characters."""
-    head = _BLANKS.sub(" ", _head(message)).strip() or "(empty message)"
+    head = " ".join(_head(message).split()) or "(empty message)"
     title = f"{service}: {head}"
     return title if len(title) <= MAX_TITLE_CHARS else title[: MAX_TITLE_CHARS - 1] + "…"
 

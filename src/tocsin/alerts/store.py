@@ -11,6 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.kit.events import Matched
+from tocsin.storage.columns import row_value
 from tocsin.storage.tx import ReadTx, Tx
 
 IN_CLAUSE = 500
@@ -188,7 +189,8 @@ def page(
     if since is not None:
         statement = statement.where(alerts.c.opened_at >= since)
     if after is not None:
-        statement = statement.where(tuple_(alerts.c.opened_at, alerts.c.id) < tuple_(*after))
+        key = (alerts.c.opened_at, alerts.c.id)
+        statement = statement.where(tuple_(*key) < row_value(key, after))
     return [_alert(row) for row in tx.execute(statement)]
 
 

@@ -35,9 +35,7 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(help="Folder for the demo's data; must be new or empty. By default a fresh one.")
     ] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Port to serve on; 0 is any free one. By default 8000, if free.")
-    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 is any free one. By default 8000, if it is free.")] = None,
     seconds: Annotated[float, typer.Option(min=2, max=600, help="How long the story takes, in seconds.")] = 24.0,
     seed: Annotated[int, typer.Option(help="The same seed tells the same story.")] = 7,
     stay: Annotated[bool, typer.Option(help="Leave the server up when the story is over.")] = True,

@@ -26,7 +26,7 @@ def print_ticket(ticket: dict[str, Any], timeline: dict[str, Any], *, utc: bool)
         typer.echo("")
         print_table(
             ["Alert", "Status", "Count", "First seen", "Last seen", "Logs", "Title"],
-            (_alert_row(alert, utc=utc) for alert in ticket["alerts"]),
+            (_alert_row(alert) for alert in ticket["alerts"]),
             flexible=["Title"],
         )
     typer.echo("")
@@ -70,13 +70,13 @@ def _after(ticket: dict[str, Any], instant: str, elapsed: str, *, utc: bool) -> 
     return f"{when(ticket[instant], utc=utc)} (after {duration(ticket[elapsed]) or '?'})"
 
 
-def _alert_row(alert: dict[str, Any], *, utc: bool) -> list[Any]:
+def _alert_row(alert: dict[str, Any]) -> list[Any]:
     return [
         str(alert["id"]),
         styled(alert["status"], STATUS_STYLES),
         str(alert["count"]),
-        when(alert["first_seen_at"], utc=utc),
-        when(alert["last_seen_at"], utc=utc),
+        f"{age(alert['first_seen_at'])} ago",
+        f"{age(alert['last_seen_at'])} ago",
         " ".join(map(str, alert["sample_log_ids"][:3])),
         alert["title"],
     ]

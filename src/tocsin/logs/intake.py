@@ -26,6 +26,7 @@ from tocsin.storage.tx import Tx
 
 MAX_QUEUE_BYTES: Final = 128 << 20
 MAX_GROUP_BYTES: Final = 16 << 20
+GATHER_S: Final = 0.002
 ID_BLOCK: Final = 100_000
 
 Detect = Callable[[Columns, int, bool], Sequence[Matched]]
@@ -95,6 +96,8 @@ class Intake:
         self._queue: deque[Submission] = deque()
         self._queued_bytes = 0
         self._closing = False
+        self._wanted = 1
+        self._last_group = 0
         self._next_id = 1
         self._last_reserved = 0
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -116,7 +119,8 @@ class Intake:
                 raise Overloaded(queued=self._queued_bytes, bound=self._max_queue_bytes)
             self._queue.append(submission)
             self._queued_bytes += size
-            self._changed.notify()
+            if len(self._queue) >= self._wanted:
+                self._changed.notify()
 
     def close(self, timeout_s: float = 8.0) -> None:
         """Take nothing more, commit what was taken, end the thread."""
@@ -128,8 +132,7 @@ class Intake:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._queue and not self._closing:
-                    self._changed.wait()
+                self._wait_for_work()
                 if not self._queue:
                     return
                 group = self._take_group()
@@ -140,6 +143,20 @@ class Intake:
                 self._queued_bytes -= sum(s.size_bytes for s in group)
                 self._metrics.queue_bytes.set(self._queued_bytes)
             _resolve_all(group, outcomes)
+
+    def _wait_for_work(self) -> None:
+        """Wait for a submission, and after a group for half as many, but no longer than 2 ms.
+
+        The senders just answered are about to send again: a commit for the first one or two of them would make all
+        the others wait for it.
+        """
+        while not self._queue and not self._closing:
+            self._wanted = 1
+            self._changed.wait()
+        self._wanted = self._last_group // 2
+        if len(self._queue) < self._wanted and not self._closing:
+            self._changed.wait_for(lambda: len(self._queue) >= self._wanted or self._closing, GATHER_S)
+        self._wanted = 1
 
     def _take_group(self) -> list[Submission]:
         """All that wait, to a bound; a second request with the same Idempotency-Key waits for the first's commit."""
@@ -158,6 +175,7 @@ class Intake:
             group.append(submission)
             size += submission.size_bytes
         self._queue.extendleft(reversed(later))
+        self._last_group = len(group)
         return group
 
     def _commit(self, group: list[Submission]) -> dict[Submission, Outcome]:

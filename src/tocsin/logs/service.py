@@ -71,11 +71,14 @@ def search(database: Database, query: LogQuery, *, max_s: float = MAX_SEARCH_S) 
     found: list[tuple[int, int]] = []
     rows: dict[tuple[int, int], tuple[Columns, StoredChunk]] = {}
     deadline = time.monotonic() + max_s
+    start: int | None = None
     for chunk in _candidates(database, query):
-        frontier = to_us(chunk.max_at)
+        # A wide chunk may reach above the cursor: the page must not go back there, nor end where it began.
+        frontier = to_us(chunk.max_at) if below is None else min(to_us(chunk.max_at), below[0])
+        start = frontier if start is None else start
         if len(found) > query.limit and found[query.limit - 1][0] > frontier:
             break
-        if time.monotonic() > deadline:
+        if frontier < start and time.monotonic() > deadline:
             return _partial(found, rows, frontier, query)
         columns = database.read(lambda tx, chunk=chunk: store.load(tx, chunk))  # type: ignore[misc]
         for row in _matching(columns, query):

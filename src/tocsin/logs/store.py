@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from tocsin.logs.chunks import Chunk, unpack
 from tocsin.logs.model import chunks
 from tocsin.logs.record import Columns
+from tocsin.storage.columns import row_value
 from tocsin.storage.model import counters
 from tocsin.storage.tx import ReadTx, Tx
 
@@ -109,9 +110,8 @@ def chunks_newest_first(
     if until is not None:
         statement = statement.where(chunks.c.min_at < until)
     if after is not None:
-        statement = statement.where(
-            or_(chunks.c.max_at < after[0], tuple_(chunks.c.max_at, chunks.c.first_id) < tuple_(*after))
-        )
+        key = (chunks.c.max_at, chunks.c.first_id)
+        statement = statement.where(tuple_(*key) < row_value(key, after))
     return [StoredChunk(**row._mapping) for row in tx.execute(statement)]
 
 

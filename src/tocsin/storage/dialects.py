@@ -58,6 +58,7 @@ class Sqlite:
             poolclass=QueuePool,
             pool_size=pool_size,
             max_overflow=0,
+            pool_reset_on_return=None,  # every use ends in a commit or a rollback of its own
             connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
         )
 
@@ -122,10 +123,12 @@ def environment_fault(error: BaseException) -> bool:
     """
     if isinstance(error, OSError):
         return True
+    looked_at: set[int] = set()  # an error may be its own context's context
     seen: BaseException | None = error
-    while seen is not None:
+    while seen is not None and id(seen) not in looked_at:
         if isinstance(seen, DBAPIError) and _from_outside(seen):
             return True
+        looked_at.add(id(seen))
         seen = seen.__cause__ or seen.__context__
     return False
 

@@ -23,7 +23,7 @@ Routes = Mapping[type[Event], Sequence[Handler]]
 def _insert_events(position: ColumnElement[int]) -> tuple[Executable, Executable]:
     """The statements for one event and for several, made once: making them costs as much as running them."""
     statement = insert(events).values(position=position)
-    return statement.returning(events.c.id), statement.returning(events.c.id, sort_by_parameter_order=True)
+    return statement, statement.returning(events.c.id, sort_by_parameter_order=True)
 
 
 class ReadTx:
@@ -88,7 +88,8 @@ class Tx(ReadTx):
         ]
         one, many = _insert_events(self._position)
         if len(rows) == 1:
-            ids: Sequence[int] = [self.execute(one, rows[0]).scalar_one()]
+            key = self.execute(one, rows[0]).inserted_primary_key
+            ids: Sequence[int] = [] if key is None else [key[0]]
         else:
             ids = self.execute(many, rows).scalars().all()
         recorded = [Recorded(event_id, self.now, event) for event_id, event in zip(ids, new, strict=True)]

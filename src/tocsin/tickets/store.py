@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tocsin.storage.columns import row_value
 from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets.model import open_keys, tickets
@@ -160,9 +161,9 @@ def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit
     """Tickets in the query's order; ties by id."""
     key = SORTS[query.sort]
     statement = _filtered(select(tickets), query)
-    both = tuple_(key, tickets.c.id)
     if after is not None:
-        statement = statement.where(both < tuple_(*after) if query.descending else both > tuple_(*after))
+        both, last = tuple_(key, tickets.c.id), row_value((key, tickets.c.id), after)
+        statement = statement.where(both < last if query.descending else both > last)
     if query.descending:
         statement = statement.order_by(key.desc(), tickets.c.id.desc())
     else:
