@@ -72,7 +72,7 @@ def test_text_goes_in_with_its_levels_times_and_stack_traces(imports: Any, store
     assert summary["accepted"] == 3
     assert summary["levels"] == {"INFO": 1, "ERROR": 1, "CRITICAL": 1}
     assert [r["level"] for r in records] == ["CRITICAL", "ERROR", "INFO"]
-    assert [r["timestamp"] for r in records][0] == "2026-11-20T10:00:02.300000Z"
+    assert records[0]["timestamp"] == "2026-11-20T10:00:02.300000Z"
     assert "Cart.java:88" in records[1]["message"]
     assert all(r["backfill"] and r["source"] == "import:shop-text.log" for r in records)
 

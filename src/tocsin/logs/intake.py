@@ -100,6 +100,7 @@ class Intake:
         self._last_group = 0
         self._next_id = 1
         self._last_reserved = 0
+        metrics.queue_bytes.set_function(lambda: self._queued_bytes)
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self._thread.start()
 
@@ -141,7 +142,6 @@ class Intake:
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
             with self._changed:
                 self._queued_bytes -= sum(s.size_bytes for s in group)
-                self._metrics.queue_bytes.set(self._queued_bytes)
             _resolve_all(group, outcomes)
 
     def _wait_for_work(self) -> None:

@@ -1,8 +1,9 @@
 """Units of work: `write` runs a function in one transaction and commits before it returns; `read` only looks."""
 
 import contextlib
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -42,18 +43,22 @@ class Database:
         Runs it again, up to three times, when the database chose it as a deadlock's victim.
         Raises Unavailable when the database can't be reached or written (disk full, locked, connection lost).
         """
-        for attempt in range(1, TRIES + 1):
+        attempt = 1
+        while True:
             try:
-                result, wakes = self._write_once(work, actor)
-            except DBAPIError as error:
-                if self.dialect.retryable(error) and attempt < TRIES:
-                    time.sleep(0.002 * attempt)
-                    continue
-                raise _translated(error) from error
-            if wakes:
-                self.on_commit(wakes)
-            return result
-        raise AssertionError("unreachable: the last attempt returns or raises")
+                with _translated():
+                    result, wakes = self._write_once(work, actor)
+            except Unavailable as error:
+                lost = isinstance(error.__cause__, DBAPIError) and self.dialect.retryable(error.__cause__)
+                if not lost or attempt == TRIES:
+                    raise
+                # A while of random length: two that met once, and wait equally long, meet again.
+                time.sleep(random.uniform(0.005, 0.05) * attempt)  # noqa: S311
+                attempt += 1
+            else:
+                if wakes:
+                    self.on_commit(wakes)
+                return result
 
     def _write_once(self, work: Callable[[Tx], T], actor: Actor) -> tuple[T, set[str]]:
         with self._turn, self.dialect.writers.connect() as connection, connection.begin():
@@ -70,19 +75,13 @@ class Database:
 
     def read(self, work: Callable[[ReadTx], T]) -> T:
         """Run `work` on a connection of its own that never waits for writers. Raises Unavailable as `write` does."""
-        try:
-            with self.dialect.readers.connect() as connection, connection.begin():
-                return work(ReadTx(connection, now=self.clock.now()))
-        except DBAPIError as error:
-            raise _translated(error) from error
+        with _translated(), self.dialect.readers.connect() as connection, connection.begin():
+            return work(ReadTx(connection, now=self.clock.now()))
 
     def check_writable(self) -> None:
         """Take and release the write turn. Raises Unavailable."""
-        try:
-            with self._turn, self.dialect.writers.connect() as connection, connection.begin():
-                ping(connection)
-        except DBAPIError as error:
-            raise _translated(error) from error
+        with _translated(), self._turn, self.dialect.writers.connect() as connection, connection.begin():
+            ping(connection)
 
     def checkpoint(self) -> None:
         """Move the embedded database's write-ahead log into its file and cut it short, between two writers."""
@@ -98,12 +97,17 @@ class Database:
         self.dialect.readers.dispose()
 
 
-def _translated(error: DBAPIError) -> Exception:
-    """Unavailable for faults of the surroundings; every other error as it is."""
-    if environment_fault(error):
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Faults of the surroundings become Unavailable; every other error stays as it is."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not environment_fault(error):
+            raise
         cause = str(error.orig).strip().splitlines()
-        return Unavailable(detail=f"The database can't do this now: {cause[0] if cause else 'no reason given'}")
-    return error
+        reason = cause[0] if cause else "no reason given"
+        raise Unavailable(detail=f"The database can't do this now: {reason}") from error
 
 
 def open_database(url: str | None, data_dir: Path, *, clock: Clock, routes: Routes) -> Database:

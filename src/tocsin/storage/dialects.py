@@ -58,7 +58,6 @@ class Sqlite:
             poolclass=QueuePool,
             pool_size=pool_size,
             max_overflow=0,
-            pool_reset_on_return=None,  # every use ends in a commit or a rollback of its own
             connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
         )
 

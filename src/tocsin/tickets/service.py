@@ -121,7 +121,7 @@ def reopen(tx: Tx, ticket_id: int, *, reason: str, assignee: str | None, seen_ve
     """A person takes a resolved ticket up again, as its assignee; the acknowledgement stands."""
     ticket = _seen(tx, ticket_id, seen_version)
     check_reopen(ticket.status)
-    store.claim_keys(tx, keys_of_ticket(tx, ticket_id), ticket_id)
+    _take_keys_back(tx, ticket_id)
     timers.drop(tx, AUTO_CLOSE, str(ticket_id))
     taken_by = assignee or tx.actor.name
     changes = {
@@ -139,6 +139,16 @@ def reopen(tx: Tx, ticket_id: int, *, reason: str, assignee: str | None, seen_ve
         alert_id=None,
     )
     return _save(tx, ticket, changes, [told], seen_version)
+
+
+def _take_keys_back(tx: Tx, ticket_id: int) -> None:
+    """A reopened ticket gathers its kind of trouble again, unless a newer ticket does: one thing has one ticket."""
+    keys = set(keys_of_ticket(tx, ticket_id))
+    taken = keys - store.claim_keys(tx, keys, ticket_id)
+    others = sorted(set(store.join_keys(tx, taken).values()))
+    if others:
+        names = " and ".join(f"ticket {other}" for other in others)
+        raise Conflict(detail=f"{names} is open for the same trouble as ticket {ticket_id}; go on there")
 
 
 def auto_close(tx: Tx, timer: Timer) -> None:

@@ -40,6 +40,10 @@ class TransitionRefused(Conflict):
         super().__init__(status=status.value, wanted=wanted, allowed=names + reopen)
 
 
+class ReopenRefused(TransitionRefused):
+    """Only a RESOLVED ticket is reopened, this one is {status}; allowed: {allowed}."""
+
+
 def allowed(status: Status) -> list[str]:
     """The moves a ticket in this status may make, in the order of the lifecycle."""
     return [after.value for after in Status if after in TRANSITIONS[status]]
@@ -52,9 +56,9 @@ def check_move(status: Status, wanted: Status) -> None:
 
 
 def check_reopen(status: Status) -> None:
-    """Raises TransitionRefused unless a ticket in this status can be reopened."""
+    """Raises ReopenRefused unless a ticket in this status can be reopened."""
     if status is not REOPENABLE:
-        raise TransitionRefused(status, "reopened")
+        raise ReopenRefused(status, REOPENED_BY_PERSON.value)
 
 
 def check_edit(status: Status) -> None:

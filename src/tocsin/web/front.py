@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tocsin.kit.errors import TocsinError
+from tocsin.kit.errors import TocsinError, TooLarge
 from tocsin.kit.requests import REQUEST_ID
 from tocsin.web.problems import MEDIA_TYPE, problem, unforeseen
 
@@ -43,6 +43,8 @@ class Front:
                 policy = self._services().policy
                 scope["state"]["actor"] = policy.admit(client[0] if client else None, scope["headers"])
             short = scope["path"] == "/logs" and scope["method"] == "POST"
+            if not short:
+                _check_length(scope["headers"])
             await (self._intake if short else self._app)(scope, receive, sent)
         except TocsinError as error:
             await sent.whole(*problem(error))
@@ -59,6 +61,13 @@ class Front:
                 if text.isprintable():
                     return text
         return f"{self._prefix}-{next(self._numbers):x}"
+
+
+def _check_length(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse an announced body that is too large; one that comes in parts is counted by the application."""
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit() and int(value) > MAX_SMALL_BODY:
+            raise TooLarge(limit=MAX_SMALL_BODY, when="")
 
 
 class _Sent:

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from tocsin.kit import errors as kinds
 from tocsin.kit.errors import FieldError, TocsinError
@@ -112,12 +113,22 @@ def _detail(item: Mapping[str, Any]) -> str:
     return text.removeprefix("Value error, ")
 
 
-def _on_http(_: Request, error: Exception) -> Response:
+def _on_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     name = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(error.status_code, "http-error")
     body = document(error.status_code, name, str(error.detail))
-    return _response(error.status_code, error.headers or {}, body)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # noqa: PLR2004
+        headers["Allow"] = ", ".join(_methods_at(request))
+    return _response(error.status_code, headers, body)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """What the path of a request takes: the router only knows of the route it tried first."""
+    paths: Mapping[str, Mapping[str, Any]] = request.app.openapi()["paths"]
+    fitting = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
+    return sorted({method.upper() for methods in fitting for method in methods})
 
 
 def _on_unforeseen(request: Request, _: Exception) -> Response:

@@ -1,0 +1,262 @@
+"""What stories are told with: a clock that is set by hand, and a desk that posts logs and looks at what follows."""
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, select
+
+from tocsin import pipeline
+from tocsin.alerts import service as alert_service
+from tocsin.alerts import store as alert_store
+from tocsin.alerts.model import verdicts
+from tocsin.alerts.service import AlertQuery, RollUp
+from tocsin.alerts.store import Alert
+from tocsin.kit.actors import Actor
+from tocsin.kit.metrics import Metrics
+from tocsin.logs import service as log_service
+from tocsin.logs.decode import Batch, decode
+from tocsin.logs.intake import Detect, Intake, Outcome, Stored, Submission
+from tocsin.logs.record import Record
+from tocsin.logs.service import LogQuery
+from tocsin.settings import Settings
+from tocsin.storage import parking
+from tocsin.storage.database import Database, open_database
+from tocsin.storage.idempotency import Answer, KeyedRequest
+from tocsin.storage.model import events
+from tocsin.storage.tx import Routes
+from tocsin.tickets import service as ticket_service
+from tocsin.tickets.store import Ticket, TicketQuery
+from tocsin.tickets.workflow import Status
+
+START = datetime(2026, 11, 24, 2, 21, tzinfo=UTC)
+ANA = Actor("local", "ana")
+RUI = Actor("local", "rui")
+PATIENCE_S = 60
+
+
+class FakeClock:
+    """Stands still until it is moved."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+        self._guard = threading.Lock()
+
+    def now(self) -> datetime:
+        with self._guard:
+            return self._now
+
+    def advance(self, **by: float) -> None:
+        """Move on by `seconds=`, `minutes=`, `days=`..."""
+        with self._guard:
+            self._now += timedelta(**by)
+
+
+def critical(message: str = "database connection lost", service: str = "payments", **fields: Any) -> dict[str, Any]:
+    """A record that alerts."""
+    return {"level": "CRITICAL", "service": service, "message": message, **fields}
+
+
+def info(message: str = "request served", service: str = "payments", **fields: Any) -> dict[str, Any]:
+    """A record that does not."""
+    return {"level": "INFO", "service": service, "message": message, **fields}
+
+
+def decode_records(records: Sequence[Mapping[str, Any]], *, arrived: datetime) -> Batch:
+    """The batch that POST /logs would make of these records."""
+    body = b"\n".join(msgspec.json.encode(record) for record in records)
+    return decode(body, lines=True, arrived=arrived)
+
+
+class Desk:
+    """A whole Tocsin without its web server and its background threads: the test says when loops run."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: FakeClock,
+        *,
+        routes: Routes = pipeline.ROUTES,
+        detect: Detect = pipeline.detect_in,
+    ) -> None:
+        self.clock = clock
+        self.metrics = Metrics()
+        self.database: Database = open_database(settings.database_secret, settings.data_dir, clock=clock, routes=routes)
+        self.intake = Intake(self.database, detect, metrics=self.metrics)
+        self._roll_up = RollUp(self.database)
+
+    def close(self) -> None:
+        self.intake.close()
+        self.database.close()
+
+    # What senders do.
+
+    def post(self, *records: Mapping[str, Any], backfill: bool = False, actor: Actor = ANA) -> Stored:
+        """Post a batch and wait for its answer; an error is raised, as a sender would hear it."""
+        outcome = self.start_post(*records, backfill=backfill, actor=actor).result(PATIENCE_S)
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert isinstance(outcome, Stored)
+        return outcome
+
+    def start_post(
+        self,
+        *records: Mapping[str, Any],
+        backfill: bool = False,
+        actor: Actor = ANA,
+        keyed: KeyedRequest | None = None,
+        answer: Callable[[Stored], Answer] | None = None,
+    ) -> "Future[Outcome]":
+        """Post a batch; the future holds its outcome once it is decided."""
+        batch = decode_records(records, arrived=self.clock.now())
+        assert not batch.rejected, batch.rejections
+        done: Future[Outcome] = Future()
+        self.intake.submit(
+            Submission(
+                columns=batch.columns,
+                rejected=batch.rejected,
+                backfill=backfill,
+                size_bytes=100 * len(records),
+                actor=actor,
+                resolve=done.set_result,
+                keyed=keyed,
+                answer=answer,
+            )
+        )
+        return done
+
+    # What people do.
+
+    def move(self, ticket_id: int, *statuses: str, actor: Actor = ANA, seen_version: int | None = None) -> Ticket:
+        """Walk a ticket through these statuses."""
+        for status in statuses:
+            moved = self.database.write(
+                lambda tx, status=status: ticket_service.change(
+                    tx, ticket_id, status=Status(status), edits={}, seen_version=seen_version
+                ),
+                actor=actor,
+            )
+        return moved
+
+    def resolve(self, ticket_id: int) -> Ticket:
+        """Take an OPEN ticket all the way to RESOLVED."""
+        return self.move(ticket_id, "IN_PROGRESS", "RESOLVED")
+
+    def reopen(self, ticket_id: int, *, actor: Actor = ANA, reason: str = "it is back") -> Ticket:
+        return self.database.write(
+            lambda tx: ticket_service.reopen(tx, ticket_id, reason=reason, assignee=None), actor=actor
+        )
+
+    # What loops do.
+
+    def run_due_timers(self) -> None:
+        pipeline.run_due_timers(self.database, self.metrics)
+
+    def roll_up(self) -> None:
+        self._roll_up.run()
+
+    # What there is to see.
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """All tickets, oldest first."""
+        query = TicketQuery(descending=False, limit=10_000)
+        return ticket_service.find(self.database, query)[0]
+
+    @property
+    def ticket(self) -> Ticket:
+        """The only ticket."""
+        [found] = self.tickets
+        return found
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """All alerts, oldest first."""
+        return sorted(alert_service.find(self.database, AlertQuery(limit=10_000))[0], key=lambda alert: alert.id)
+
+    @property
+    def alert(self) -> Alert:
+        """The only alert."""
+        [found] = self.alerts
+        return found
+
+    @property
+    def logs(self) -> list[Record]:
+        """All records by id."""
+        found = log_service.search(self.database, LogQuery(limit=1_000_000)).items
+        return sorted(found, key=lambda record: record.id)
+
+    @property
+    def parked(self) -> int:
+        return self.database.read(parking.count)
+
+    def events(self, subject: str | None = None, kind: str | None = None) -> list[Any]:
+        """Rows of the event list, oldest first."""
+        statement = select(events).order_by(events.c.id)
+        if subject is not None:
+            statement = statement.where(events.c.subject == subject)
+        if kind is not None:
+            statement = statement.where(events.c.kind == kind)
+        return self.database.read(lambda tx: list(tx.execute(statement)))
+
+    def kinds(self, subject: str) -> list[str]:
+        """The kinds of a subject's events, oldest first."""
+        return [event.kind for event in self.events(subject)]
+
+    def verdicts(self) -> dict[str, int]:
+        """Records by verdict."""
+        statement = select(verdicts.c.verdict, func.sum(verdicts.c.n)).group_by(verdicts.c.verdict)
+        return {row[0]: int(row[1]) for row in self.database.read(lambda tx: list(tx.execute(statement)))}
+
+    def alerts_of(self, ticket_id: int) -> list[Alert]:
+        return self.database.read(lambda tx: alert_store.of_tickets(tx, ticket_id, limit=1000))
+
+    def check_books(self) -> None:
+        """Promises 3 and 7, whatever happened: nothing doubled, every matched record with exactly one verdict."""
+        for name, values in (
+            ("open alerts of one fingerprint", [a.fingerprint for a in self.alerts if a.ended_at is None]),
+            ("open tickets of one key", [a.correlation_key for a in self._first_alerts_of_open_tickets()]),
+        ):
+            doubled = sorted({value for value in values if values.count(value) > 1})
+            assert not doubled, f"several {name}: {doubled}"
+        assert all(alert.ticket_id for alert in self.alerts), "an alert without a ticket"
+        ids = [record.id for record in self.logs]
+        assert len(ids) == len(set(ids)), "a record is kept twice"
+        matched = sum(record.level == "CRITICAL" for record in self.logs)
+        assert sum(self.verdicts().values()) == matched, "records and verdicts don't balance"
+        live = sum(record.level == "CRITICAL" and not record.backfill for record in self.logs)
+        assert sum(alert.count for alert in self.alerts) == live, "records and counts don't balance"
+
+    def _first_alerts_of_open_tickets(self) -> list[Alert]:
+        unresolved = {t.id for t in self.tickets if t.status in (Status.OPEN, Status.IN_PROGRESS)}
+        by_ticket = itertools.groupby(sorted(self.alerts, key=_ticket_of), key=_ticket_of)
+        return [next(group) for ticket_id, group in by_ticket if ticket_id in unresolved]
+
+
+def _ticket_of(alert: Alert) -> int:
+    return alert.ticket_id or 0
+
+
+def in_threads(*works: Callable[[], Any]) -> list[Any]:
+    """Run all at once, each in a thread that starts when all are there; what they return, or the error they raise."""
+    results: list[Any] = [None] * len(works)
+    together = threading.Barrier(len(works))
+
+    def run(place: int, work: Callable[[], Any]) -> None:
+        together.wait(PATIENCE_S)
+        try:
+            results[place] = work()
+        except Exception as error:
+            results[place] = error
+
+    threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert not any(thread.is_alive() for thread in threads), "a thread did not end"
+    return results

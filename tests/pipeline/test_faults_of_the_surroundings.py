@@ -1,0 +1,88 @@
+"""Promise 1: 2xx means kept. A commit that fails, a full disk, a locked or absent database: 503, nothing half done."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from starlette.testclient import TestClient
+
+from desk import Desk, critical, info
+from outside import commits_fail, database_gone, disk_full
+from tocsin.kit.errors import Unavailable
+from tocsin.settings import Settings
+
+
+def test_a_commit_that_fails_is_answered_503_and_leaves_nothing(desk: Desk) -> None:
+    with commits_fail(desk.database):
+        with pytest.raises(Unavailable):
+            desk.post(critical())
+        assert (desk.logs, desk.alerts, desk.tickets, desk.events()) == ([], [], [], [])
+
+    desk.post(critical())
+    assert len(desk.logs) == desk.alert.count == 1
+    desk.check_books()
+
+
+def test_a_sender_whose_commit_fails_hears_503_with_retry_after_over_http(api: TestClient) -> None:
+    with commits_fail(api.app.state.services.database):
+        answers = [api.post("/logs", json=critical()) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [503] * 3
+        assert all(answer.headers["retry-after"] == "1" for answer in answers)
+        assert answers[0].headers["content-type"] == "application/problem+json"
+        assert api.get("/logs").json()["items"] == api.get("/tickets").json()["items"] == []
+
+    assert api.post("/logs", json=critical()).status_code == 201
+    assert len(api.get("/tickets").json()["items"]) == 1
+
+
+def test_a_ticket_opened_by_hand_whose_commit_fails_is_not_answered_with_success(api: TestClient) -> None:
+    with commits_fail(api.app.state.services.database, table="tickets"):
+        assert api.post("/tickets", json={"title": "by hand"}).status_code in {500, 503}
+        assert api.get("/tickets").json()["items"] == []
+
+    assert api.post("/tickets", json={"title": "by hand"}).status_code == 201
+
+
+def test_a_move_whose_commit_fails_is_not_answered_with_success(api: TestClient) -> None:
+    api.post("/tickets", json={"title": "by hand"})
+    with commits_fail(api.app.state.services.database, table="events"):
+        assert api.patch("/tickets/1", json={"status": "IN_PROGRESS"}).status_code in {500, 503}
+        assert api.get("/tickets/1").json()["status"] == "OPEN"
+
+    assert api.patch("/tickets/1", json={"status": "IN_PROGRESS"}).status_code == 200
+
+
+@pytest.mark.parametrize("after_pages", range(8))
+def test_a_full_disk_is_answered_503_wherever_it_strikes_and_heals_by_itself(
+    sqlite_settings: Settings, open_desk: Callable[..., Desk], after_pages: int
+) -> None:
+    desk = open_desk(sqlite_settings)
+    desk.post(critical("before"))
+    noise = random.Random(after_pages).randbytes(60_000).hex()
+    storm = [critical(f"trouble of kind {chr(97 + n % 26)}{chr(97 + n // 26)}") for n in range(120)]
+    with disk_full(desk.database, after_pages=after_pages):
+        for batch in (storm, [info(noise)]):
+            with pytest.raises(Unavailable):
+                desk.post(*batch)
+    assert [record.message for record in desk.logs] == ["before"]
+    assert desk.parked == 0
+    desk.check_books()
+
+    desk.post(*storm)
+    assert len(desk.tickets) == 121
+    desk.check_books()
+
+
+def test_a_locked_or_absent_database_is_answered_503_and_heals_by_itself(api: TestClient) -> None:
+    assert api.post("/logs", json=info()).status_code == 201
+    with database_gone(api.app.state.services.database):
+        answer = api.post("/logs", json=critical())
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:tocsin:problem:unavailable")
+        assert api.post("/tickets", json={"title": "by hand"}).status_code == 503
+        assert api.get("/readyz").status_code == 503
+        assert api.get("/healthz").status_code == 200
+
+    assert api.get("/readyz").status_code == 200
+    assert api.post("/logs", json=critical()).status_code == 201
+    assert len(api.get("/logs").json()["items"]) == 2
+    assert len(api.get("/tickets").json()["items"]) == 1

@@ -1,0 +1,117 @@
+"""Migrations: from empty to what the models say, on both databases; a newer database is refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from desk import in_threads
+from postgres import PostgresServer
+from tocsin.kit.clock import SystemClock
+from tocsin.kit.errors import StartRefused
+from tocsin.main import Instance
+from tocsin.settings import Settings
+from tocsin.storage import schema
+from tocsin.storage.columns import metadata
+from tocsin.storage.database import Database, open_database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """An installation without any table."""
+    if request.param == "sqlite":
+        yield Settings(data_dir=tmp_path)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    with server.clone("template0") as url:
+        yield Settings(data_dir=tmp_path, database_url=url)
+
+
+def open_(settings: Settings) -> Database:
+    return open_database(settings.database_secret, settings.data_dir, clock=SystemClock(), routes={})
+
+
+def test_the_newest_migration_is_alembics_head() -> None:
+    script = ScriptDirectory(str(schema.MIGRATIONS))
+    assert script.get_heads() == [schema.known_revisions()[-1]]
+    assert [revision.revision for revision in script.walk_revisions()][::-1] == schema.known_revisions()
+
+
+def test_an_empty_database_is_migrated_to_exactly_what_the_models_say(empty: Settings) -> None:
+    database = open_(empty)
+    assert schema.ensure(database, migrate=True)
+    assert not schema.ensure(database, migrate=True)
+    with database.dialect.writers.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert schema.revision_of(database.dialect.writers) == schema.known_revisions()[-1]
+    database.close()
+
+
+def test_a_migrated_installation_can_be_used(empty: Settings) -> None:
+    database = open_(empty)
+    schema.ensure(database, migrate=True)
+    database.close()
+    instance = Instance(empty)
+    instance.services.database.check_writable()
+    instance.close()
+
+
+def test_two_that_migrate_at_once_wait_for_each_other(empty: Settings) -> None:
+    if empty.database_secret is None:
+        pytest.skip("an embedded database has one server at a time")
+    databases = [open_(empty) for _ in range(3)]
+    outcomes = in_threads(*[lambda d=d: schema.ensure(d, migrate=True) for d in databases])
+    for database in databases:
+        database.close()
+    assert all(isinstance(outcome, bool) for outcome in outcomes), outcomes
+
+
+def test_a_database_of_a_newer_program_is_refused_by_both_revisions(settings: Settings) -> None:
+    database = open_(settings)
+    with database.dialect.writers.connect() as connection, connection.begin():
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for migrate in (True, False):
+        with pytest.raises(StartRefused, match="9999, which is newer than this program's 0"):
+            schema.ensure(database, migrate=migrate)
+    database.close()
+    with pytest.raises(StartRefused, match="newer"):
+        Instance(settings)
+
+
+def test_an_empty_shared_database_is_not_migrated_unasked(empty: Settings) -> None:
+    database = open_(empty)
+    with pytest.raises(StartRefused, match="tocsin migrate"):
+        schema.ensure(database, migrate=False)
+    database.close()
+
+
+def test_a_second_server_on_the_same_folder_is_refused_by_name(sqlite_settings: Settings) -> None:
+    instance = Instance(sqlite_settings)
+    with pytest.raises(StartRefused, match=r"in use by another Tocsin server \(process \d+\)"):
+        Instance(sqlite_settings)
+    instance.close()
+    Instance(sqlite_settings).close()
+
+
+def test_a_folder_that_can_not_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StartRefused, match="can't be used"):
+        Instance(Settings(data_dir=tmp_path / "file" / "data"))
+
+
+def test_a_start_that_fails_lets_go_of_the_folder(sqlite_settings: Settings) -> None:
+    database = open_(sqlite_settings)
+    revision = schema.known_revisions()[-1]
+    for there, outcome in (("9999", StartRefused), (revision, None)):
+        with database.dialect.writers.connect() as connection, connection.begin():
+            connection.execute(text("UPDATE alembic_version SET version_num = :there"), {"there": there})
+        if outcome is None:
+            Instance(sqlite_settings).close()
+        else:
+            with pytest.raises(outcome):
+                Instance(sqlite_settings)
+    database.close()
