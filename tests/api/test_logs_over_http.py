@@ -183,6 +183,7 @@ def test_how_long_ago_is_reckoned_from_the_servers_clock(api: TestClient) -> Non
 
     assert [item["message"] for item in api.get("/logs?since=15m").json()["items"]] == ["recent"]
     assert [item["message"] for item in api.get("/logs?until=15m").json()["items"]] == ["old"]
+    assert len(api.get("/logs?since=999999w").json()["items"]) == 2
 
 
 def test_pages_of_logs_follow_each_other_by_cursor(api: TestClient) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import Executable, insert, or_, select, tuple_, update
+from sqlalchemy import Executable, insert, select, tuple_, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.logs.chunks import Chunk, unpack

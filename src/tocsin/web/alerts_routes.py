@@ -49,11 +49,10 @@ def alert_out(alert: Alert) -> AlertOut:
 @router.get("/alerts", summary="Find alerts, newest first")
 def find_alerts(query: Annotated[AlertQueryIn, Query()], with_: Annotated[Services, Depends(services)]) -> AlertPageOut:
     """Alerts by the time they opened, newest first. `since` is that time, included."""
-    firing = None if query.status is None else query.status == "firing"
-    found, cursor = alerts.find(
-        with_.database,
-        AlertQuery(firing=firing, service=query.service, since=query.since, limit=query.limit, cursor=query.cursor),
-    )
+    wanted = query.reckoned(with_.clock.now())
+    status = wanted.pop("status")
+    firing = None if status is None else status == "firing"
+    found, cursor = alerts.find(with_.database, AlertQuery(firing=firing, **wanted))
     return AlertPageOut(items=[alert_out(alert) for alert in found], next=cursor)
 
 

@@ -21,6 +21,8 @@ async def read_body(receive: Receive, *, content_length: int | None, limit: int 
         raise TooLarge(limit=limit, when="")
     message = await receive()
     body: bytes = message.get("body", b"")
+    if len(body) > limit:
+        raise TooLarge(limit=limit, when="")
     if message.get("more_body"):
         parts, size = [body], len(body)
         while message.get("more_body"):

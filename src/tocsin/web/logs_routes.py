@@ -30,7 +30,7 @@ def find_logs(query: Annotated[LogQueryIn, Query()], with_: Annotated[Services, 
     `level` is the least level; `since` (included) and `until` (excluded) are event times: RFC 3339, epoch, or how
     long ago (`15m`); `text` is found anywhere in the message, in any case.
     """
-    page = logs.search(with_.database, LogQuery(**query.model_dump()))
+    page = logs.search(with_.database, LogQuery(**query.reckoned(with_.clock.now())))
     return Response(_ENCODER.encode({"items": page.items, "next": page.next}), media_type="application/json")
 
 

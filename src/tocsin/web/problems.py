@@ -119,7 +119,7 @@ def _on_http(request: Request, error: Exception) -> Response:
     name = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(error.status_code, "http-error")
     body = document(error.status_code, name, str(error.detail))
     headers = dict(error.headers or {})
-    if error.status_code == 405:  # noqa: PLR2004
+    if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods_at(request))
     return _response(error.status_code, headers, body)
 

@@ -1,12 +1,12 @@
 """What goes in and out over HTTP. Inputs are strict and refuse unknown fields; instants are UTC with `Z`."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from tocsin.kit.clock import from_us
+from tocsin.kit.clock import EPOCH, from_us
 from tocsin.kit.priorities import Priority, priority_of
 from tocsin.logs.levels import Level, level_of_severity, severity_of_name
 from tocsin.logs.timestamps import NotATime, OutOfRange, us_of_text
@@ -38,19 +38,23 @@ def _level(value: object) -> Level:
     return level_of_severity(number)
 
 
-def _instant(value: object) -> datetime:
+def _instant(value: object) -> datetime | timedelta:
     """RFC 3339, an epoch number, or how long ago: `15m`, `-2h`, `7d`."""
-    if isinstance(value, datetime):
+    if isinstance(value, datetime | timedelta):
         return value
     text = str(value).strip()
     relative = _RELATIVE.fullmatch(text)
     if relative is not None:
-        return datetime.now(UTC) - timedelta(**{_UNITS[relative[2]]: int(relative[1])})
+        return timedelta(**{_UNITS[relative[2]]: int(relative[1])})
     try:
         # A `+` of an offset that was not percent-encoded arrives as a blank.
         return from_us(us_of_text(re.sub(r" (\d\d:?\d\d)$", r"+\1", text)))
     except (NotATime, OutOfRange, OverflowError) as error:
         raise ValueError(f"{error}; or how long ago, such as 15m, 2h, 7d") from error
+
+
+def _before(now: datetime, ago: timedelta) -> datetime:
+    return now - ago if ago < now - EPOCH else EPOCH
 
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_no_nul)]
@@ -63,7 +67,7 @@ PriorityIn = Annotated[
     Field(description="P1..P5, or CRITICAL, HIGH, MEDIUM, LOW, INFO.", examples=["P2"]),
 ]
 LevelIn = Annotated[Level, BeforeValidator(_level, json_schema_input_type=str)]
-InstantIn = Annotated[datetime, BeforeValidator(_instant, json_schema_input_type=str)]
+InstantIn = Annotated[datetime | timedelta, BeforeValidator(_instant, json_schema_input_type=str)]
 
 
 class In(BaseModel):
@@ -79,6 +83,10 @@ class QueryIn(BaseModel):
 
     limit: int = Field(100, ge=1, le=1000, description="Items on a page.")
     cursor: str | None = Field(None, max_length=500, description="`next` of the page before.")
+
+    def reckoned(self, now: datetime) -> dict[str, Any]:
+        """The parameters; how long ago has become an instant. Nothing is kept from before 1970."""
+        return {name: _before(now, value) if isinstance(value, timedelta) else value for name, value in self}
 
 
 class Out(BaseModel):

@@ -118,6 +118,7 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
     turns it round.
     """
     order = query.order or ("asc" if query.sort == "priority" else "desc")
+    wanted = query.reckoned(with_.clock.now())
     found, cursor = tickets.find(
         with_.database,
         TicketQuery(
@@ -125,8 +126,8 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
             priorities=tuple(int(priority_of(part)) for part in query.priority.split(",")) if query.priority else (),
             service=query.service,
             assignee=query.assignee,
-            opened_since=query.opened_since,
-            opened_until=query.opened_until,
+            opened_since=wanted["opened_since"],
+            opened_until=wanted["opened_until"],
             text=query.text,
             sort=query.sort,
             descending=order == "desc",
