@@ -1,9 +1,8 @@
 """The composition root: settings -> database, committer, loops, web application (`uvicorn tocsin.main:app`)."""
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -72,17 +71,11 @@ class Instance:
             self._folder.close()
 
 
-# The committer needs the interpreter for moments between its waits for the disk; at Python's default of 5 ms it would
-# wait longer for its turn than for an fsync whenever the event loop is busy.
-SWITCH_INTERVAL_S: Final = 0.0005
-
-
 def create_app(settings: Settings, **parts: Any) -> Application:
     """The application for these settings; `parts` replace what `Instance` takes. Opens nothing before it is run."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
         instance = Instance(settings, **parts)
         app.state.services = instance.services
         try:

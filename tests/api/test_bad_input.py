@@ -142,7 +142,17 @@ def test_times_in_year_0_and_9999_are_replaced_and_told(api: TestClient, timesta
     assert api.get("/tickets").json()["items"][0]["late_s"] == 0
 
 
-@pytest.mark.parametrize("media", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "x", "application/jsonx"])
+@pytest.mark.parametrize(
+    "media",
+    [
+        "text/plain",
+        "application/xml",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "x",
+        "application/jsonx",
+    ],
+)
 def test_a_wrong_content_type_is_refused(api: TestClient, media: str) -> None:
     document = check_problem(api.post("/logs", content=GOOD, headers={"content-type": media}), 415)
     assert "application/x-ndjson" in document["detail"]
@@ -269,10 +279,8 @@ def test_a_body_over_the_limit_that_comes_in_pieces_is_refused_as_soon_as_it_is(
 
 
 def test_a_sender_that_hangs_up_harms_nobody(api: TestClient) -> None:
-    sent, _ = _exchange(
-        api, [{"type": "http.request", "body": GOOD, "more_body": True}, {"type": "http.disconnect"}]
-    )
-    assert not sent or sent[0]["status"] >= 400
+    sent, _ = _exchange(api, [{"type": "http.request", "body": GOOD, "more_body": True}, {"type": "http.disconnect"}])
+    assert sent == []
     assert api.get("/logs").json()["items"] == []
 
 

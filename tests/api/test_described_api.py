@@ -55,12 +55,16 @@ def test_no_request_makes_the_server_fail(described: TestClient, operation: str,
             arguments["method"],
             arguments["url"],
             params=arguments.get("params"),
-            headers={k: v for k, v in (arguments.get("headers") or {}).items() if k.lower() not in {"host", "user-agent"}},
+            headers={
+                k: v for k, v in (arguments.get("headers") or {}).items() if k.lower() not in {"host", "user-agent"}
+            },
             json=arguments.get("json"),
             content=arguments.get("data") if isinstance(arguments.get("data"), str | bytes) else None,
         )
         assert answer.status_code < 500, answer.text
-        assert str(answer.status_code) in known | ({"404", "405"} if mode is GenerationMode.NEGATIVE else set()), answer.text
+        assert str(answer.status_code) in known | ({"404", "405"} if mode is GenerationMode.NEGATIVE else set()), (
+            answer.text
+        )
         if answer.status_code >= 400:
             assert answer.headers["content-type"] == "application/problem+json"
 

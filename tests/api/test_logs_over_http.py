@@ -125,9 +125,7 @@ def test_a_repeat_with_the_same_idempotency_key_gets_the_same_answer(api: TestCl
     assert api.get("/alerts").json()["items"][0]["count"] == 1
 
 
-@pytest.mark.parametrize(
-    ("path", "record"), [("/logs", info("other")), ("/logs?backfill=true", critical())]
-)
+@pytest.mark.parametrize(("path", "record"), [("/logs", info("other")), ("/logs?backfill=true", critical())])
 def test_an_idempotency_key_of_another_request_is_refused(api: TestClient, path: str, record: dict[str, Any]) -> None:
     key = {"idempotency-key": "batch-1"}
     api.post("/logs", json=critical(), headers=key)
@@ -155,7 +153,12 @@ def test_a_partly_valid_batch_is_replayed_with_its_errors(api: TestClient) -> No
 
 def test_logs_are_found_by_level_service_time_and_text(api: TestClient) -> None:
     for minutes, (level, service, message) in enumerate(
-        [("ERROR", "shop", "Cart LOST"), ("INFO", "shop", "cart found"), ("CRITICAL", "mail", "lost"), ("WARN", "mail", "x")]
+        [
+            ("ERROR", "shop", "Cart LOST"),
+            ("INFO", "shop", "cart found"),
+            ("CRITICAL", "mail", "lost"),
+            ("WARN", "mail", "x"),
+        ]
     ):
         at = (START - timedelta(minutes=minutes)).isoformat()
         api.post("/logs", json={"level": level, "service": service, "message": message, "timestamp": at})

@@ -36,7 +36,9 @@ def test_a_ticket_opened_by_an_alert_shows_all_its_fields(api: TestClient) -> No
 
 
 def test_a_ticket_is_opened_by_hand(api: TestClient) -> None:
-    answer = api.post("/tickets", json={"title": " Checkout is blank ", "priority": "high", "service": "shop", "assignee": "ana"})
+    answer = api.post(
+        "/tickets", json={"title": " Checkout is blank ", "priority": "high", "service": "shop", "assignee": "ana"}
+    )
     ticket = answer.json()
 
     assert (answer.status_code, answer.headers["location"], answer.headers["etag"]) == (201, "/tickets/1", '"1"')
@@ -106,7 +108,9 @@ def test_fields_are_edited_and_what_is_absent_stays(api: TestClient) -> None:
     assert answer.status_code == 200
     assert (answer.json()["title"], answer.json()["assignee"]) == ("Pool exhausted", None)
     assert (answer.json()["description"], answer.json()["version"]) == ("Look at the pool.", 3)
-    edited = [event["data"] for event in api.get("/tickets/1/events").json()["items"] if event["kind"] == "TicketEdited"]
+    edited = [
+        event["data"] for event in api.get("/tickets/1/events").json()["items"] if event["kind"] == "TicketEdited"
+    ]
     assert edited[1]["before"] == {"title": "payments: database connection lost", "assignee": "ana"}
     assert edited[1]["after"] == {"title": "Pool exhausted", "assignee": None}
 
@@ -179,7 +183,11 @@ def test_a_resolved_ticket_is_reopened_with_a_reason(api: TestClient) -> None:
     answer = api.post("/tickets/1/reopen", json={"reason": "it is back", "assignee": "rui"})
 
     assert answer.status_code == 200
-    assert (answer.json()["status"], answer.json()["assignee"], answer.json()["reopen_count"]) == ("IN_PROGRESS", "rui", 1)
+    assert (answer.json()["status"], answer.json()["assignee"], answer.json()["reopen_count"]) == (
+        "IN_PROGRESS",
+        "rui",
+        1,
+    )
     last = api.get("/tickets/1/events").json()["items"][-1]
     assert (last["kind"], last["actor"], last["data"]["reason"]) == ("TicketReopened", "local:admin", "it is back")
 
@@ -193,7 +201,9 @@ def test_a_repeat_with_the_same_idempotency_key_opens_and_reopens_once(api: Test
     assert len(api.get("/tickets").json()["items"]) == 1
 
     walk(api, 1, "IN_PROGRESS", "RESOLVED")
-    reopened = [api.post("/tickets/1/reopen", json={"reason": "r"}, headers={"idempotency-key": "k2"}) for _ in range(2)]
+    reopened = [
+        api.post("/tickets/1/reopen", json={"reason": "r"}, headers={"idempotency-key": "k2"}) for _ in range(2)
+    ]
     assert [answer.status_code for answer in reopened] == [200, 200]
     assert api.get("/tickets/1").json()["reopen_count"] == 1
 
@@ -223,7 +233,9 @@ def test_what_is_not_there_is_answered_404(api: TestClient, path: str) -> None:
         ("PATCH", "/tickets/7/priority", {"priority": "P1"}), ("POST", "/tickets/7/reopen", {"reason": "r"}),
     ],
 )  # fmt: skip
-def test_a_change_of_a_ticket_that_is_not_there_is_answered_404(api: TestClient, method: str, path: str, body: Any) -> None:
+def test_a_change_of_a_ticket_that_is_not_there_is_answered_404(
+    api: TestClient, method: str, path: str, body: Any
+) -> None:
     assert api.request(method, path, json=body).status_code == 404
 
 
@@ -247,7 +259,9 @@ def board(api: TestClient, clock: FakeClock) -> TestClient:
     for n, priority in enumerate(["P3", "P1", "P5", "P1", "P2"]):
         assignee = "ana" if n == 2 else None
         service = ["shop", "mail"][n % 2]
-        api.post("/tickets", json={"title": f"Ticket {n}", "priority": priority, "service": service, "assignee": assignee})
+        api.post(
+            "/tickets", json={"title": f"Ticket {n}", "priority": priority, "service": service, "assignee": assignee}
+        )
         clock.advance(minutes=1)
     walk(api, 1, "IN_PROGRESS")
     walk(api, 2, "IN_PROGRESS", "RESOLVED")
@@ -293,7 +307,11 @@ def test_a_bad_query_is_answered_422(api: TestClient, query: str) -> None:
 def test_the_timeline_is_paged_oldest_first(board: TestClient) -> None:
     first = board.get("/tickets/2/events?limit=2").json()
     second = board.get("/tickets/2/events", params={"limit": 2, "cursor": first["next"]}).json()
-    assert [event["kind"] for event in first["items"] + second["items"]] == ["TicketOpened", "TicketMoved", "TicketMoved"]
+    assert [event["kind"] for event in first["items"] + second["items"]] == [
+        "TicketOpened",
+        "TicketMoved",
+        "TicketMoved",
+    ]
     assert second["next"] is None
     assert set(first["items"][0]) == {"id", "at", "recorded_at", "kind", "actor", "cause_id", "data"}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.kit.errors import TocsinError, TooLarge
@@ -48,6 +49,8 @@ class Front:
             await (self._intake if short else self._app)(scope, receive, sent)
         except TocsinError as error:
             await sent.whole(*problem(error))
+        except ClientDisconnect:  # nobody is there to hear; nothing was handed on yet
+            log.info("sender_left", method=scope["method"], path=scope["path"])
         except Exception:  # the sender hears 500 with an id, the reason stays in our own log
             log.exception("request_failed", method=scope["method"], path=scope["path"])
             await sent.whole(*unforeseen(request_id))
