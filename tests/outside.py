@@ -15,10 +15,14 @@ _SQLITE_BREAK = (
     "CREATE TRIGGER break_commit AFTER INSERT ON {table} BEGIN INSERT INTO broken VALUES (1); END",
 )
 _POSTGRES_BREAK = (
-    "CREATE FUNCTION break_commit() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no space left on device'"
-    " USING ERRCODE = '53100'; END $$ LANGUAGE plpgsql",
-    "CREATE CONSTRAINT TRIGGER break_commit AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED"
-    " FOR EACH ROW EXECUTE FUNCTION break_commit()",
+    """
+    CREATE FUNCTION break_commit() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$
+    """,
+    """
+    CREATE CONSTRAINT TRIGGER break_commit AFTER INSERT ON {table} DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION break_commit()
+    """,
 )
 
 

@@ -105,7 +105,7 @@ class PostgresServer:
             group=None if self._user is None else pwd.getpwnam(self._user).pw_gid,
             extra_groups=None if self._user is None else [],
             env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
-            preexec_fn=_end_with_parent,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509  # it makes one system call, no Python locks
         )
 
     def _wait_until_ready(self) -> None:

@@ -37,7 +37,7 @@ ROUTES: Final[Routes] = {
 }
 
 TIMERS: Final[upkeep.TimerHandlers] = {
-    correlation.AUTO_CLOSE: tickets.auto_close,
+    correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
     parking.RETRY: partial(upkeep.retry_parked, detect=detect_in),
 }
 

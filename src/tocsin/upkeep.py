@@ -6,72 +6,100 @@ from typing import Final
 import structlog
 
 from tocsin.kit.actors import SYSTEM
+from tocsin.kit.errors import Unavailable
 from tocsin.kit.events import LogsStored, LogsUnparked, Matched, Recorded
 from tocsin.kit.metrics import Metrics
 from tocsin.logs import store as logs
 from tocsin.logs.intake import Detect
 from tocsin.storage import idempotency, parking, timers
 from tocsin.storage.database import Database
-from tocsin.storage.dialects import Sqlite
+from tocsin.storage.dialects import Sqlite, environment_fault
+from tocsin.storage.parking import Parked
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import Tx
 
 WAL_LIMIT_BYTES: Final = 64 << 20
-TimerHandlers = Mapping[str, Callable[[Tx, Timer], None]]
+Work = Callable[[Tx], None]
+# A handler looks at what it needs first, without holding anybody up, and returns what is to be done in a transaction.
+TimerHandlers = Mapping[str, Callable[[Database, Timer], Work]]
 
 log = structlog.get_logger("tocsin.upkeep")
 
 
 def run_due_timers(database: Database, handlers: TimerHandlers, *, metrics: Metrics) -> None:
-    """Work off what is due, in turns; a timer whose handler raises is set back and stops nobody else."""
+    """Work off what is due, a transaction each; a timer whose handler raises is set back and stops nobody else.
 
-    def turn(tx: Tx) -> int:
-        claimed = timers.claim_due(tx, database.dialect)
-        for timer in claimed:
-            try:
-                with tx.attempt():
-                    handlers[timer.kind](tx, timer)
-            except Exception as error:  # noqa: BLE001  # one bad timer must not stop the others
-                metrics.loop_errors.labels(timer.kind).inc()
-                log.error("timer_failed", kind=timer.kind, subject=timer.subject, error=parking.describe(error))
-                timers.set_back(tx, timer)
-        return len(claimed)
-
-    due = database.read(timers.next_due)
-    while due is not None and due <= database.clock.now():
-        if not database.write(turn, actor=SYSTEM):
+    Raises Unavailable when the database can't be written; what is due then stays due.
+    """
+    while due := database.read(timers.due):
+        worked_off = [_run_timer(database, timer, handlers, metrics) for timer in due]
+        if not any(worked_off):
             return  # another worker is at them
-        due = database.read(timers.next_due)
 
 
-def retry_parked(tx: Tx, timer: Timer, *, detect: Detect) -> None:
-    """Work out what follows from parked records: match the stored records again and run the same handlers."""
-    item = parking.get(tx, int(timer.subject))
-    if item is None:
-        return
-    matches: list[Matched] = []
-    found = list(logs.iterate(tx, item.first_id, item.last_id))
+def _run_timer(database: Database, timer: Timer, handlers: TimerHandlers, metrics: Metrics) -> bool:
+    """Whether the timer was ours and is off the table, or set back."""
     try:
-        for chunk, columns in found:
+        work = handlers[timer.kind](database, timer)
+        return database.write(lambda tx: _claim_and_run(tx, database, timer, work), actor=SYSTEM)
+    except Unavailable:
+        raise
+    except Exception as error:  # noqa: BLE001  # one bad timer must not stop the others
+        metrics.loop_errors.labels(timer.kind).inc()
+        log.error("timer_failed", kind=timer.kind, subject=timer.subject, error=parking.describe(error))
+        database.write(lambda tx: timers.set_back(tx, timer), actor=SYSTEM)
+        return True
+
+
+def _claim_and_run(tx: Tx, database: Database, timer: Timer, work: Work) -> bool:
+    if not timers.claim(tx, database.dialect, timer):
+        return False
+    work(tx)
+    return True
+
+
+def retry_parked(database: Database, timer: Timer, *, detect: Detect) -> Work:
+    """Match parked records again, outside any lock; the work then runs the handlers that failed."""
+    item = database.read(lambda tx: parking.get(tx, int(timer.subject)))
+    if item is None:
+        return lambda _: None
+    chunks = database.read(lambda tx: logs.chunks_between(tx, item.first_id, item.last_id))
+    matches: list[Matched] = []
+    failed: Exception | None = None
+    for chunk in chunks:
+        columns = database.read(lambda tx, chunk=chunk: logs.load(tx, chunk))  # type: ignore[misc]
+        try:
             matches.extend(detect(columns, chunk.first_id, chunk.backfill))
-        stored = LogsStored(
-            first_id=item.first_id,
-            last_id=item.last_id,
-            accepted=sum(len(columns) for _, columns in found),
-            rejected=0,
-            observed_at=found[0][0].observed_at if found else item.parked_at,
-            matches=tuple(matches),
-        )
+        except Exception as error:  # noqa: BLE001  # the records stay parked, whatever detection raised
+            failed = error
+            break
+    stored = LogsStored(
+        first_id=item.first_id,
+        last_id=item.last_id,
+        accepted=sum(chunk.last_id - chunk.first_id + 1 for chunk in chunks),
+        rejected=0,
+        observed_at=chunks[0].observed_at if chunks else item.parked_at,
+        matches=tuple(matches),
+    )
+    return lambda tx: _work_off(tx, item, stored, failed)
+
+
+def _work_off(tx: Tx, item: Parked, stored: LogsStored, failed: Exception | None) -> None:
+    """Run the handlers of a parked commit. When one raises again, the records stay parked."""
+    try:
         with tx.attempt():
+            if failed is not None:
+                raise failed
             tx.replay(Recorded(item.event_id, tx.now, stored))
-    except Exception as error:  # noqa: BLE001  # it stays parked, whatever a later stage raised
+    except Exception as error:
+        if environment_fault(error):
+            raise
         log.warning("still_parked", first_id=item.first_id, last_id=item.last_id, error=parking.describe(error))
         parking.postpone(tx, item, error)
         return
     parking.done(tx, item)
     unparked = LogsUnparked(first_id=item.first_id, last_id=item.last_id, attempts=item.attempts + 1)
     tx.emit(unparked, causes=[item.event_id])
-    log.info("logs_unparked", first_id=item.first_id, last_id=item.last_id, attempts=item.attempts + 1)
 
 
 def forget_expired_keys(database: Database) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import anyio
 import pytest
 import zstandard
-from desk import PATIENCE_S, critical, in_threads, info
 from starlette.testclient import TestClient
 
+from desk import PATIENCE_S, critical, in_threads, info
 from tocsin.kit.actors import SYSTEM
 from tocsin.settings import Settings
 from tocsin.web.bodies import MAX_BODY_BYTES
@@ -85,11 +85,13 @@ def test_what_can_not_be_kept_is_refused_with_a_reason(api: TestClient, body: by
 @pytest.mark.parametrize(
     "bad",
     [
-        b"{", b'{"message":"a', b"[]", b"7", b"null", b'"x"', b"{}", b'{"message":7}', b'{"message":"a","level":"LOUD"}',
+        b"{", b'{"message":"a', b"[]", b"7", b"null", b'"x"', b"{}", b'{"message":7}',
+        b'{"message":"a","level":"LOUD"}',
         b'{"message":"a","timestamp":"yesterday"}', b'{"message":"\xff"}', b'{"message":"a","x":"\xed\xa0\x80"}',
         b'{"message":"\\u0000"}', b'{"message":"a","x":{"y":["\\u0000"]}}', b'{"message":"\\ud800"}',
         b'{"message":"a","x":NaN}', b'{"message":"a","attributes":{"x":-Infinity}}',
-        b'{"message":"a","x":' + DEEP + b"}", DEEP, b"x" * 300_000, b'{"message":"' + b"x" * 300_000 + b'"}', b"\xff\xfe",
+        b'{"message":"a","x":' + DEEP + b"}", DEEP, b"x" * 300_000, b'{"message":"' + b"x" * 300_000 + b'"}',
+        b"\xff\xfe",
     ],
     ids=lambda value: repr(value)[:40],
 )  # fmt: skip
@@ -168,6 +170,7 @@ def test_a_wrong_content_type_is_refused(api: TestClient, media: str) -> None:
         (zstandard.compress(GOOD * 100)[:-4], "zstd", 400), (b"", "gzip", 400),
         (GOOD, "br", 415), (GOOD, "gzip, br", 415), (GOOD, "gzip, gzip, gzip", 415), (GOOD, "\xe9", 415),
     ],
+    ids=lambda value: f"{len(value)} bytes" if isinstance(value, bytes) else str(value),
 )  # fmt: skip
 def test_a_broken_or_unknown_encoding_is_refused(api: TestClient, body: bytes, encoding: str, status: int) -> None:
     headers = [(b"content-encoding", encoding.encode("latin-1"))]
@@ -220,8 +223,7 @@ def test_a_full_queue_is_answered_503_with_retry_after_and_empties_again(
 
     def post() -> Any:
         held.wait(PATIENCE_S)
-        answer = small.post("/logs", content=body, headers=LINES)
-        return answer
+        return small.post("/logs", content=body, headers=LINES)
 
     def watch() -> list[int]:
         held.wait(PATIENCE_S)
@@ -266,8 +268,24 @@ def test_bad_bodies_of_the_other_routes_are_refused(
     answer = api.request(method, path, content=body, headers={"content-type": "application/json"})
 
     assert answer.status_code in statuses, answer.text[:300]
-    check_problem(answer, answer.status_code)
+    document = check_problem(answer, answer.status_code)
+    assert document["type"] == f"urn:tocsin:problem:{'malformed' if answer.status_code == 400 else 'invalid'}"
     assert api.get("/tickets").json() == before
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"title":"\xff"}', "not UTF-8"), (DEEP, "nested too deeply"), (b'{"title":' + b"9" * 5000 + b"}", "digits"),
+    ],
+    ids=["utf-8", "deep", "huge"],
+)  # fmt: skip
+def test_a_body_that_can_not_be_read_is_told_with_the_reason(api: TestClient, body: bytes, reason: str) -> None:
+    answer = api.post("/tickets", content=body, headers={"content-type": "application/json"})
+
+    document = check_problem(answer, 400)
+    assert document["type"] == "urn:tocsin:problem:malformed"
+    assert reason in document["detail"]
 
 
 def test_a_body_over_the_limit_that_comes_in_pieces_is_refused_as_soon_as_it_is(api: TestClient) -> None:

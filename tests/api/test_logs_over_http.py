@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import zstandard
-from desk import START, FakeClock, critical, info
 from starlette.testclient import TestClient
+
+from desk import START, FakeClock, critical, info
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -54,6 +55,7 @@ def test_one_object_is_answered_201_with_the_stored_record_and_where_it_is(api: 
         ),
         (lines(info("a"), info("b")), {**NDJSON, "content-encoding": "identity"}),
     ],
+    ids=lambda value: f"{len(value)} bytes" if isinstance(value, bytes) else str(value),
 )
 def test_many_records_in_every_form_and_encoding(api: TestClient, body: bytes, headers: dict[str, str]) -> None:
     answer = api.post("/logs", content=body, headers=headers)
@@ -89,6 +91,27 @@ def test_a_hundred_errors_are_told_and_all_are_counted(api: TestClient) -> None:
     assert refused.json()["errors"][7]["pointer"] == "/7/message"
 
 
+@pytest.mark.parametrize(
+    ("record", "pointer", "field"),
+    [
+        ({"message": "a", "x": {"a/b": ["\0"]}}, "/x/a~1b/0", "x.a/b.0"),
+        ({"message": "a", "x~": {"a.b": "\0"}}, "/x~0/a.b", "x~.a.b"),
+        ({"message": "a", "": {".": "\0"}}, "//.", ".."),
+        ({"message": "a", "severity_number": 99}, "/severity_number", "severity_number"),
+        ([], "", ""),
+    ],
+)
+def test_a_pointer_leads_to_the_field_whatever_its_name(
+    api: TestClient, record: Any, pointer: str, field: str
+) -> None:
+    refused = api.post("/logs", json=[record, record])
+    assert refused.json()["errors"][1]["pointer"] == "/1" + pointer
+
+    answer = api.post("/logs", json=[record, info()])
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (200, field)
+    assert set(answer.json()["errors"][0]) == {"index", "field", "detail"}
+
+
 def test_an_empty_array_stores_nothing_and_is_no_error(api: TestClient) -> None:
     answer = api.post("/logs", json=[])
 
@@ -106,7 +129,7 @@ def test_backfilled_records_alert_nobody(api: TestClient) -> None:
 def test_an_unknown_query_parameter_is_refused_and_not_ignored(api: TestClient, query: str) -> None:
     answer = api.post(f"/logs?{query}", json=info())
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == query.split("=")[0]
+    assert answer.json()["errors"][0]["pointer"] == query.split("=", maxsplit=1)[0]
     assert api.get("/logs").json()["items"] == []
 
 

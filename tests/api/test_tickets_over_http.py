@@ -4,8 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from desk import START, FakeClock, critical
 from starlette.testclient import TestClient
+
+from desk import START, FakeClock, critical
 
 FIELDS = {
     "id", "status", "priority", "title", "description", "service", "assignee", "opened_by", "opened_at",
@@ -162,10 +163,25 @@ def test_a_change_of_another_version_than_the_one_seen_is_answered_412(api: Test
     assert change('"3"').status_code == 200
 
 
-@pytest.mark.parametrize("etag", ['"1"', 'W/"1"', "1", "*", ' "1" '])
+@pytest.mark.parametrize("etag", ['"1"', "1", "*", ' "1" ', '"7", "1"', '"1","2"', ' , "x,y", "1" ,', 'W/"1", "1"'])
 def test_forms_of_if_match(api: TestClient, etag: str) -> None:
     api.post("/logs", json=critical())
     assert api.patch("/tickets/1", json={"title": "new"}, headers={"if-match": etag}).status_code == 200
+
+
+@pytest.mark.parametrize("etag", ['W/"1"', '"2", "3"', '"x"', '""', 'W/"1", W/"2"', '"01"'])
+def test_a_weak_tag_and_a_list_without_the_version_match_nothing(api: TestClient, etag: str) -> None:
+    api.post("/logs", json=critical())
+    answer = api.patch("/tickets/1", json={"title": "new"}, headers={"if-match": etag})
+    assert (answer.status_code, answer.json()["version"]) == (412, 1)
+    assert api.get("/tickets/1").json()["version"] == 1
+
+
+@pytest.mark.parametrize("etag", ["", "nonsense", '"1', '"1" "2"', "w/3", '*, "1"', "1x", '"1"' + " ," * 5000 + "x"])
+def test_what_is_no_etag_is_refused(api: TestClient, etag: str) -> None:
+    api.post("/logs", json=critical())
+    answer = api.patch("/tickets/1", json={"title": "new"}, headers={"if-match": etag})
+    assert answer.status_code == 422
 
 
 def test_counting_on_an_alert_leaves_the_etag_alone(api: TestClient) -> None:
@@ -295,8 +311,8 @@ def test_tickets_are_filtered_and_sorted(board: TestClient, query: str, ids: lis
 
 @pytest.mark.parametrize(
     "query",
-    ["status=DONE", "status=OPEN,", "priority=P9", "priority=,", "sort=age", "order=up", "limit=0", "limit=1001", "cursor=x",
-     "opened_since=soon", "stauts=OPEN", "assignee=", "text="],
+    ["status=DONE", "status=OPEN,", "priority=P9", "priority=,", "sort=age", "order=up", "limit=0", "limit=1001",
+     "cursor=x", "opened_since=soon", "stauts=OPEN", "assignee=", "text="],
 )  # fmt: skip
 def test_a_bad_query_is_answered_422(api: TestClient, query: str) -> None:
     answer = api.get(f"/tickets?{query}")

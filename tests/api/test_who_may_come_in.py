@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable
 
 import pytest
-from desk import critical, info
+from sqlalchemy import event
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
+from desk import critical, info
 from tocsin.settings import Settings
 
 KEY = "a key of more than sixteen characters"
@@ -72,6 +74,32 @@ def test_health_is_open_and_tells_no_secret(make: Callable[..., TestClient]) -> 
     ready = api.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (200, "ready")
     assert KEY not in ready.text
+
+
+def test_only_those_who_may_come_in_learn_which_installation_it_is(make: Callable[..., TestClient]) -> None:
+    stranger = make(client="10.0.0.7", admin_key=KEY)
+    assert stranger.get("/readyz").json() == {"status": "ready"}
+    assert stranger.get("/readyz", headers={"authorization": "Bearer wrong"}).json() == {"status": "ready"}
+    known = stranger.get("/readyz", headers={"authorization": f"Bearer {KEY}"}).json()
+    assert (known["status"], len(known["installation"])) == ("ready", 14)
+
+
+def test_strangers_who_ask_for_readiness_queue_no_writers(
+    make: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = make(client="10.0.0.7", admin_key=KEY)
+    begun: list[object] = []
+    event.listen(api.app.state.services.database.dialect.writers, "begin", begun.append)
+    api.app.state.services.writable._keep_s = 3600
+    assert [api.get("/readyz").status_code for _ in range(20)] == [200] * 20
+    assert len(begun) <= 1
+
+
+@pytest.mark.parametrize("path", ["/logs", "/healthz", "/tickets"])
+def test_a_web_socket_is_closed_before_it_opens(make: Callable[..., TestClient], path: str) -> None:
+    with pytest.raises(WebSocketDisconnect) as closed, make().websocket_connect(path):
+        pass
+    assert closed.value.code == 1008
 
 
 def test_the_metrics_count_what_happened(api: TestClient) -> None:

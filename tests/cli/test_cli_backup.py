@@ -133,6 +133,17 @@ def test_a_restored_folder_opens_at_the_same_revision(copy, tmp_path):
     assert sorted(path.name for path in (tmp_path / "restored").iterdir()) == ["tocsin.db", "tocsin.lock"]
 
 
+def test_a_restored_database_is_another_installation(copy, installation, tmp_path):
+    names = set()
+    for folder in (installation, tmp_path / "restored", tmp_path / "again"):
+        if folder != installation:
+            restore(copy, folder)
+        database = open_database(None, folder, clock=SystemClock(), routes={})
+        names.add(schema.installation(database))
+        database.close()
+    assert len(names) == 3
+
+
 def test_a_folder_with_an_installation_or_anything_else_is_not_restored_into(copy, installation, tmp_path):
     with pytest.raises(BackupFailed, match="has an installation already"):
         restore(copy, installation)

@@ -172,3 +172,15 @@ def test_a_sender_hears_201_while_a_stage_is_broken_and_the_metrics_tell_of_it(
     metrics = api.get("/metrics").text
     assert "tocsin_parked_total 1.0" in metrics
     assert "tocsin_parked_now 1.0" in metrics
+
+
+@pytest.mark.parametrize("error", [TimeoutError("no answer"), ConnectionError("refused"), FileNotFoundError(2, "none")])
+def test_a_stage_that_fails_to_reach_something_refuses_no_logs(
+    sqlite_settings: Settings, open_desk: Callable[..., Desk], error: OSError
+) -> None:
+    def reach_out(tx: Tx, batch: Sequence[Any]) -> None:
+        raise error
+
+    desk = open_desk(sqlite_settings, routes={LogsStored: (reach_out,)})
+    desk.post(critical())
+    assert (len(desk.logs), desk.parked) == (1, 1)

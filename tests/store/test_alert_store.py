@@ -167,5 +167,5 @@ def test_the_database_itself_refuses_a_second_open_alert_of_a_fingerprint(desk: 
     desk.post(critical())
     row = desk.database.read(lambda tx: dict(tx.execute(select(alerts)).one()._mapping))
     row.pop("id")
-    with pytest.raises(Exception, match="(?i)unique"):
+    with pytest.raises(Exception, match=r"(?i)unique"):
         desk.database.write(lambda tx: tx.execute(alerts.insert().values(**row)), actor=ANA)

@@ -1,6 +1,8 @@
 """Stored logs: filters, event time out of order, pages that neither skip nor double."""
 
+import itertools
 import random
+import tracemalloc
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -9,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from desk import START, Desk, critical, info
+from tocsin.kit.actors import SYSTEM
 from tocsin.kit.errors import Invalid, NotFound
 from tocsin.logs import service, store
 from tocsin.logs.levels import Level
@@ -169,14 +172,8 @@ def test_ids_rise_with_arrival_and_no_two_processes_share_one(
 
 
 def test_reserved_ids_do_not_overlap(desk: Desk) -> None:
-    firsts = [desk.database.write(lambda tx: store.reserve_ids(tx, 10), actor=desk_actor()) for _ in range(5)]
-    assert [later - earlier for earlier, later in zip(firsts, firsts[1:], strict=False)] == [10] * 4
-
-
-def desk_actor() -> object:
-    from tocsin.kit.actors import SYSTEM
-
-    return SYSTEM
+    firsts = [desk.database.write(lambda tx: store.reserve_ids(tx, 10), actor=SYSTEM) for _ in range(5)]
+    assert [later - earlier for earlier, later in itertools.pairwise(firsts)] == [10] * 4
 
 
 def test_a_large_batch_is_cut_into_chunks_and_read_in_one_order(desk: Desk) -> None:
@@ -213,3 +210,43 @@ def test_a_critical_record_a_year_late_stands_where_it_belongs(desk: Desk) -> No
     desk.post(info("a minute ago", timestamp=at(1)))
 
     assert [record.message for record in pages(desk, LogQuery(limit=1))] == ["now", "a minute ago", "long ago"]
+
+
+def test_a_page_ends_early_at_a_bound_of_bytes_and_the_next_goes_on_there(
+    sqlite_settings: Settings, open_desk: Callable[..., Desk]
+) -> None:
+    desk = open_desk(sqlite_settings)
+    large = service.MAX_PAGE_BYTES // 3
+    for batch in range(5):
+        desk.post(*[info("x" * large, timestamp=at(batch + n / 10), filler="y" * 10) for n in range(2)])
+    desk.post(info("z" * (service.MAX_PAGE_BYTES + 1), timestamp=at(2.05)))
+
+    sizes, found, cursor = [], [], None
+    while True:
+        page = service.search(desk.database, LogQuery(limit=1000, cursor=cursor))
+        sizes.append(sum(len(record.message) + len(bytes(record.attributes)) for record in page.items))
+        found += page.items
+        cursor = page.next
+        if cursor is None:
+            break
+        assert page.items
+    assert len(found) == len({record.id for record in found}) == 11
+    assert keys(found) == sorted(keys(found), reverse=True)
+    assert sum(size > service.MAX_PAGE_BYTES for size in sizes) == 1
+    assert keys(pages(desk, LogQuery(limit=2))) == keys(found)
+    assert sorted(_pages_in_no_time(desk)) == sorted(keys(found))
+
+
+def test_a_search_holds_no_more_than_it_answers(sqlite_settings: Settings, open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(sqlite_settings)
+    for batch in range(8):
+        desk.post(*[info("x" * (1 << 20), timestamp=at(100 - batch)) for _ in range(4)], info("hit", timestamp=at(batch)))
+    tracemalloc.start()
+    try:
+        page = service.search(desk.database, LogQuery(text="hit"))
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(page.items) == 8
+    assert held < 1 << 20
+    assert peak < 20 << 20

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
@@ -17,8 +18,6 @@ from tocsin.storage.tx import Tx
 
 
 def put(database: Database, *subjects: str, kind: str = "test", seconds: float = 0, version: int = 0) -> None:
-    from datetime import timedelta
-
     def work(tx: Tx) -> None:
         for subject in subjects:
             timers.put(tx, kind, subject, due_at=tx.now + timedelta(seconds=seconds), version=version)
@@ -27,7 +26,12 @@ def put(database: Database, *subjects: str, kind: str = "test", seconds: float =
 
 
 def claim(database: Database) -> list[Timer]:
-    return database.write(lambda tx: timers.claim_due(tx, database.dialect), actor=SYSTEM)
+    """What is due and was not somebody else's, taken off the table."""
+
+    def take(timer: Timer) -> bool:
+        return database.write(lambda tx: timers.claim(tx, database.dialect, timer), actor=SYSTEM)
+
+    return [timer for timer in database.read(timers.due) if take(timer)]
 
 
 def test_a_timer_is_claimed_when_it_is_due_and_not_before(database: Database, clock: FakeClock) -> None:
@@ -67,8 +71,10 @@ def test_a_dropped_timer_is_gone(database: Database) -> None:
 def test_a_claim_that_is_rolled_back_puts_the_timer_back(database: Database) -> None:
     put(database, "a")
 
+    [timer] = database.read(timers.due)
+
     def fail(tx: Tx) -> None:
-        assert timers.claim_due(tx, database.dialect)
+        assert timers.claim(tx, database.dialect, timer)
         raise KeyError("the worker died")
 
     with pytest.raises(KeyError):
@@ -80,13 +86,25 @@ def test_a_timer_whose_handler_raises_waits_longer_each_time(database: Database,
     put(database, "a", version=7)
     waits = []
     for attempt in range(16):
-        [timer] = claim(database)
+        [timer] = database.read(timers.due)
         assert (timer.attempts, timer.version) == (attempt, 7)
         database.write(lambda tx, timer=timer: timers.set_back(tx, timer), actor=SYSTEM)
         due = database.read(timers.next_due)
         waits.append((due - clock.now()).total_seconds())
         clock.advance(seconds=waits[-1])
     assert waits == [min(2.0**n, 3600) for n in range(16)]
+
+
+def test_a_timer_that_was_set_anew_is_neither_claimed_nor_set_back_by_who_saw_the_old_one(
+    database: Database, clock: FakeClock
+) -> None:
+    put(database, "a")
+    [seen] = database.read(timers.due)
+    clock.advance(seconds=1)
+    put(database, "a", seconds=5)
+    assert not database.write(lambda tx: timers.claim(tx, database.dialect, seen), actor=SYSTEM)
+    database.write(lambda tx: timers.set_back(tx, seen), actor=SYSTEM)
+    assert database.read(timers.next_due) == clock.now() + timedelta(seconds=5)
 
 
 def test_a_timer_of_an_unknown_kind_stops_no_other(database: Database, clock: FakeClock) -> None:

@@ -1,11 +1,12 @@
 """Transactions: events and their causes, savepoints, the order in which handlers run."""
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from desk import ANA, FakeClock, in_threads
 from tocsin.kit.actors import SYSTEM
@@ -13,9 +14,9 @@ from tocsin.kit.errors import Unavailable
 from tocsin.kit.events import Event, Recorded
 from tocsin.storage import timers
 from tocsin.storage.database import Database, open_database
-from tocsin.storage.dialects import environment_fault
+from tocsin.storage.dialects import Postgres, environment_fault
 from tocsin.storage.model import counters, events
-from tocsin.storage.tx import Routes, Tx
+from tocsin.storage.tx import ReadTx, Routes, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,16 @@ def test_an_attempt_that_raises_leaves_nothing_and_what_came_before_stands(
     woken: list[set[str]] = []
     database.on_commit = woken.append
 
+    def attempt(tx: Tx) -> None:
+        with tx.attempt():
+            tx.emit(Rang(bell=2))
+            timers.put(tx, "k", "s", due_at=tx.now, version=0)
+            tx.emit(Heard(ear=3))
+
     def work(tx: Tx) -> None:
         tx.emit(Rang(bell=1))
         with pytest.raises(KeyError):
-            with tx.attempt():
-                tx.emit(Rang(bell=2))
-                timers.put(tx, "k", "s", due_at=tx.now, version=0)
-                tx.emit(Heard(ear=3))
+            attempt(tx)
         assert tx.wakes == set()
         tx.emit(Rang(bell=4))
 
@@ -135,7 +139,7 @@ def test_an_attempt_that_raises_leaves_nothing_and_what_came_before_stands(
 def test_an_attempt_that_breaks_a_constraint_leaves_the_transaction_usable(database: Database) -> None:
     def work(tx: Tx) -> None:
         for _ in range(2):
-            with pytest.raises(Exception, match="(?i)unique"):
+            with pytest.raises(Exception, match=r"(?i)unique"):
                 with tx.attempt():
                     tx.execute(counters.insert().values(name="record_ids", value=1))
         tx.emit(Rang(bell=1))
@@ -229,5 +233,50 @@ def test_faulty_statements_are_not_taken_for_faults_of_the_surroundings(database
         database.read(lambda tx: tx.execute(text("SELECT * FROM no_such_table")))
     assert not isinstance(raised.value, Unavailable)
     assert not environment_fault(raised.value)
-    assert environment_fault(OSError("I/O"))
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+        assert environment_fault(OSError(number, "disk"))
+    for error in (OSError("I/O"), TimeoutError("slow"), ConnectionRefusedError(errno.ECONNREFUSED, "refused")):
+        assert not environment_fault(error)
     assert not environment_fault(KeyError("a bug"))
+
+
+@pytest.mark.parametrize("side", ["readers", "writers"])
+def test_a_statement_that_fails_does_not_tell_its_parameters(database: Database, side: str) -> None:
+    with getattr(database.dialect, side).connect() as connection, pytest.raises(Exception, match="no_such") as raised:
+        connection.execute(text("SELECT * FROM no_such_table WHERE a = :a"), {"a": "hunter2"})
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_look_stays_the_same_while_others_write(database: Database) -> None:
+    def value(tx: ReadTx) -> int:
+        found: int = tx.execute(select(counters.c.value).where(counters.c.name == "record_ids")).scalar_one()
+        return found
+
+    def look(tx: ReadTx) -> tuple[int, int]:
+        before = value(tx)
+        database.write(lambda tx: tx.execute(counters.update().values(value=counters.c.value + 1)), actor=ANA)
+        return before, value(tx)
+
+    before, after = database.read(look)
+    assert before == after
+    assert database.read(value) == before + 1
+
+
+def test_a_shared_database_that_falls_silent_is_noticed() -> None:
+    def given(url: str) -> dict[str, Any]:
+        engine = Postgres(url).writers
+        arguments: dict[str, Any] = {}
+
+        @event.listens_for(engine, "do_connect")
+        def connect(_dialect: object, _record: object, _args: object, found: dict[str, Any]) -> None:
+            arguments.update(found)
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            engine.connect()
+        return arguments
+
+    arguments = given("postgresql://u@192.0.2.1/d")
+    assert (arguments["connect_timeout"], arguments["keepalives"]) == (10, 1)
+    assert arguments["keepalives_idle"] + arguments["keepalives_interval"] * arguments["keepalives_count"] <= 60
+    assert given("postgresql://u@192.0.2.1/d?connect_timeout=3")["connect_timeout"] == "3"

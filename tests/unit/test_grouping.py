@@ -69,8 +69,8 @@ def test_any_message_has_a_short_template_and_title_on_one_line(message: str) ->
 
 @pytest.mark.parametrize(
     "unit",
-    ['"', "'", '\\"', "a@", "a.", "/", "//", "a:", ":", "0-", "f-", "1", "a1", "-", ".", "$#", "http://", "x=", "::", "%",
-     "deadbeef", '"\\', "a'", "é", "\t ", "<*>"],
+    ['"', "'", '\\"', "a@", "a.", "/", "//", "a:", ":", "0-", "f-", "1", "a1", "-", ".", "$#", "http://", "x=", "::",
+     "%", "deadbeef", '"\\', "a'", "é", "\t ", "<*>"],
 )  # fmt: skip
 def test_hostile_text_takes_no_longer_than_its_length(unit: str) -> None:
     message = unit * (4_000 // len(unit))

@@ -1,5 +1,6 @@
 """Event times: RFC 3339 with any offset, epoch numbers told apart by their size."""
 
+import contextlib
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_fraction_of_a_second_is_kept(seconds: int, ms: int) -> None:
         ("2026-11-24t02:21:00z", "2026-11-24T02:21:00Z"),
         ("2026-11-24 02:21:00", "2026-11-24T02:21:00Z"),
         ("2026-11-24T02:21:00,5", "2026-11-24T02:21:00.500000Z"),
-        ("2026-11-24T02:21:00.123456789Z", "2026-11-24T02:21:00.123456Z"),
+        ("2026-11-24T02:21:00.123456789Z", "2026-11-24T02:21:00.123457Z"),
         ("2026-11-24T02:21Z", "2026-11-24T02:21:00Z"),
         ("2026-11-24T03:21:00+01:00", "2026-11-24T02:21:00Z"),
         ("2026-11-24T03:21:00+0100", "2026-11-24T02:21:00Z"),
@@ -84,15 +85,11 @@ def test_year_0_is_out_of_range() -> None:
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_time_or_a_named_error(text: str) -> None:
-    try:
+    with contextlib.suppress(NotATime, OutOfRange):
         assert isinstance(us_of_text(text), int)
-    except (NotATime, OutOfRange):
-        pass
 
 
 @given(st.one_of(st.integers(), st.floats()))
 def test_any_number_is_a_time_or_a_named_error(number: float) -> None:
-    try:
+    with contextlib.suppress(NotATime):
         assert isinstance(us_of_number(number), int)
-    except NotATime:
-        pass

@@ -41,14 +41,14 @@ def _open_or_count(tx: Tx, matches: list[Matched]) -> tuple[dict[str, int], dict
     """Alert ids by fingerprint: those this transaction opens, and those that were open."""
     by_fingerprint = {match.fingerprint: match for match in matches}
     opened: dict[str, int] = {}
-    counted = store.open_ids(tx, by_fingerprint) if by_fingerprint else {}
+    counted = store.hold_open(tx, by_fingerprint) if by_fingerprint else {}
     for _ in range(TRIES):
         missing = [m for f, m in by_fingerprint.items() if f not in counted and f not in opened]
         if not missing:
             return opened, counted
         opened |= store.open_new(tx, missing)
         lost = {m.fingerprint for m in missing} - opened.keys()
-        counted |= store.open_ids(tx, lost) if lost else {}
+        counted |= store.hold_open(tx, lost) if lost else {}
     raise Conflict(detail="alerts were opened and ended faster than they could be counted on")
 
 
@@ -97,15 +97,19 @@ class RollUp:
     """The loop that folds verdicts into their alerts' counts, so that reading a count stays cheap."""
 
     database: Database
-    _from: int = 0
 
     def run(self) -> None:
+        """One turn: sums are read without a lock, and written a few alerts at a time."""
+        since = self.database.read(store.rolled_up_to)
         horizon = self.database.read(lambda tx: int(tx.execute(select(self.database.horizon)).scalar_one()))
-        while horizon > self._from and self.database.write(
-            lambda tx: store.roll_up(tx, since=self._from, horizon=horizon, limit=ROLL_UP_SLICE), actor=SYSTEM
-        ):
-            pass
-        self._from = horizon
+        if horizon <= since:
+            return
+        sums = self.database.read(lambda tx: store.waiting(tx, since=since, horizon=horizon))
+        for start in range(0, len(sums), ROLL_UP_SLICE):
+            part = sums[start : start + ROLL_UP_SLICE]
+            self.database.write(lambda tx, part=part: store.roll_up(tx, part, horizon=horizon), actor=SYSTEM)  # type: ignore[misc]
+        if sums:
+            self.database.write(lambda tx: store.set_rolled_up_to(tx, horizon), actor=SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,21 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Select, func, insert, literal, select, text, tuple_, update
+from sqlalchemy import BigInteger, Select, bindparam, case, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.kit.events import Matched
-from tocsin.storage.columns import row_value
+from tocsin.storage.columns import Instant, row_value
+from tocsin.storage.model import counters
 from tocsin.storage.tx import ReadTx, Tx
 
-IN_CLAUSE = 500
+IN_CLAUSE: Final = 500
+ROLLED_UP_TO: Final = "rolled_up_to"
+_SEEN: Final = (("seen_first", Instant()), ("seen_last", Instant()), ("seen_id", BigInteger()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,18 @@ class Alert:
     count: int
 
 
-def open_ids(tx: ReadTx, fingerprints: Collection[str]) -> dict[str, int]:
-    """The open alert of each fingerprint that has one."""
+def hold_open(tx: Tx, fingerprints: Collection[str]) -> dict[str, int]:
+    """The open alert of each fingerprint that has one. They can't be ended until this transaction ends."""
     wanted = sorted(fingerprints)
     found: dict[str, int] = {}
     for start in range(0, len(wanted), IN_CLAUSE):
         inside = alerts.c.fingerprint.in_(wanted[start : start + IN_CLAUSE])
-        statement = select(alerts.c.fingerprint, alerts.c.id).where(inside, alerts.c.ended_at.is_(None))
+        statement = (
+            select(alerts.c.fingerprint, alerts.c.id)
+            .where(inside, alerts.c.ended_at.is_(None))
+            .order_by(alerts.c.fingerprint)
+            .with_for_update(read=True)
+        )
         found.update({row.fingerprint: row.id for row in tx.execute(statement)})
     return found
 
@@ -89,13 +97,10 @@ def append_verdicts(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def assign_ticket(tx: Tx, ticket_of: Mapping[int, int]) -> None:
     """Set the ticket of alerts: alert id -> ticket id."""
-    by_ticket: dict[int, list[int]] = {}
-    for alert_id, ticket_id in ticket_of.items():
-        by_ticket.setdefault(ticket_id, []).append(alert_id)
-    for ticket_id, ids in sorted(by_ticket.items()):
-        for start in range(0, len(ids), IN_CLAUSE):
-            inside = alerts.c.id.in_(sorted(ids)[start : start + IN_CLAUSE])
-            tx.execute(update(alerts).where(inside).values(ticket_id=ticket_id))
+    statement = update(alerts).where(alerts.c.id == bindparam("of_alert")).values(ticket_id=bindparam("to"))
+    tx.execute(
+        statement, [{"of_alert": alert_id, "to": ticket_id} for alert_id, ticket_id in sorted(ticket_of.items())]
+    )
 
 
 def end_of_ticket(tx: Tx, ticket_id: int) -> list[int]:
@@ -133,6 +138,7 @@ def _with_counts() -> Select[Any]:
             func.coalesce(func.sum(verdicts.c.n), 0).label("n"),
             func.max(verdicts.c.last_at).label("last_at"),
             func.max(verdicts.c.last_id).label("last_id"),
+            func.min(verdicts.c.first_at).label("first_at"),
         )
         .where(verdicts.c.alert_id == alerts.c.id, verdicts.c.position >= alerts.c.rolled_up_to)
         .correlate(alerts)
@@ -146,17 +152,20 @@ def _with_counts() -> Select[Any]:
         one("n").label("fresh_n"),
         one("last_at").label("fresh_last_at"),
         one("last_id").label("fresh_last_id"),
+        one("first_at").label("fresh_first_at"),
     )
 
 
 def _alert(row: Any) -> Alert:
     values = dict(row._mapping)
     fresh_n, fresh_at, fresh_id = values.pop("fresh_n"), values.pop("fresh_last_at"), values.pop("fresh_last_id")
+    first_at = values.pop("fresh_first_at")
     values.pop("rolled_up_to")
     values["count"] = values.pop("counted") + int(fresh_n)
     if fresh_at is not None:
         values["last_seen_at"] = max(values["last_seen_at"], fresh_at)
         values["last_record_id"] = max(values["last_record_id"], fresh_id)
+        values["first_seen_at"] = min(values["first_seen_at"], first_at)
     return Alert(**values)
 
 
@@ -194,57 +203,79 @@ def page(
     return [_alert(row) for row in tx.execute(statement)]
 
 
-def roll_up(tx: Tx, *, since: int, horizon: int, limit: int) -> int:
-    """Add verdicts at positions in [since, horizon) to their alerts' counts; returns how many alerts changed.
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the verdicts of an alert add to its row. `rolled_up_to` is the position they were read from."""
 
-    At most `limit` alerts a call; call again until it returns 0. Positions below the horizon don't change any more.
+    alert_id: int
+    rolled_up_to: int
+    n: int
+    first_at: datetime
+    last_at: datetime
+    last_id: int
+
+
+def waiting(tx: ReadTx, *, since: int, horizon: int) -> list[Waiting]:
+    """What waits below the horizon, for the alerts that got verdicts at positions in [since, horizon).
+
+    Verdicts below the horizon don't change any more, so this needs no lock. An alert's sum begins at its own mark: a
+    roll-up that lost against another one leaves something behind.
     """
-    due = (
-        select(alerts.c.id, alerts.c.rolled_up_to)
-        .where(
-            alerts.c.rolled_up_to < horizon,
-            select(literal(1))
-            .where(
-                verdicts.c.alert_id == alerts.c.id,
-                verdicts.c.position >= alerts.c.rolled_up_to,
-                verdicts.c.position < horizon,
-            )
-            .exists(),
-            alerts.c.id.in_(
-                select(verdicts.c.alert_id).where(
-                    verdicts.c.position >= since, verdicts.c.position < horizon, verdicts.c.alert_id.is_not(None)
-                )
-            ),
-        )
-        .order_by(alerts.c.id)
-        .limit(limit)
-    )
-    found = tx.execute(due).all()
-    for row in found:
-        _roll_up_one(tx, row.id, row.rolled_up_to, horizon)
-    return len(found)
-
-
-def _roll_up_one(tx: Tx, alert_id: int, rolled_up_to: int, horizon: int) -> None:
-    inside = (
-        verdicts.c.alert_id == alert_id,
-        verdicts.c.position >= rolled_up_to,
+    counted = select(verdicts.c.alert_id).where(verdicts.c.position >= since, verdicts.c.position < horizon)
+    fresh = (
+        alerts.c.id.in_(counted),
+        verdicts.c.position >= alerts.c.rolled_up_to,
         verdicts.c.position < horizon,
     )
-    n, last_at, last_id = tx.execute(
-        select(func.sum(verdicts.c.n), func.max(verdicts.c.last_at), func.max(verdicts.c.last_id)).where(*inside)
-    ).one()
-    unchanged = (alerts.c.id == alert_id) & (alerts.c.rolled_up_to == rolled_up_to)
-    current = tx.execute(select(alerts.c.last_seen_at, alerts.c.last_record_id).where(unchanged)).one_or_none()
-    if current is None:
-        return
-    tx.execute(
+    statement = (
+        select(
+            alerts.c.id.label("alert_id"),
+            alerts.c.rolled_up_to,
+            func.sum(verdicts.c.n).label("n"),
+            func.min(verdicts.c.first_at).label("first_at"),
+            func.max(verdicts.c.last_at).label("last_at"),
+            func.max(verdicts.c.last_id).label("last_id"),
+        )
+        .join(alerts, alerts.c.id == verdicts.c.alert_id)
+        .where(*fresh)
+        .group_by(alerts.c.id, alerts.c.rolled_up_to)
+        .order_by(alerts.c.id)
+    )
+    return [Waiting(**{**row._mapping, "n": int(row.n)}) for row in tx.execute(statement)]
+
+
+def roll_up(tx: Tx, sums: Sequence[Waiting], *, horizon: int) -> None:
+    """Add sums to their alerts' rows, unless another worker did it meanwhile."""
+    first, last, last_id = (bindparam(name, type_=kind) for name, kind in _SEEN)
+    statement = (
         update(alerts)
-        .where(unchanged)
+        .where(alerts.c.id == bindparam("of_alert"), alerts.c.rolled_up_to == bindparam("from_position"))
         .values(
-            counted=alerts.c.counted + int(n),
+            counted=alerts.c.counted + bindparam("more"),
             rolled_up_to=horizon,
-            last_seen_at=max(current.last_seen_at, last_at),
-            last_record_id=max(current.last_record_id, last_id),
+            first_seen_at=case((first < alerts.c.first_seen_at, first), else_=alerts.c.first_seen_at),
+            last_seen_at=case((last > alerts.c.last_seen_at, last), else_=alerts.c.last_seen_at),
+            last_record_id=case((last_id > alerts.c.last_record_id, last_id), else_=alerts.c.last_record_id),
         )
     )
+    rows = [
+        {
+            "of_alert": s.alert_id,
+            "from_position": s.rolled_up_to,
+            "more": s.n,
+            "seen_first": s.first_at,
+            "seen_last": s.last_at,
+            "seen_id": s.last_id,
+        }
+        for s in sums
+    ]
+    tx.execute(statement, rows)
+
+
+def rolled_up_to(tx: ReadTx) -> int:
+    """The horizon of the last roll-up that was completed."""
+    return int(tx.execute(select(counters.c.value).where(counters.c.name == ROLLED_UP_TO)).scalar_one())
+
+
+def set_rolled_up_to(tx: Tx, horizon: int) -> None:
+    tx.execute(update(counters).where(counters.c.name == ROLLED_UP_TO).values(value=horizon))

@@ -176,7 +176,7 @@ def _farewell(console: Console, url: str, *, stay: bool) -> None:
         f"  {url}/alerts                the alerts with their counts\n"
         f"  {url}/logs?level=ERROR      the records behind them\n"
         f"  {url}/docs                  every endpoint, to try\n\n"
-        f"  tocsin tickets list --url {url}\n\n"
+        f"  {Path(sys.argv[0]).parent / 'tocsin'} tickets list --url {url}\n\n"
         "The server stays up; Ctrl-C stops it and removes the demo's folder.",
         soft_wrap=True,
     )

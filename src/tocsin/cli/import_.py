@@ -251,20 +251,23 @@ def _tickets_since(remote: Server, newest: int) -> list[dict[str, Any]]:
 
 def _summarise(console: Console, found: list[Imported], tickets: list[dict[str, Any]], *, alert: bool) -> None:
     for one in found:
-        console.print(f"{one.file}: {one.format}", markup=False)
+        console.print(f"{one.file}: {one.format}", markup=False, soft_wrap=True)
         if one.complete_before:
             console.print("  was imported before, nothing new in it (--again imports it once more)")
             continue
         if one.resumed_at:
             console.print(f"  went on at byte {one.resumed_at:,}, where the import before had stopped")
         levels = ", ".join(f"{count:,} {level}" for level, count in one.levels.most_common())
-        console.print(f"  {one.accepted:,} records stored, {one.rejected:,} rejected{': ' + levels if levels else ''}")
+        text = f"  {one.accepted:,} records stored, {one.rejected:,} rejected{': ' + levels if levels else ''}"
+        console.print(text, soft_wrap=True)
         for error in one.errors:
-            console.print(f"  rejected: {error}", markup=False)
+            console.print(f"  rejected: {error}", markup=False, soft_wrap=True)
     if not alert:
-        console.print("No alerts were raised: this was a backfill. --alert lets the rules see the records.")
+        text = "No alerts were raised: this was a backfill. --alert lets the rules see the records."
+        console.print(text, soft_wrap=True)
         return
-    console.print(f"{len(tickets)} new tickets" + (":" if tickets else ": no rule matched anything new."))
+    named = "1 new ticket" if len(tickets) == 1 else f"{len(tickets)} new tickets"
+    console.print(named + (":" if tickets else ": no rule matched anything new."))
     for ticket in tickets[:MAX_SHOWN]:
         text = f"  {ticket['id']:>5} {ticket['priority']} {ticket['count']:>7,} x {ticket['title']}"
         console.print(text, markup=False, soft_wrap=True)

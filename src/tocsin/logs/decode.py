@@ -1,16 +1,18 @@
 """From a request's body to checked columns: a fast path for our own shape, record by record for everything else."""
 
+import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from tocsin.kit.clock import EPOCH
-from tocsin.kit.errors import Malformed
-from tocsin.logs.formats.json_logger import Rejected, fields_of, read_fields
+from tocsin.kit.errors import Malformed, TooLarge
+from tocsin.logs.formats.json_logger import Rejected, fields_of, json_error, read_fields
 from tocsin.logs.formats.json_uniform import read_uniform
 from tocsin.logs.levels import SEVERITY_BY_NAME, level_of_severity
 from tocsin.logs.record import MAX_RECORD_BYTES, NO_ATTRIBUTES, UNKNOWN_SERVICE, Columns
@@ -19,6 +21,7 @@ from tocsin.logs.timestamps import MAX_AHEAD
 MAX_SERVICE_CHARS: Final = 256
 SLICE_BYTES: Final = 1 << 20
 MAX_NAMED_ERRORS: Final = 100
+MAX_RECORDS: Final = 1_000_000
 
 _SEVERITIES: Final[dict[str, int]] = {
     spelling: number
@@ -26,15 +29,32 @@ _SEVERITIES: Final[dict[str, int]] = {
     for spelling in (name, name.lower(), name.capitalize())
 }
 _TO_LEVEL: Final = bytes(level_of_severity(min(n, 24)).value for n in range(256))
+_MAY_START_OBJECT: Final = frozenset(b"{ \t\r\n\v\f")
+_MAX_DEPTH: Final = 10_000  # the decoder gives up long before
+_LINE: Final = re.compile(rb"\S[^\n]*")
+# The next bracket (or comma) of a JSON text; strings and whatever has no brackets in it are stepped over, at most
+# 1,000 pieces at once: a search that goes on for long would hold the interpreter.
+_PIECES: Final = rb'[^"\[\]{}%b]++|"(?:[^"\\]++|\\.)*+"'
+_FLAT: Final = rb"[\[{](?:" + _PIECES % b"" + rb"){0,1000}+[\]}]"
+_TO_BRACKET: Final = re.compile(rb"(?:" + _PIECES % b"" + rb"|" + _FLAT + rb"){0,1000}+([\[\]{}]?)", re.DOTALL)
+_TO_COMMA: Final = re.compile(rb"(?:" + _PIECES % b"," + rb"|" + _FLAT + rb"){0,1000}+([\[\]{},]?)", re.DOTALL)
+
+
+class TooManyRecords(TooLarge):
+    """There are more than {limit} records in a body; send them in several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why one record of a batch was not kept. `index` counts the records of the body from 0."""
+    """Why one record of a batch was not kept. `index` counts the records of the body from 0.
+
+    `field` is for people; `path` leads to the value, key by key.
+    """
 
     index: int
     field: str
     detail: str
+    path: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,7 +73,7 @@ class Batch:
     def reject(self, index: int, error: Rejected) -> None:
         self.rejected += 1
         if len(self.rejections) < MAX_NAMED_ERRORS:
-            self.rejections.append(Rejection(index, error.field, error.detail))
+            self.rejections.append(Rejection(index, error.field, error.detail, error.path))
 
 
 _Objects = list[dict[str, msgspec.Raw]]
@@ -68,6 +88,10 @@ def _joined(batches: Sequence[Batch]) -> Batch:
         rejections=[rejection for batch in batches for rejection in batch.rejections][:MAX_NAMED_ERRORS],
         rejected=sum(batch.rejected for batch in batches),
     )
+
+
+class _AnyObject(msgspec.Struct, gc=False):
+    """A JSON object of which nothing is kept."""
 
 
 class _OwnShape(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -87,13 +111,17 @@ _one = msgspec.json.Decoder(_OwnShape)
 _array = msgspec.json.Decoder(list[_OwnShape])
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _object_array = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_any_objects = msgspec.json.Decoder(list[_AnyObject])
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def decode(body: bytes, *, lines: bool, arrived: datetime) -> Batch:
-    """The records of a body: JSON lines, or one JSON object or array. Raises Malformed when it can't be read at all."""
-    if not lines and body[:1] == b"{":
+    """The records of a body: JSON lines, or one JSON object or array.
+
+    Raises Malformed when it can't be read at all, TooManyRecords.
+    """
+    if not lines and body[:1] == b"{" and len(body) <= MAX_RECORD_BYTES:
         one = _own_shape(body, _one)
         columns = None if one is None else _checked_one(one[0], arrived)
         if columns is not None:
@@ -132,14 +160,17 @@ def _is_one_value(body: bytes) -> bool:
         try:
             msgspec.json.decode(first, type=msgspec.Raw)
         except _DECODE_ERRORS:
-            raise Malformed(_json_error(error)) from error
+            raise Malformed(_json_error(error, body)) from error
         if not rest:
-            raise Malformed(_json_error(error)) from error
+            raise Malformed(_json_error(error, body)) from error
         return False
     return True
 
 
 def _decode_lines(body: bytes, arrived: datetime) -> Iterator[Batch]:
+    lines = body.count(b"\n") + 1
+    if lines > MAX_RECORDS and sum(1 for _ in islice(_LINE.finditer(body), MAX_RECORDS + 1)) > MAX_RECORDS:
+        raise TooManyRecords(limit=MAX_RECORDS)
     start, index = 0, 0
     while start < len(body):
         end = len(body) if len(body) - start <= SLICE_BYTES else body.find(b"\n", start + SLICE_BYTES) + 1 or len(body)
@@ -160,10 +191,12 @@ def _decode_array(body: bytes, arrived: datetime) -> Iterator[Batch]:
         if checked is not None:
             yield Batch(columns=checked)
             return
+    if body.count(b",") >= MAX_RECORDS and _has_too_many_elements(body):
+        raise TooManyRecords(limit=MAX_RECORDS)
     try:
         raws = _raws.decode(body)
     except _DECODE_ERRORS as error:
-        raise Malformed(_json_error(error)) from error
+        raise Malformed(_json_error(error, body)) from error
     for start, stop in _runs(raws):
         batch = _own_shape_lines(b"\n".join(raws[start:stop]), arrived) if len(raws) > stop - start else None
         if batch is None:
@@ -171,6 +204,28 @@ def _decode_array(body: bytes, arrived: datetime) -> Iterator[Batch]:
             found = _sound_objects(part, _object_array.decode)
             batch = _foreign([bytes(raw) for raw in raws[start:stop]], found, start, arrived)
         yield batch
+
+
+def _has_too_many_elements(body: bytes) -> bool:
+    """Whether a JSON array of over a million commas has too many elements; nothing is kept of them meanwhile."""
+    if body.count(b"{") <= MAX_RECORDS:
+        try:
+            _any_objects.decode(body)
+        except _DECODE_ERRORS:
+            pass  # other elements among them, or no JSON: counted below
+        else:
+            return False
+    depth, elements, at = 0, 1, 0
+    while elements <= MAX_RECORDS:
+        found = (_TO_COMMA if depth == 1 else _TO_BRACKET).match(body, at)
+        if found is None or found.end() == at or depth > _MAX_DEPTH:
+            return False  # no JSON: for the decoder to say
+        at, mark = found.end(), found[1]
+        elements += mark == b","
+        depth += (mark in {b"[", b"{"}) - (mark in {b"]", b"}"})
+        if mark and not depth:
+            return False
+    return True
 
 
 def _runs(raws: Sequence[msgspec.Raw]) -> Iterator[tuple[int, int]]:
@@ -226,10 +281,11 @@ def _checked(records: list[_OwnShape], arrived: datetime) -> Columns | None:
     except KeyError:
         return None
     timestamps = [r.timestamp or arrived for r in records]
-    plain = len(attributes) == len(records) and {text[:1] for text in attributes} == {b"{"} and "" not in names
+    plain = len(attributes) == len(records) and {text[:1] for text in attributes} == {b"{"}
+    named = "" not in names and set(map(str.strip, names)) == names
     longest = len(joined) if len(joined) < MAX_RECORD_BYTES // 2 else max(map(len, attributes))
     small = 4 * max(map(len, messages)) + longest <= MAX_RECORD_BYTES - 4096
-    if not plain or not small or max(map(len, names)) > MAX_SERVICE_CHARS:
+    if not plain or not named or not small or max(map(len, names)) > MAX_SERVICE_CHARS:
         return None
     columns = Columns(timestamps, severities, severities.translate(_TO_LEVEL), services, messages, attributes)
     # Lists, not generators: four times faster, and nearly always all of them are empty.
@@ -237,16 +293,20 @@ def _checked(records: list[_OwnShape], arrived: datetime) -> Columns | None:
     if linked or any([r.source for r in records]):  # noqa: C419
         for row, r in enumerate(records):
             _put_sparse(columns, row, trace_id=r.trace_id, span_id=r.span_id, source=r.source)
+        sparse = columns.trace_ids, columns.span_ids, columns.sources
+        longest += 4 * sum(max(map(len, texts.values()), default=0) for texts in sparse)
+        if 4 * max(map(len, messages)) + longest > MAX_RECORD_BYTES - 4096:
+            return None
     return hold_to_limits(columns, arrived)
 
 
 def _checked_one(record: _OwnShape, arrived: datetime) -> Columns | None:
-    """The same for a single record, without what pays off for many only."""
+    """The same for a single record no larger than one may be, without what pays off for many only."""
     attributes = bytes(record.attributes)
     severity = _SEVERITIES.get(record.level)
     if severity is None or attributes[:1] != b"{" or not 0 < len(record.service) <= MAX_SERVICE_CHARS:
         return None
-    if 4 * len(record.message) + len(attributes) > MAX_RECORD_BYTES - 4096:
+    if record.service != record.service.strip():
         return None
     level = _TO_LEVEL[severity : severity + 1]
     columns = Columns(
@@ -304,6 +364,9 @@ def _decode_raws(raws: Sequence[bytes], first_index: int, arrived: datetime, *, 
     batch = Batch()
     columns, severities, levels = batch.columns, bytearray(), bytearray()
     for index, raw in enumerate(raws):
+        if batch.rejected >= MAX_NAMED_ERRORS and raw[0] not in _MAY_START_OBJECT:
+            batch.rejected += 1  # what is wrong with it is not told any more
+            continue
         try:
             fields = read_fields(raw, arrived) if found is None else fields_of(found[index], arrived)
             if len(fields.service) > MAX_SERVICE_CHARS:
@@ -327,9 +390,9 @@ def _decode_raws(raws: Sequence[bytes], first_index: int, arrived: datetime, *, 
     return batch
 
 
-def _json_error(error: Exception) -> str:
+def _json_error(error: Exception, body: bytes) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if isinstance(error, UnicodeDecodeError):
         return f"it is not UTF-8 (byte {error.start})"
-    return str(error)
+    return json_error(error, body) if isinstance(error, msgspec.DecodeError) else str(error)

@@ -98,6 +98,7 @@ class Intake:
         self._closing = False
         self._wanted = 1
         self._last_group = 0
+        self._parked: tuple[int, int, str] | None = None
         self._next_id = 1
         self._last_reserved = 0
         metrics.queue_bytes.set_function(lambda: self._queued_bytes)
@@ -189,6 +190,10 @@ class Intake:
             log.error("commit_failed", requests=len(group), error=f"{type(error).__name__}: {error}")
             known = error if isinstance(error, TocsinError) else Unavailable(detail="The records could not be stored.")
             return dict.fromkeys(group, known)
+        if self._parked is not None:
+            first_id, last_id, reason = self._parked
+            self._metrics.parked.inc()
+            log.error("logs_parked", first_id=first_id, last_id=last_id, error=reason)
         stored = [s for s, outcome in outcomes.items() if isinstance(outcome, Stored)]
         accepted = sum(len(s.columns) for s in stored)
         self._metrics.accepted.inc(accepted)
@@ -237,6 +242,7 @@ class Intake:
         return first
 
     def _apply(self, tx: Tx, group: list[Submission], pieces: list[_Piece]) -> dict[Submission, Outcome]:
+        self._parked = None
         outcomes = _repeats(tx, group)
         live = [piece for piece in pieces if piece.of[0] not in outcomes]
         for piece in live:
@@ -275,8 +281,7 @@ class Intake:
         except Exception as error:
             if environment_fault(error):
                 raise
-            self._metrics.parked.inc()
-            log.error("logs_parked", first_id=stored.first_id, last_id=stored.last_id, error=parking.describe(error))
+            self._parked = (stored.first_id, stored.last_id, parking.describe(error))
             parking.park(tx, recorded.id, first_id=stored.first_id, last_id=stored.last_id, error=error)
 
 

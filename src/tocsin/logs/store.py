@@ -1,6 +1,6 @@
 """Every query of stage 1."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -119,9 +119,3 @@ def load(tx: ReadTx, chunk: StoredChunk) -> Columns:
     """The records of a chunk."""
     blob = tx.execute(select(chunks.c.blob).where(chunks.c.first_id == chunk.first_id)).scalar_one()
     return unpack(blob)
-
-
-def iterate(tx: ReadTx, first_id: int, last_id: int) -> Iterator[tuple[StoredChunk, Columns]]:
-    """Each chunk of a range of ids with its records."""
-    for chunk in chunks_between(tx, first_id, last_id):
-        yield chunk, load(tx, chunk)

@@ -39,7 +39,8 @@ def us_of_number(number: float) -> int:
 def us_of_text(text: str) -> int:
     """Microseconds since 1970 of an RFC 3339 time (or near to it: `,` fractions, no seconds) or an epoch number.
 
-    A time without an offset is UTC; second 60 is read as the second before it. Raises NotATime or OutOfRange.
+    A time without an offset is UTC; second 60 is read as the second before it; a finer fraction is rounded. Raises
+    NotATime or OutOfRange.
     """
     found = _TEXT.fullmatch(text.strip())
     if found is None:
@@ -55,7 +56,8 @@ def us_of_text(text: str) -> int:
             raise ValueError("second must be in 0..60")
     except ValueError as error:
         raise NotATime(f"expected an RFC 3339 time; {error}") from error
-    return to_us(whole) + int((fraction or "")[:6].ljust(6, "0")) - _offset_us(zone)
+    picoseconds = int((fraction or "").ljust(12, "0"))
+    return to_us(whole) + (picoseconds + 500_000) // 1_000_000 - _offset_us(zone)
 
 
 def _us_of_digits(text: str) -> int:

@@ -18,7 +18,7 @@ _LONGEST_BACKOFF: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A row that is due. `version` lets its handler see whether the subject has moved on since."""
+    """A row that is due. `version` is that of its subject when it was set."""
 
     kind: str
     subject: str
@@ -40,21 +40,26 @@ def drop(tx: Tx, kind: str, subject: str) -> None:
     tx.execute(delete(timers).where(timers.c.kind == kind, timers.c.subject == subject))
 
 
-def claim_due(tx: Tx, dialect: Dialect) -> list[Timer]:
-    """Some timers that are due, oldest first, taken off the table; the transaction's rollback puts them back."""
-    due = select(timers).where(timers.c.due_at <= tx.now).order_by(timers.c.due_at).limit(TURN)
-    claimed = [Timer(**row._mapping) for row in tx.execute(dialect.claim(due))]
-    for timer in claimed:
-        drop(tx, timer.kind, timer.subject)
-    return claimed
+def due(tx: ReadTx) -> list[Timer]:
+    """Some timers that are due, oldest first."""
+    statement = select(timers).where(timers.c.due_at <= tx.now).order_by(timers.c.due_at).limit(TURN)
+    return [Timer(**row._mapping) for row in tx.execute(statement)]
+
+
+def claim(tx: Tx, dialect: Dialect, timer: Timer) -> bool:
+    """Take a timer off the table; False when it was set anew or another worker has it. A rollback puts it back."""
+    same = (timers.c.kind == timer.kind) & (timers.c.subject == timer.subject) & (timers.c.due_at == timer.due_at)
+    if tx.execute(dialect.claim(select(timers.c.kind).where(same))).one_or_none() is None:
+        return False
+    drop(tx, timer.kind, timer.subject)
+    return True
 
 
 def set_back(tx: Tx, timer: Timer) -> None:
-    """Its handler raised: put it back, later each time, so that it can't hold up the others."""
+    """Its handler raised: later each time, so that it can't hold up the others; unless it was set anew meanwhile."""
     wait = min(timedelta(seconds=2 ** min(timer.attempts, 12)), _LONGEST_BACKOFF)
-    put(tx, timer.kind, timer.subject, due_at=tx.now + wait, version=timer.version)
-    same = (timers.c.kind == timer.kind) & (timers.c.subject == timer.subject)
-    tx.execute(update(timers).where(same).values(attempts=timer.attempts + 1))
+    same = (timers.c.kind == timer.kind) & (timers.c.subject == timer.subject) & (timers.c.due_at == timer.due_at)
+    tx.execute(update(timers).where(same).values(due_at=tx.now + wait, attempts=timer.attempts + 1))
 
 
 def next_due(tx: ReadTx) -> datetime | None:

@@ -31,7 +31,8 @@ class _Outcome:
 def open_for(tx: Tx, opened: Sequence[Recorded[AlertOpened]], *, reopen_window: timedelta) -> None:
     """Give each new alert its ticket, in the transaction that opened the alert.
 
-    Locks are taken in one order everywhere: alerts, then correlation keys, then tickets; each sorted.
+    Locks are taken in the order alerts, correlation keys, tickets, each sorted. Only the further keys of a reopened
+    ticket come late; a deadlock that this makes is retried (`Database.write`).
     """
     by_key: dict[str, list[Recorded[AlertOpened]]] = {}
     for recorded in opened:
@@ -77,15 +78,16 @@ def _join_or_claim(tx: Tx, keys: dict[str, Any]) -> tuple[dict[str, int], set[st
 def _reopen(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome, *, reopen_window: timedelta) -> None:
     """Keys whose last ticket was resolved within the window: it is a relapse, and that ticket opens again."""
     last = alerts.latest_ticket_of_keys(tx, firsts)
-    candidates = store.get_many(tx, set(last.values()))
+    candidates = store.hold_many(tx, set(last.values()))
     for key in sorted(last):
         ticket = candidates.get(last[key])
         if ticket is None or ticket.id in outcome.new_keys.values():
             if ticket is not None:
                 outcome.new_keys[key] = ticket.id
             continue
-        if not _reopenable(tx, ticket, reopen_window) or not _set_open(tx, ticket):
+        if not _reopenable(tx, ticket, reopen_window):
             continue
+        _set_open(tx, ticket)
         outcome.new_keys[key] = ticket.id
         alert_id = firsts[key].event.alert_id
         event = TicketReopened(
@@ -105,9 +107,8 @@ def _reopenable(tx: Tx, ticket: Ticket, window: timedelta) -> bool:
     return ticket.status is REOPENABLE and ticket.resolved_at is not None and ticket.resolved_at >= tx.now - window
 
 
-def _set_open(tx: Tx, ticket: Ticket) -> bool:
+def _set_open(tx: Tx, ticket: Ticket) -> None:
     """An alert reopens to OPEN and clears the acknowledgement, or nobody would hear of it."""
-    timers.drop(tx, AUTO_CLOSE, str(ticket.id))
     changes = {
         "status": REOPENED_BY_ALERT.value,
         "acknowledge_from": tx.now,
@@ -115,7 +116,9 @@ def _set_open(tx: Tx, ticket: Ticket) -> bool:
         "resolved_at": None,
         "reopen_count": ticket.reopen_count + 1,
     }
-    return store.compare_and_set(tx, ticket, changes)
+    if not store.compare_and_set(tx, ticket, changes):
+        raise Conflict(detail=f"ticket {ticket.id} changed although it was held")
+    timers.drop(tx, AUTO_CLOSE, str(ticket.id))
 
 
 def _create(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome) -> None:

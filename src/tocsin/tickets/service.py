@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from tocsin.alerts import service as alerts
 from tocsin.alerts.store import keys_of_ticket
-from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, NotFound, PreconditionFailed
@@ -98,8 +97,9 @@ def _moved(tx: Tx, ticket: Ticket, after: Status) -> dict[str, Any]:
         changes["acknowledged_at"] = tx.now
     elif after is Status.RESOLVED:
         changes["resolved_at"] = tx.now
-        store.release_keys(tx, ticket.id)
         alerts.end_episodes(tx, ticket.id)
+        store.release_keys(tx, ticket.id)
+        alerts.end_episodes(tx, ticket.id)  # those that joined while the keys were waited for
         timers.put(tx, AUTO_CLOSE, str(ticket.id), due_at=tx.now + AUTO_CLOSE_AFTER, version=ticket.version + 1)
     elif after is Status.CLOSED:
         changes["closed_at"] = tx.now
@@ -146,6 +146,8 @@ def _take_keys_back(tx: Tx, ticket_id: int) -> None:
     keys = set(keys_of_ticket(tx, ticket_id))
     taken = keys - store.claim_keys(tx, keys, ticket_id)
     others = sorted(set(store.join_keys(tx, taken).values()))
+    if ticket_id in others:
+        raise Conflict(detail=f"ticket {ticket_id} was reopened by an alert at the same moment; read it again")
     if others:
         names = " and ".join(f"ticket {other}" for other in others)
         raise Conflict(detail=f"{names} is open for the same trouble as ticket {ticket_id}; go on there")
@@ -157,10 +159,11 @@ def auto_close(tx: Tx, timer: Timer) -> None:
     if ticket is None or ticket.status is not Status.RESOLVED:
         return
     if ticket.resolved_at is not None and ticket.resolved_at + AUTO_CLOSE_AFTER > tx.now:
+        due_at = ticket.resolved_at + AUTO_CLOSE_AFTER
+        timers.put(tx, AUTO_CLOSE, timer.subject, due_at=due_at, version=ticket.version)
         return
-    changes = {"status": Status.CLOSED.value, "closed_at": tx.now}
-    if store.compare_and_set(tx, ticket, changes):
-        tx.emit(TicketMoved(ticket.id, before=ticket.status.value, after=Status.CLOSED.value), actor=SYSTEM)
+    told = TicketMoved(ticket.id, before=ticket.status.value, after=Status.CLOSED.value)
+    _save(tx, ticket, {"status": Status.CLOSED.value, "closed_at": tx.now}, [told], None)
 
 
 def _seen(tx: Tx, ticket_id: int, seen_version: int | None) -> Ticket:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.storage.columns import row_value
@@ -65,11 +65,13 @@ def get(tx: ReadTx, ticket_id: int) -> Ticket | None:
     return None if row is None else _ticket(row)
 
 
-def get_many(tx: ReadTx, ids: Collection[int]) -> dict[int, Ticket]:
+def hold_many(tx: Tx, ids: Collection[int]) -> dict[int, Ticket]:
+    """Tickets that nobody else can change until this transaction ends."""
     wanted = sorted(ids)
     found: dict[int, Ticket] = {}
     for start in range(0, len(wanted), IN_CLAUSE):
-        statement = select(tickets).where(tickets.c.id.in_(wanted[start : start + IN_CLAUSE]))
+        inside = tickets.c.id.in_(wanted[start : start + IN_CLAUSE])
+        statement = select(tickets).where(inside).order_by(tickets.c.id).with_for_update()
         found.update({row.id: _ticket(row) for row in tx.execute(statement)})
     return found
 
@@ -122,8 +124,9 @@ def claim_keys(tx: Tx, keys: Collection[str], ticket_id: int = UNDECIDED) -> set
 
 def point_keys(tx: Tx, ticket_of: Mapping[str, int]) -> None:
     """Say which ticket the claimed keys belong to."""
-    for key, ticket_id in sorted(ticket_of.items()):
-        tx.execute(update(open_keys).where(open_keys.c.key == key).values(ticket_id=ticket_id))
+    if ticket_of:
+        statement = update(open_keys).where(open_keys.c.key == bindparam("of_key")).values(ticket_id=bindparam("to"))
+        tx.execute(statement, [{"of_key": key, "to": ticket_id} for key, ticket_id in sorted(ticket_of.items())])
 
 
 def release_keys(tx: Tx, ticket_id: int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -116,7 +116,7 @@ def _all_invalid(batch: Batch) -> Answer:
     first = batch.rejections[0]
     text = f"{first.field}: {first.detail}" if first.field else first.detail
     errors = tuple(
-        FieldError(("" if batch.single else f"/{r.index}") + _pointer(r.field), r.detail) for r in batch.rejections
+        FieldError(("" if batch.single else f"/{r.index}") + _pointer(r.path), r.detail) for r in batch.rejections
     )
     what = text if batch.single else f"none of the {batch.rejected} records is; the first: {text}"
     status, headers, body = problem(Invalid(what, errors=errors))
@@ -127,8 +127,9 @@ def _all_invalid(batch: Batch) -> Answer:
     return Answer(status, {**headers, "content-type": MEDIA_TYPE}, body)
 
 
-def _pointer(field: str) -> str:
-    return "".join(f"/{part}" for part in field.split(".")) if field else ""
+def _pointer(path: tuple[str, ...]) -> str:
+    """The path as a JSON pointer (RFC 6901 3)."""
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
 
 
 async def _stored(
@@ -174,7 +175,7 @@ def _report(batch: Batch, stored: Stored, *, backfill: bool) -> Answer:
     content: dict[str, Any] = {
         "accepted": len(batch.columns),
         "rejected": batch.rejected,
-        "errors": [asdict(rejection) for rejection in batch.rejections],
+        "errors": [{"index": r.index, "field": r.field, "detail": r.detail} for r in batch.rejections],
         "first_id": stored.first_id,
         "last_id": stored.last_id,
     }

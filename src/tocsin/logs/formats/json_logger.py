@@ -1,5 +1,6 @@
 """One record of any JSON logger: which of its fields mean what ours mean; everything else becomes attributes."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -37,6 +38,7 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "source": ("source",),
 }  # fmt: skip
 STRICT: Final = frozenset({"message", "msg", "level", "severity", "timestamp", "@timestamp", "service", "source"})
+MAX_KEPT_KEY_CHARS: Final = 4096
 _MAX_SHAPES = 512
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -51,15 +53,23 @@ NAMED_LEVELS: Final = {
 }
 _NO_LEVEL: Final = frozenset({b"null", b'""'})
 _DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# One escape after the other, a surrogate pair as one; group 1 is a surrogate by itself.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
 
 
 class Rejected(ValueError):
-    """A record can't be kept. `field` is the name the sender gave it; empty for the record as a whole."""
+    """A record can't be kept. `field` is the name the sender gave it; empty for the record as a whole.
 
-    def __init__(self, field: str, detail: str) -> None:
+    `path` leads to the value, key by key: a key may hold a dot itself.
+    """
+
+    def __init__(self, field: str, detail: str, *, path: tuple[str, ...] | None = None) -> None:
         super().__init__(field, detail)
         self.field = field
         self.detail = detail
+        self.path = path if path is not None else (field,) if field else ()
 
 
 @dataclass(slots=True)
@@ -101,9 +111,14 @@ class Shape:
     pino: bool
 
 
-@lru_cache(maxsize=_MAX_SHAPES)
 def shape_of(keys: tuple[str, ...]) -> Shape:
-    """What these keys, in this order, mean."""
+    """What these keys, in this order, mean. Very long ones are not remembered: the sender chooses their size."""
+    remembered = len("".join(keys)) <= MAX_KEPT_KEY_CHARS
+    return _shape_of(keys) if remembered else _shape_of.__wrapped__(keys)
+
+
+@lru_cache(maxsize=_MAX_SHAPES)
+def _shape_of(keys: tuple[str, ...]) -> Shape:
     present = frozenset(keys)
     names: dict[str, str | None] = {
         field: next((alias for alias in aliases if alias in present), None) for field, aliases in ALIASES.items()
@@ -170,7 +185,7 @@ def _read_object(raw: bytes) -> dict[str, msgspec.Raw]:
             raw.decode()
         found = _object.decode(raw)
         if b"\\u" in raw:
-            _refuse_nul(_any.decode(raw), "")
+            _refuse_nul(_any.decode(raw), ())
     except msgspec.ValidationError as error:
         raise Rejected("", f"expected a JSON object: {error}") from error
     except UnicodeDecodeError as error:
@@ -178,23 +193,29 @@ def _read_object(raw: bytes) -> dict[str, msgspec.Raw]:
     except RecursionError as error:
         raise Rejected("", "nested too deeply") from error
     except msgspec.DecodeError as error:
-        surrogate = b"\\ud" in raw.lower()
-        raise Rejected("", f"not valid JSON: {error}" + (" (an unpaired surrogate?)" if surrogate else "")) from error
+        raise Rejected("", f"not valid JSON: {json_error(error, raw)}") from error
     return found
 
 
-def _refuse_nul(value: object, path: str) -> None:
+def json_error(error: msgspec.DecodeError, raw: bytes) -> str:
+    """What is wrong with a JSON text; the decoder takes a surrogate at a string's end for the end of the text."""
+    if b"\\u" in raw and any(found.group(1) for found in _ESCAPE.finditer(raw)):
+        return "a string holds an unpaired surrogate"
+    return str(error)
+
+
+def _refuse_nul(value: object, path: tuple[str, ...]) -> None:
     """Refuse U+0000 in any string or key: databases and terminals end texts there."""
     if isinstance(value, str):
         if "\0" in value:
-            raise Rejected(path.lstrip("."), "holds the character U+0000, which is not kept")
+            raise Rejected(".".join(path), "holds the character U+0000, which is not kept", path=path)
     elif isinstance(value, dict):
         for key, item in value.items():
             _refuse_nul(key, path)
-            _refuse_nul(item, f"{path}.{key}")
+            _refuse_nul(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _refuse_nul(item, f"{path}.{index}")
+            _refuse_nul(item, (*path, str(index)))
 
 
 def _keep_or_refuse(name: str, detail: str, spare: list[str]) -> None:
@@ -314,16 +335,18 @@ def _attributes(found: dict[str, msgspec.Raw], shape: Shape, spare: list[str]) -
     rest = [*shape.rest, *((name, msgspec.json.encode(name) + b":") for name in spare)]
     inside = own[1:-1].strip()
     if inside and rest:
-        taken = set(_object.decode(own))
-        rest = [(key, prefix if key not in taken else _free_name(key, taken)) for key, prefix in rest]
+        theirs = set(_object.decode(own))
+        taken = theirs.union(key for key, _ in rest)
+        rest = [(key, prefix if key not in theirs else _free_name(key, taken)) for key, prefix in rest]
     parts = [prefix + bytes(found[key]) for key, prefix in rest]
     return b"{" + b",".join([inside, *parts] if inside else parts) + b"}"
 
 
 def _free_name(key: str, taken: set[str]) -> bytes:
-    """A field and an attribute share a name: the field gets underscores until nothing is lost."""
+    """A field and an attribute share a name: the field gets underscores until nothing is lost. Adds it to `taken`."""
     while key in taken:
         key += "_"
+    taken.add(key)
     return msgspec.json.encode(key) + b":"
 
 

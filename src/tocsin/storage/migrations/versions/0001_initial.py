@@ -181,6 +181,7 @@ def upgrade() -> None:
         counters,
         [
             {"name": "record_ids", "value": 0},
+            {"name": "rolled_up_to", "value": 0},
             {"name": "installation", "value": secrets.randbits(53)},  # tells this database from every other one
         ],
     )

@@ -1,0 +1,44 @@
+"""Loops end when they are told to, and say which did not."""
+
+import threading
+import time
+
+from tocsin.kit.metrics import Metrics
+from tocsin.loops import Loop, Runner
+
+
+def test_a_stop_is_not_lost_whatever_a_loop_is_doing_at_that_moment() -> None:
+    """`stop` sets the flag and wakes: a loop that clears the wake after it looked at the flag would sleep on."""
+    runner = Runner([], metrics=Metrics())
+    turns: list[int] = []
+
+    class Wake(threading.Event):
+        def clear(self) -> None:
+            runner._stopping.set()  # stop() runs here
+            self.set()
+            super().clear()
+
+    runner._wake["lazy"] = Wake()
+    runner._wake["lazy"].set()
+    loop = Loop("lazy", every_s=600, run=lambda: turns.append(1))
+    thread = threading.Thread(target=runner._keep_running, args=(loop,), daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert len(turns) == 1
+
+
+def test_all_loops_share_one_deadline_and_those_that_did_not_end_are_named() -> None:
+    release, begun = threading.Event(), threading.Barrier(6)
+
+    def hang() -> None:
+        begun.wait(5)
+        release.wait(60)
+
+    runner = Runner([Loop(f"stuck-{n}", every_s=600, run=hang) for n in range(5)], metrics=Metrics())
+    begun.wait(5)
+    started = time.monotonic()
+    assert runner.stop(timeout_s=0.3) == [f"stuck-{n}" for n in range(5)]
+    assert time.monotonic() - started < 1
+    release.set()
+    assert runner.stop(timeout_s=5) == []
