@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
 
 from tocsin.alerts import service as alerts
 from tocsin.alerts.service import AlertQuery
@@ -17,9 +18,9 @@ Id = Annotated[int, Path(ge=1, le=2**53)]
 
 
 class AlertQueryIn(QueryIn):
-    status: Literal["firing", "resolved"] | None = None
-    service: Word | None = None
-    since: InstantIn | None = None
+    status: Literal["firing", "resolved"] | None = Field(None, description="Both by default.")
+    service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
+    since: InstantIn | None = Field(None, description="Opened then or later.", examples=["1h"])
 
 
 def alert_out(alert: Alert) -> AlertOut:

@@ -5,13 +5,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from tocsin import __version__
-from tocsin.web import alerts_routes, health, logs_routes, problems, tickets_routes
+from tocsin.web import alerts_routes, docs_page, health, logs_routes, problems, tickets_routes
+from tocsin.web.description import describe
 from tocsin.web.front import MAX_SMALL_BODY, Front
 from tocsin.web.intake import IntakeEndpoint
-from tocsin.web.schemas import IngestedOut, LogOut, ProblemOut
 
 _DESCRIPTION = (
     "Logs in, alerts decided, one ticket for each thing that is wrong. Lists page by opaque cursors (`next`); errors"
@@ -30,12 +29,14 @@ class Application(FastAPI):
             description=_DESCRIPTION,
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
             lifespan=lifespan,
+            docs_url=None,
             redoc_url=None,
             max_body_size=MAX_SMALL_BODY,
         )
         problems.install(self)
-        for module in (logs_routes, alerts_routes, tickets_routes, health):
+        for module in (logs_routes, alerts_routes, tickets_routes, health, docs_page):
             self.include_router(module.router)
+        self.mount(docs_page.STATIC, docs_page.FILES)
         self._front = Front(super().__call__, IntakeEndpoint(self._services), services=self._services)
 
     def _services(self) -> Any:
@@ -45,18 +46,7 @@ class Application(FastAPI):
         await self._front(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document, with POST /logs, which is served outside the router."""
+        """The OpenAPI document, made once."""
         if self.openapi_schema is None:
-            document = get_openapi(
-                title=self.title,
-                version=self.version,
-                description=self.description,
-                license_info=self.license_info,
-                routes=self.routes,
-            )
-            document["paths"].setdefault("/logs", {})["post"] = logs_routes.INTAKE_OPERATION
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            for model in (IngestedOut, LogOut, ProblemOut):
-                schemas.setdefault(model.__name__, model.model_json_schema(ref_template="#/components/schemas/{model}"))
-            self.openapi_schema = document
+            self.openapi_schema = describe(self)
         return self.openapi_schema

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import Field
 
 from tocsin.logs import service as logs
 from tocsin.logs.service import LogQuery
@@ -16,11 +17,11 @@ RecordId = Annotated[int, Path(ge=1, le=2**53, description="The record's id.")]
 
 
 class LogQueryIn(QueryIn):
-    level: LevelIn | None = None
-    service: Word | None = None
-    since: InstantIn | None = None
-    until: InstantIn | None = None
-    text: Word | None = None
+    level: LevelIn | None = Field(None, description="This level and all above it.", examples=["ERROR"])
+    service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
+    since: InstantIn | None = Field(None, description="Event time, included.", examples=["15m", "2026-11-24T02:00:00Z"])
+    until: InstantIn | None = Field(None, description="Event time, excluded.", examples=["5m"])
+    text: Word | None = Field(None, description="Found anywhere in the message, in any case.", examples=["timed out"])
 
 
 @router.get("/logs", response_model=LogPageOut, summary="Find records, newest first")
