@@ -1,6 +1,7 @@
 """Background loops: each a thread that runs when it is woken or its time has come, and survives its own errors."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,11 +30,11 @@ class Runner:
         self._stopping = threading.Event()
         self._wake = {loop.name: threading.Event() for loop in loops}
         self._by_topic = {loop.wake_on: self._wake[loop.name] for loop in loops if loop.wake_on}
-        self._threads = [
-            threading.Thread(target=self._keep_running, args=(loop,), name=f"loop-{loop.name}", daemon=True)
+        self._threads = {
+            loop.name: threading.Thread(target=self._keep_running, args=(loop,), name=f"loop-{loop.name}", daemon=True)
             for loop in loops
-        ]
-        for thread in self._threads:
+        }
+        for thread in self._threads.values():
             thread.start()
 
     def wake(self, topics: set[str]) -> None:
@@ -42,21 +43,23 @@ class Runner:
             if topic in self._by_topic:
                 self._by_topic[topic].set()
 
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """End all loops after their present turn."""
+    def stop(self, timeout_s: float = 5.0) -> list[str]:
+        """End all loops after their present turn; the names of those that did not end in time."""
         self._stopping.set()
         for wake in self._wake.values():
             wake.set()
-        for thread in self._threads:
-            thread.join(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads.values():
+            thread.join(max(deadline - time.monotonic(), 0))
+        return [name for name, thread in self._threads.items() if thread.is_alive()]
 
     def _keep_running(self, loop: Loop) -> None:
         wake = self._wake[loop.name]
         while not self._stopping.is_set():
-            wake.clear()
             try:
                 loop.run()
             except Exception as error:  # noqa: BLE001  # a loop outlives its errors; the next turn tries again
                 self._metrics.loop_errors.labels(loop.name).inc()
                 log.error("loop_failed", loop=loop.name, error=f"{type(error).__name__}: {error}")
             wake.wait(loop.every_s)
+            wake.clear()  # here alone: what woke us since is seen by the look at the flag or by the next turn

@@ -1,9 +1,11 @@
 """The composition root: settings -> database, committer, loops, web application (`uvicorn tocsin.main:app`)."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
+import structlog
 from fastapi import FastAPI
 
 from tocsin import pipeline
@@ -20,7 +22,12 @@ from tocsin.storage.folder import DataFolder
 from tocsin.storage.tx import Routes
 from tocsin.web.app import Application
 from tocsin.web.health import StateCollector
-from tocsin.web.services import Services
+from tocsin.web.services import Services, WriteCheck
+
+CLOSE_WITHIN_S: Final = 8.5
+INTAKE_WITHIN_S: Final = 7.0  # the rest is for the loops
+
+log = structlog.get_logger("tocsin.main")
 
 
 class Instance:
@@ -56,13 +63,18 @@ class Instance:
             intake=self.intake,
             clock=self.database.clock,
             metrics=self.metrics,
+            writable=WriteCheck(self.database),
             policy=AccessPolicy(settings.admin_secret, loopback_admin=settings.loopback_admin),
         )
 
     def close(self) -> None:
-        """Commit what was accepted, end the loops, let go of the folder."""
-        self.intake.close()
-        self._loops.stop()
+        """Commit what was accepted, end the loops, let go of the folder; all that within `CLOSE_WITHIN_S`."""
+        began = time.monotonic()
+        self.intake.close(INTAKE_WITHIN_S)
+        late = ["committer"] if time.monotonic() - began >= INTAKE_WITHIN_S else []
+        late += self._loops.stop(max(began + CLOSE_WITHIN_S - time.monotonic(), 0))
+        for name in late:
+            log.error("thread_did_not_end", thread=name, seconds=round(time.monotonic() - began, 1))
         self.database.close()
         self._release()
 

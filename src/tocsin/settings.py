@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Every setting is an environment variable `TOCSIN_<NAME>`; a secret may also come from a file, `..._FILE`."""
 
-    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     data_dir: Path = Field(Path("tocsin-data"), description="Folder of the embedded installation.")
     database_url: SecretStr | None = Field(
@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _check_key_length(self) -> Self:
+    def _check_secrets(self) -> Self:
+        _ = self.database_secret
         key = self.admin_secret
         if key is not None and len(key) < 16:
             raise ValueError("TOCSIN_ADMIN_KEY is shorter than 16 characters; make one with: openssl rand -hex 24")
@@ -42,18 +43,29 @@ class Settings(BaseSettings):
     @property
     def admin_secret(self) -> str | None:
         """The administrator's key, from the variable or its file."""
-        return _secret(self.admin_key, self.admin_key_file)
+        return _secret("admin_key", self.admin_key, self.admin_key_file)
 
     @property
     def database_secret(self) -> str | None:
         """The shared database's address, from the variable or its file."""
-        return _secret(self.database_url, self.database_url_file)
+        return _secret("database_url", self.database_url, self.database_url_file)
 
 
-def _secret(value: SecretStr | None, path: Path | None) -> str | None:
-    if value is not None:
-        return value.get_secret_value() or None
-    return None if path is None else path.read_text().strip() or None
+def _secret(name: str, value: SecretStr | None, path: Path | None) -> str | None:
+    """The value, or else what the file holds, without blanks around it. An empty variable is as good as none; a file
+    that is named was meant to hold something. Raises ValueError."""
+    given = "" if value is None else value.get_secret_value().strip()
+    if given or path is None:
+        return given or None
+    variable = f"TOCSIN_{name.upper()}_FILE"
+    try:
+        found = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise ValueError(f"{variable} can't be read: {reason}") from None
+    if not found:
+        raise ValueError(f"{variable} names an empty file")
+    return found
 
 
 def read_settings(**given: Any) -> Settings:

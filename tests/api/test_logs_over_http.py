@@ -101,9 +101,7 @@ def test_a_hundred_errors_are_told_and_all_are_counted(api: TestClient) -> None:
         ([], "", ""),
     ],
 )
-def test_a_pointer_leads_to_the_field_whatever_its_name(
-    api: TestClient, record: Any, pointer: str, field: str
-) -> None:
+def test_a_pointer_leads_to_the_field_whatever_its_name(api: TestClient, record: Any, pointer: str, field: str) -> None:
     refused = api.post("/logs", json=[record, record])
     assert refused.json()["errors"][1]["pointer"] == "/1" + pointer
 

@@ -29,9 +29,7 @@ def undone(body: bytes, encoding: bytes, *, limit: int = bodies.MAX_BODY_BYTES) 
 
 @pytest.mark.parametrize("pack", [zstandard.compress, WITHOUT_SIZE.compress, WITH_CHECKSUM.compress])
 @pytest.mark.parametrize("text", [b"{}", TEXT], ids=["short", "long"])
-def test_a_zstd_body_that_was_cut_is_malformed_wherever_it_was_cut(
-    pack: Callable[[bytes], bytes], text: bytes
-) -> None:
+def test_a_zstd_body_that_was_cut_is_malformed_wherever_it_was_cut(pack: Callable[[bytes], bytes], text: bytes) -> None:
     body = pack(text)
     assert undone(body, b"zstd") == text
     for cut in (1, 2, 3, 4, 5, len(body) // 2, len(body) - 1):

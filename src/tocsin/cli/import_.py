@@ -78,8 +78,8 @@ def import_(
     """
     console = Console(stderr=True, highlight=False)
     with Server(url, key_file, timeout_s=ANSWER_TIMEOUT_S) as remote:
+        newest = _newest_ticket(remote)  # first: who may not come in hears it here
         installation = remote.get("/readyz").data["installation"]
-        newest = _newest_ticket(remote)
         found = [
             _Import(remote, console, str(installation), path, alert=alert, service=service, again=again).run()
             for path in files

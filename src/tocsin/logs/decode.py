@@ -5,7 +5,6 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -29,9 +28,9 @@ _SEVERITIES: Final[dict[str, int]] = {
     for spelling in (name, name.lower(), name.capitalize())
 }
 _TO_LEVEL: Final = bytes(level_of_severity(min(n, 24)).value for n in range(256))
+_CERTAINLY_SMALL: Final = MAX_RECORD_BYTES - 4096  # level, service and time take less than 4 KiB
 _MAY_START_OBJECT: Final = frozenset(b"{ \t\r\n\v\f")
 _MAX_DEPTH: Final = 10_000  # the decoder gives up long before
-_LINE: Final = re.compile(rb"\S[^\n]*")
 # The next bracket (or comma) of a JSON text; strings and whatever has no brackets in it are stepped over, at most
 # 1,000 pieces at once: a search that goes on for long would hold the interpreter.
 _PIECES: Final = rb'[^"\[\]{}%b]++|"(?:[^"\\]++|\\.)*+"'
@@ -168,9 +167,6 @@ def _is_one_value(body: bytes) -> bool:
 
 
 def _decode_lines(body: bytes, arrived: datetime) -> Iterator[Batch]:
-    lines = body.count(b"\n") + 1
-    if lines > MAX_RECORDS and sum(1 for _ in islice(_LINE.finditer(body), MAX_RECORDS + 1)) > MAX_RECORDS:
-        raise TooManyRecords(limit=MAX_RECORDS)
     start, index = 0, 0
     while start < len(body):
         end = len(body) if len(body) - start <= SLICE_BYTES else body.find(b"\n", start + SLICE_BYTES) + 1 or len(body)
@@ -179,8 +175,10 @@ def _decode_lines(body: bytes, arrived: datetime) -> Iterator[Batch]:
         if batch is None:
             raws = [line for line in part.split(b"\n") if line.strip()]
             batch = _foreign(raws, _sound_objects(part, _objects.decode_lines), index, arrived)
-        yield batch
         index += batch.total
+        if index > MAX_RECORDS:
+            raise TooManyRecords(limit=MAX_RECORDS)
+        yield batch
         start = end
 
 
@@ -191,7 +189,7 @@ def _decode_array(body: bytes, arrived: datetime) -> Iterator[Batch]:
         if checked is not None:
             yield Batch(columns=checked)
             return
-    if body.count(b",") >= MAX_RECORDS and _has_too_many_elements(body):
+    if len(body) > 2 * MAX_RECORDS and body.count(b",") >= MAX_RECORDS and _has_too_many_elements(body):
         raise TooManyRecords(limit=MAX_RECORDS)
     try:
         raws = _raws.decode(body)
@@ -215,7 +213,7 @@ def _has_too_many_elements(body: bytes) -> bool:
             pass  # other elements among them, or no JSON: counted below
         else:
             return False
-    depth, elements, at = 0, 1, 0
+    depth = elements = at = 1  # after the first bracket
     while elements <= MAX_RECORDS:
         found = (_TO_COMMA if depth == 1 else _TO_BRACKET).match(body, at)
         if found is None or found.end() == at or depth > _MAX_DEPTH:
@@ -284,18 +282,20 @@ def _checked(records: list[_OwnShape], arrived: datetime) -> Columns | None:
     plain = len(attributes) == len(records) and {text[:1] for text in attributes} == {b"{"}
     named = "" not in names and set(map(str.strip, names)) == names
     longest = len(joined) if len(joined) < MAX_RECORD_BYTES // 2 else max(map(len, attributes))
-    small = 4 * max(map(len, messages)) + longest <= MAX_RECORD_BYTES - 4096
+    longest += 4 * max(map(len, messages))
+    small = longest <= _CERTAINLY_SMALL
     if not plain or not named or not small or max(map(len, names)) > MAX_SERVICE_CHARS:
         return None
     columns = Columns(timestamps, severities, severities.translate(_TO_LEVEL), services, messages, attributes)
     # Lists, not generators: four times faster, and nearly always all of them are empty.
-    linked = any([r.trace_id for r in records]) or any([r.span_id for r in records])  # noqa: C419
-    if linked or any([r.source for r in records]):  # noqa: C419
-        for row, r in enumerate(records):
-            _put_sparse(columns, row, trace_id=r.trace_id, span_id=r.span_id, source=r.source)
-        sparse = columns.trace_ids, columns.span_ids, columns.sources
-        longest += 4 * sum(max(map(len, texts.values()), default=0) for texts in sparse)
-        if 4 * max(map(len, messages)) + longest > MAX_RECORD_BYTES - 4096:
+    trace_ids, span_ids, sources = (
+        [r.trace_id for r in records],
+        [r.span_id for r in records],
+        [r.source for r in records],
+    )
+    if any(trace_ids) or any(span_ids) or any(sources):
+        columns.trace_ids, columns.span_ids, columns.sources = map(_filled, (trace_ids, span_ids, sources))
+        if longest + sum(map(_longest_of, (columns.trace_ids, columns.span_ids, columns.sources))) > _CERTAINLY_SMALL:
             return None
     return hold_to_limits(columns, arrived)
 
@@ -314,6 +314,17 @@ def _checked_one(record: _OwnShape, arrived: datetime) -> Columns | None:
     )
     _put_sparse(columns, 0, trace_id=record.trace_id, span_id=record.span_id, source=record.source)
     return hold_to_limits(columns, arrived)
+
+
+def _filled(texts: list[str | None]) -> dict[int, str]:
+    return {row: text for row, text in enumerate(texts) if text} if any(texts) else {}
+
+
+def _longest_of(texts: dict[int, str]) -> int:
+    """At least as many bytes as the longest of the texts has; all together if that is little, as it is found faster."""
+    joined = "".join(texts.values())
+    together = len(joined) if joined.isascii() else 4 * len(joined)
+    return together if together <= _CERTAINLY_SMALL // 2 else 4 * max(map(len, texts.values()))
 
 
 def _put_sparse(columns: Columns, row: int, *, trace_id: str | None, span_id: str | None, source: str | None) -> None:

@@ -1,5 +1,6 @@
 """Use cases of stage 1 that read: one record, pages of records, ranges for the stages that follow."""
 
+import heapq
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from tocsin.storage.tx import ReadTx
 
 _CURSOR: Final = "logs"
 MAX_SEARCH_S: Final = 5.0
+MAX_PAGE_BYTES: Final = 8 << 20  # of messages and attributes
 _MAX_ID: Final = 2**53
 
 
@@ -26,7 +28,8 @@ _MAX_ID: Final = 2**53
 class LogQuery:
     """Which records: `level` and above, one `service`, event time in [since, until), `text` anywhere in the message.
 
-    `text` is compared case-folded. The page ends after `limit` records; `cursor` continues one.
+    `text` is compared case-folded. The page ends after `limit` records, or before it would hold more than
+    `MAX_PAGE_BYTES` (but not before its first record); `cursor` continues one.
     """
 
     level: Level | None = None
@@ -58,7 +61,9 @@ def get(database: Database, record_id: int) -> Record:
     return database.read(look)
 
 
-def search(database: Database, query: LogQuery, *, max_s: float = MAX_SEARCH_S) -> LogPage:
+def search(
+    database: Database, query: LogQuery, *, max_s: float = MAX_SEARCH_S, max_bytes: int = MAX_PAGE_BYTES
+) -> LogPage:
     """The newest matching records. A search that runs longer than `max_s` returns what it has, and where to go on.
 
     Walks chunks by their latest event time, so that late and out-of-order records stand where they belong. Each
@@ -68,43 +73,56 @@ def search(database: Database, query: LogQuery, *, max_s: float = MAX_SEARCH_S) 
     if below is not None:
         newest = from_us(below[0] + 1)
         query = replace(query, until=min(query.until or newest, newest))
-    found: list[tuple[int, int]] = []
-    rows: dict[tuple[int, int], tuple[Columns, StoredChunk]] = {}
+    found: list[Record] = []  # the page, and one more when there is more
+    length = 0
     deadline = time.monotonic() + max_s
     start: int | None = None
     for chunk in _candidates(database, query):
         # A wide chunk may reach above the cursor: the page must not go back there, nor end where it began.
         frontier = to_us(chunk.max_at) if below is None else min(to_us(chunk.max_at), below[0])
         start = frontier if start is None else start
-        if len(found) > query.limit and found[query.limit - 1][0] > frontier:
+        if len(found) > length and _key(found[length - 1])[0] > frontier:
             break
         if frontier < start and time.monotonic() > deadline:
-            return _partial(found, rows, frontier, query)
+            return _partial(found, length, frontier)
         columns = database.read(lambda tx, chunk=chunk: store.load(tx, chunk))  # type: ignore[misc]
-        for row in _matching(columns, query):
-            key = (to_us(columns.timestamps[row]), chunk.first_id + row)
-            if below is None or key < below:
-                found.append(key)
-                rows[key] = (columns, chunk)
-        found.sort(reverse=True)
-        for key in found[query.limit + 1 :]:
-            del rows[key]
-        del found[query.limit + 1 :]
-    more = len(found) > query.limit
-    page = found[: query.limit]
-    return LogPage(_records(page, rows), encode_cursor(_CURSOR, *page[-1]) if more else None)
+        full = _key(found[-1]) if len(found) > length else None  # nothing as old as that comes on the page any more
+        keys = ((to_us(columns.timestamps[row]), chunk.first_id + row) for row in _matching(columns, query))
+        fitting = [key for key in keys if (below is None or key < below) and (full is None or key > full)]
+        if not fitting:
+            continue
+        # Records, not rows of the columns: a page must not keep the chunks in memory that it was found in.
+        newest_first = heapq.nlargest(query.limit + 1, fitting)
+        found += [_record(columns, key[1] - chunk.first_id, chunk) for key in newest_first]
+        found.sort(key=_key, reverse=True)
+        length = _page_length(found, query.limit, max_bytes)
+        del found[length + 1 :]
+    more = len(found) > length
+    page = found[:length]
+    return LogPage(page, encode_cursor(_CURSOR, *_key(page[-1])) if more else None)
 
 
-def _partial(
-    found: list[tuple[int, int]],
-    rows: dict[tuple[int, int], tuple[Columns, StoredChunk]],
-    frontier: int,
-    query: LogQuery,
-) -> LogPage:
-    """Everything newer than the frontier is known; the next page starts there."""
-    page = [key for key in found if key[0] > frontier][: query.limit]
-    cursor = page[-1] if len(page) == query.limit else (frontier, _MAX_ID)
-    return LogPage(_records(page, rows), encode_cursor(_CURSOR, *cursor))
+def _key(record: Record) -> tuple[int, int]:
+    return to_us(record.timestamp), record.id
+
+
+def _page_length(found: list[Record], limit: int, max_bytes: int) -> int:
+    """How many of these make a page: at least one, if there is one."""
+    size = 0
+    for place, record in enumerate(found[:limit]):
+        text = record.message
+        size += (len(text) if text.isascii() else len(text.encode())) + len(memoryview(record.attributes))
+        if size > max_bytes and place:
+            return place
+    return min(len(found), limit)
+
+
+def _partial(found: list[Record], length: int, frontier: int) -> LogPage:
+    """Everything newer than the frontier is known; the next page starts there, or where this one is full."""
+    known = [record for record in found if _key(record)[0] > frontier]
+    page = known[:length]
+    cursor = _key(page[-1]) if len(known) > length else (frontier, _MAX_ID)
+    return LogPage(page, encode_cursor(_CURSOR, *cursor))
 
 
 def _below(cursor: str | None) -> tuple[int, int] | None:
@@ -148,10 +166,6 @@ def _matching(columns: Columns, query: LogQuery) -> list[int]:
         needle = query.text.casefold()
         rows = [row for row in rows if needle in columns.messages[row].casefold()]
     return rows
-
-
-def _records(page: list[tuple[int, int]], rows: dict[tuple[int, int], tuple[Columns, StoredChunk]]) -> list[Record]:
-    return [_record(rows[key][0], key[1] - rows[key][1].first_id, rows[key][1]) for key in page]
 
 
 def _record(columns: Columns, row: int, chunk: StoredChunk) -> Record:

@@ -2,12 +2,16 @@
 
 The members are files of the data folder under their paths there. `manifest.json` comes first and names each with its
 size and SHA-256, so that a later program may add members (segment files) without another format.
+
+What is restored is another installation: its database gets a new random number, so that a client which remembers what
+it sent to the original (`tocsin import`) doesn't take that for what the restored one has.
 """
 
 import hashlib
 import io
 import json
 import os
+import secrets
 import sqlite3
 import tarfile
 import tempfile
@@ -50,7 +54,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup holds and which program made it. `created_at` is RFC 3339 in UTC: all committed before is in."""
+    """What a backup holds and which program made it. `created_at` is RFC 3339 in UTC: all committed before is in.
+
+    The members are as they were; only `restore` changes the installation's number, after it has checked them.
+    """
 
     format: int
     program_version: str
@@ -162,7 +169,8 @@ def _entry(name: str, size_bytes: int) -> tarfile.TarInfo:
 def restore(file: Path, data_dir: Path, *, progress: Progress | None = None) -> Manifest:
     """Set up `data_dir`, which must be empty or new, from a backup; a server can then be started on it.
 
-    Every member is checked before the first takes its place. Raises BackupFailed, StartRefused (folder in use).
+    Every member is checked before the first takes its place, and the database gets a new number of the installation.
+    Raises BackupFailed, StartRefused (folder in use).
     """
     with _opened(file) as tar:
         manifest = _read_manifest(tar, file)
@@ -241,6 +249,7 @@ def _unpack(tar: tarfile.TarFile, manifest: Manifest, data_dir: Path, progress: 
             done += member.size_bytes
             if progress is not None:
                 progress(done, manifest.size_bytes)
+        _renumber(Path(beside, DATABASE_FILE))
         # The database comes last: without it a folder is no installation, so a half-done restore can't be started.
         for member in sorted(manifest.members, key=lambda m: m.name == DATABASE_FILE):
             final = data_dir / member.name
@@ -248,6 +257,18 @@ def _unpack(tar: tarfile.TarFile, manifest: Manifest, data_dir: Path, progress: 
             Path(beside, member.name).replace(final)
             _sync_folder(final.parent)
     _sync_folder(data_dir)
+
+
+def _renumber(database: Path) -> None:
+    """Make it another installation than the one it is a copy of."""
+    if not database.exists():
+        return
+    try:
+        with closing(sqlite3.connect(database)) as connection, connection:
+            number = secrets.randbits(53)
+            connection.execute("UPDATE counters SET value = ? WHERE name = 'installation'", (number,))
+    except sqlite3.Error as error:
+        raise BackupFailed(detail=f"The database in the backup can't be used: {error}") from error
 
 
 def _copy_checked(source: IO[bytes], target: Path, member: Member) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.kit.actors import Actor
@@ -20,6 +22,8 @@ from tocsin.storage.tx import ReadTx, Routes, Tx
 T = TypeVar("T")
 TRIES: Final = 4  # the first and three retries of a transaction that lost a deadlock
 DATABASE_FILE: Final = "tocsin.db"
+
+log = structlog.get_logger("tocsin.storage")
 
 
 class Database:
@@ -51,6 +55,7 @@ class Database:
             except Unavailable as error:
                 lost = isinstance(error.__cause__, DBAPIError) and self.dialect.retryable(error.__cause__)
                 if not lost or attempt == TRIES:
+                    _tell(error)
                     raise
                 # A while of random length: two that met once, and wait equally long, meet again.
                 time.sleep(random.uniform(0.005, 0.05) * attempt)  # noqa: S311
@@ -75,12 +80,12 @@ class Database:
 
     def read(self, work: Callable[[ReadTx], T]) -> T:
         """Run `work` on a connection of its own that never waits for writers. Raises Unavailable as `write` does."""
-        with _translated(), self.dialect.readers.connect() as connection, connection.begin():
+        with _told(), _translated(), self.dialect.readers.connect() as connection, connection.begin():
             return work(ReadTx(connection, now=self.clock.now()))
 
     def check_writable(self) -> None:
         """Take and release the write turn. Raises Unavailable."""
-        with _translated(), self._turn, self.dialect.writers.connect() as connection, connection.begin():
+        with _told(), _translated(), self._turn, self.dialect.writers.connect() as connection, connection.begin():
             ping(connection)
 
     def checkpoint(self) -> None:
@@ -99,15 +104,33 @@ class Database:
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Faults of the surroundings become Unavailable; every other error stays as it is."""
+    """Faults of the surroundings become Unavailable; every other error stays as it is.
+
+    The driver's words may name hosts, users and files: whoever asks is not told them (see `_tell`).
+    """
     try:
         yield
-    except DBAPIError as error:
-        if not environment_fault(error):
+    except (DBAPIError, PoolTimeout) as error:
+        if isinstance(error, DBAPIError) and not environment_fault(error):
             raise
-        cause = str(error.orig).strip().splitlines()
-        reason = cause[0] if cause else "no reason given"
-        raise Unavailable(detail=f"The database can't do this now: {reason}") from error
+        raise Unavailable(detail="The database can't do this now.") from error
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Unavailable as error:
+        _tell(error)
+        raise
+
+
+def _tell(error: Unavailable) -> None:
+    """Put the driver's reason into our own log."""
+    cause = error.__cause__
+    if isinstance(cause, DBAPIError | PoolTimeout):
+        lines = str(cause.orig if isinstance(cause, DBAPIError) else cause).strip().splitlines()
+        log.error("database_fault", reason=lines[0] if lines else type(cause).__name__)
 
 
 def open_database(url: str | None, data_dir: Path, *, clock: Clock, routes: Routes) -> Database:

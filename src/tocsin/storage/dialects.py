@@ -1,10 +1,11 @@
 """What truly differs between the databases: how connections are set up and how a commit's place is told."""
 
+import errno
 import sqlite3
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event, literal_column, text
+from sqlalchemy import Connection, Engine, Select, create_engine, event, literal_column, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.elements import ColumnElement
@@ -14,6 +15,15 @@ from tocsin.kit.errors import StartRefused
 WAL_AUTOCHECKPOINT_PAGES = 4000  # 16 MiB of WAL between checkpoints: fewer fsyncs of the main file under load
 BUSY_TIMEOUT_MS = 5_000
 POOL_READERS = 12
+# A server that is silent (a cut cable, a standby that took over) is given up after a minute, not after two hours.
+_KEEPALIVE: Final = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+_DISK_FAULTS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 
 
 class Dialect(Protocol):
@@ -58,6 +68,7 @@ class Sqlite:
             poolclass=QueuePool,
             pool_size=pool_size,
             max_overflow=0,
+            hide_parameters=True,  # they would end up in our own log and in events
             connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
         )
 
@@ -102,10 +113,18 @@ class Postgres:
 
     def __init__(self, url: str) -> None:
         try:
-            self.writers = create_engine(url, pool_size=POOL_READERS, max_overflow=8, pool_pre_ping=True)
+            self.writers = create_engine(
+                url,
+                pool_size=POOL_READERS,
+                max_overflow=8,
+                pool_pre_ping=True,
+                hide_parameters=True,
+                connect_args={name: value for name, value in _KEEPALIVE.items() if name not in make_url(url).query},
+            )
         except ModuleNotFoundError as missing:
             raise StartRefused(detail="PostgreSQL needs the extra: pip install 'tocsin[postgres]'") from missing
-        self.readers = self.writers
+        # One snapshot for all statements of a look, as SQLite has it; from the same pool.
+        self.readers = self.writers.execution_options(isolation_level="REPEATABLE READ")
 
     def claim(self, statement: Select[Any]) -> Select[Any]:
         return statement.with_for_update(skip_locked=True)
@@ -118,14 +137,15 @@ def environment_fault(error: BaseException) -> bool:
     """Whether an error comes from the surroundings (disk full, I/O, locked, connection lost), not from our code.
 
     A fault may end the whole transaction, so that undoing to a savepoint fails as well: what an error was raised
-    from counts too.
+    from counts too. Of other OSErrors only those of the disk count: a stage that can't reach something else, or
+    finds no file, must not refuse logs.
     """
-    if isinstance(error, OSError):
-        return True
     looked_at: set[int] = set()  # an error may be its own context's context
     seen: BaseException | None = error
     while seen is not None and id(seen) not in looked_at:
         if isinstance(seen, DBAPIError) and _from_outside(seen):
+            return True
+        if isinstance(seen, OSError) and seen.errno in _DISK_FAULTS:
             return True
         looked_at.add(id(seen))
         seen = seen.__cause__ or seen.__context__

@@ -31,8 +31,11 @@ class Front:
         self._numbers = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # nothing but HTTP is guarded, and nothing else is served
+            await send({"type": "websocket.close", "code": 1008})
             return
         request_id = self._request_id(scope["headers"])
         token = REQUEST_ID.set(request_id)

@@ -1,9 +1,9 @@
 """Is it alive, is it ready, what does it count."""
 
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -14,11 +14,10 @@ from tocsin.storage import parking, schema
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
 from tocsin.tickets import store as tickets
-from tocsin.web.services import Services, services
+from tocsin.web.services import CHECKED_FOR_S, Services, admitted, services
 
 router = APIRouter(tags=["health"])
 With = Annotated[Services, Depends(services)]
-CHECKED_FOR_S: Final = 0.5
 
 
 @router.get("/", include_in_schema=False)
@@ -33,15 +32,17 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="Can it take logs?", responses={503: {"description": "Not now; says why"}})
-def readyz(with_: With) -> dict[str, str]:
-    """200 when the database takes writes and the intake queue is below its bound; otherwise 503 with the reason.
+def readyz(request: Request, with_: With) -> dict[str, str]:
+    """200 when the database takes writes and the intake queue is below its bound; otherwise 503.
 
-    `installation` names the database, so that a client can tell it from another one at the same address.
+    `installation` names the database, so that a client can tell it from another one at the same address; only those
+    who may come in are told.
     """
     if not with_.intake.has_room:
         raise Unavailable(detail="The intake queue is full.")
-    with_.database.check_writable()
-    return {"status": "ready", "installation": schema.installation(with_.database)}
+    with_.writable.check()
+    told = {"installation": schema.installation(with_.database)} if admitted(request) else {}
+    return {"status": "ready", **told}
 
 
 @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
@@ -51,7 +52,7 @@ def metrics(with_: With) -> Response:
 
 
 class StateCollector:
-    """Gauges that are read off the database when somebody asks, at most twice a second."""
+    """Gauges that are read off the database when somebody asks, at most twice a second; left out while it is away."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -61,8 +62,11 @@ class StateCollector:
     def collect(self) -> list[Metric]:
         now = time.monotonic()
         if now - self._read_at > CHECKED_FOR_S:
-            self._found = self._read()
-            self._read_at = now
+            try:
+                self._found = self._read()
+            except Unavailable:
+                self._found = []  # the counters of this process are worth most just now
+            self._read_at = time.monotonic()
         return self._found
 
     def _read(self) -> list[Metric]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -116,12 +117,25 @@ def _detail(item: Mapping[str, Any]) -> str:
 def _on_http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == 400 and error.__cause__ is not None:
+        return _response(*problem(kinds.Malformed(_unreadable(error.__cause__))))
     name = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(error.status_code, "http-error")
     body = document(error.status_code, name, str(error.detail))
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods_at(request))
     return _response(error.status_code, headers, body)
+
+
+def _unreadable(cause: BaseException) -> str:
+    """Why a body that FastAPI gave up on can't be read."""
+    if isinstance(cause, UnicodeDecodeError):
+        return f"the body is not UTF-8 text: {cause.reason} at byte {cause.start}"
+    if isinstance(cause, RecursionError):
+        return "the body is nested too deeply"
+    if isinstance(cause, ValueError) and "digits" in str(cause):
+        return f"the body holds a number of more than {sys.get_int_max_str_digits()} digits"
+    return "the body is broken or of another kind than its Content-Type says"
 
 
 def _methods_at(request: Request) -> list[str]:

@@ -1,13 +1,17 @@
 """What the routes work with, made once by `main` and handed to the application."""
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import Request, Response
 
 from tocsin.access.policy import AccessPolicy
 from tocsin.kit.actors import Actor
 from tocsin.kit.clock import Clock
+from tocsin.kit.errors import Forbidden, Unauthenticated, Unavailable
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.intake import Intake
 from tocsin.storage import idempotency
@@ -16,6 +20,42 @@ from tocsin.storage.idempotency import Answer, KeyedRequest
 from tocsin.storage.tx import Tx
 
 KEPT_HEADERS = ("content-type", "etag", "location")
+CHECKED_FOR_S: Final = 0.5
+CHECK_WAIT_S: Final = 1.0
+
+
+class WriteCheck:
+    """Whether the database takes writes, found out by one at a time and kept for `CHECKED_FOR_S`: anybody may ask."""
+
+    def __init__(self, database: Database, *, keep_s: float = CHECKED_FOR_S) -> None:
+        self._database = database
+        self._keep_s = keep_s
+        self._checking = threading.Lock()
+        self._checked_at = float("-inf")
+        self._found: str | None = None
+
+    def check(self) -> None:
+        """Raises Unavailable."""
+        if time.monotonic() - self._checked_at > self._keep_s:
+            self._check_again()
+        if self._found is not None:
+            raise Unavailable(detail=self._found)
+
+    def _check_again(self) -> None:
+        if not self._checking.acquire(timeout=CHECK_WAIT_S):
+            raise Unavailable(detail="The database can't do this now.")
+        try:
+            if time.monotonic() - self._checked_at <= self._keep_s:
+                return  # whoever was before us has found out
+            try:
+                self._database.check_writable()
+            except Unavailable as error:
+                self._found = str(error)
+            else:
+                self._found = None
+            self._checked_at = time.monotonic()
+        finally:
+            self._checking.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +67,22 @@ class Services:
     clock: Clock
     metrics: Metrics
     policy: AccessPolicy
+    writable: WriteCheck
 
 
 def services(request: Request) -> Services:
     """The services of the application that serves this request."""
     found: Services = request.app.state.services
     return found
+
+
+def admitted(request: Request) -> bool:
+    """Whether the sender of a request to an open path would be let in to the others."""
+    try:
+        services(request).policy.admit(request.client.host if request.client else None, request.headers.raw)
+    except (Unauthenticated, Forbidden):
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import AfterValidator
 
 from tocsin.alerts import store as alert_store
-from tocsin.kit.errors import FieldError, Invalid
+from tocsin.kit.errors import FieldError, Invalid, PreconditionFailed
 from tocsin.kit.priorities import Priority, priority_of
-from tocsin.storage.tx import ReadTx
+from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import service as tickets
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.workflow import Status, allowed
@@ -36,9 +36,12 @@ Id = Annotated[int, Path(ge=1, le=2**53)]
 AtDesk = Annotated[Desk, Depends(desk)]
 With = Annotated[Services, Depends(services)]
 IfMatch = Annotated[
-    str | None, Header(description="The ETag the change was decided on; another version now is answered 412.")
+    str | None,
+    Header(description="The ETag the change was decided on, or several; another version now is answered 412."),
 ]
 MAX_ALERTS_SHOWN: Final = 100
+# RFC 9110 8.8.3: what stands between the quotes is opaque; a bare number is taken for the tag as well.
+_TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"|(\d{1,15})')
 _MISSING: Final[dict[int | str, dict[str, Any]]] = {404: {"model": ProblemOut}}
 _CHANGES: Final[dict[int | str, dict[str, Any]]] = {
     **_MISSING,
@@ -73,14 +76,38 @@ def _answer(ticket: Ticket, status: int = 200) -> Response:
     return Response(ticket_out(ticket).model_dump_json(), status, headers, "application/json")
 
 
-def _seen_version(if_match: str | None) -> int | None:
+def _seen_tags(if_match: str | None) -> frozenset[str] | None:
+    """The tags of which one must match (RFC 9110 13.1.1), None for any. Weak ones never match. Raises Invalid."""
     if if_match is None or if_match.strip() == "*":
         return None
-    found = re.fullmatch(r'\s*(?:W/)?"?(\d{1,15})"?\s*', if_match)
-    if found is None:
+    tags: set[str] = set()
+    seen, place, apart = 0, 0, True  # `apart`: a comma stands before the next tag
+    while place < len(if_match):
+        if if_match[place] in " \t,":
+            apart = apart or if_match[place] == ","
+            place += 1
+            continue
+        found = _TAG.match(if_match, place) if apart else None
+        if found is None:
+            seen = 0
+            break
+        if not found[1]:
+            tags.add(found[3] or found[2])
+        seen, place, apart = seen + 1, found.end(), False
+    if not seen:
         detail = 'expected the ETag of the ticket, such as "3"'
         raise Invalid(f"If-Match: {detail}", errors=(FieldError("If-Match", detail),))
-    return int(found[1])
+    return frozenset(tags)
+
+
+def _agreed(tx: Tx, ticket_id: int, seen: frozenset[str] | None) -> int | None:
+    """The version a change is decided on. Raises PreconditionFailed when the ticket has none of the tags."""
+    if seen is None:
+        return None
+    version = tickets.get(tx, ticket_id).version
+    if str(version) not in seen:
+        raise PreconditionFailed(version=version, wanted=", ".join(sorted(seen)) or "a weak tag, which never matches")
+    return version
 
 
 def _listed(text: str) -> str:
@@ -184,8 +211,10 @@ def change_ticket(
         if name in edits and edits[name] is None:
             raise Invalid(f"{name} can't be null", errors=(FieldError(f"/{name}", "expected a string"),))
     status = None if change.status is None else _status(change.status)
-    seen = _seen_version(if_match)
-    return at.write(lambda tx: _answer(tickets.change(tx, id, status=status, edits=edits, seen_version=seen)))
+    seen = _seen_tags(if_match)
+    return at.write(
+        lambda tx: _answer(tickets.change(tx, id, status=status, edits=edits, seen_version=_agreed(tx, id, seen)))
+    )
 
 
 @router.patch(
@@ -198,8 +227,8 @@ def change_priority(
     if_match: IfMatch = None,
 ) -> Response:
     """Set the priority, P1..P5."""
-    seen = _seen_version(if_match)
-    return at.write(lambda tx: _answer(tickets.prioritise(tx, id, change.priority, seen_version=seen)))
+    seen = _seen_tags(if_match)
+    return at.write(lambda tx: _answer(tickets.prioritise(tx, id, change.priority, seen_version=_agreed(tx, id, seen))))
 
 
 @router.post("/tickets/{id}/reopen", response_model=TicketOut, summary="Reopen a resolved ticket", responses=_CHANGES)
@@ -210,10 +239,12 @@ def reopen_ticket(
     if_match: IfMatch = None,
 ) -> Response:
     """Take a RESOLVED ticket up again: it goes to IN_PROGRESS with the caller (or `assignee`) on it."""
-    seen = _seen_version(if_match)
+    seen = _seen_tags(if_match)
     return at.write(
         lambda tx: _answer(
-            tickets.reopen(tx, id, reason=reopening.reason, assignee=reopening.assignee, seen_version=seen)
+            tickets.reopen(
+                tx, id, reason=reopening.reason, assignee=reopening.assignee, seen_version=_agreed(tx, id, seen)
+            )
         )
     )
 
