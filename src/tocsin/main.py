@@ -93,7 +93,9 @@ def create_app(settings: Settings, **parts: Any) -> Application:
         try:
             yield
         finally:
+            log.info("stopping")
             instance.close()
+            log.info("stopped")
 
     return Application(lifespan)
 

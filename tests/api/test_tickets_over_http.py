@@ -258,7 +258,7 @@ def test_a_change_of_a_ticket_that_is_not_there_is_answered_404(
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
-        ({"status": "DONE"}, "status"), ({"title": None}, "/title"), ({"description": None}, "/description"),
+        ({"status": "DONE"}, "/status"), ({"title": None}, "/title"), ({"description": None}, "/description"),
         ({"title": ""}, "/title"), ({"title": "x" * 201}, "/title"), ({"assignee": ""}, "/assignee"),
         ({"colour": "red"}, "/colour"), ({"status": 1}, "/status"), ({"description": "x" * 20_001}, "/description"),
     ],

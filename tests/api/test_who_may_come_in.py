@@ -53,7 +53,7 @@ def test_another_machine_is_refused_until_a_key_exists(make: Callable[..., TestC
 def test_with_a_key_everybody_needs_it_and_it_opens_from_anywhere(make: Callable[..., TestClient]) -> None:
     api = make(client="10.0.0.7", admin_key=KEY)
     good, bad = {"authorization": f"Bearer {KEY}"}, {"authorization": "Bearer wrong"}
-    for path in PATHS:
+    for path in set(PATHS) - {"/", "/docs", "/openapi.json"}:  # these are no secret, and a browser needs them first
         refused = api.get(path)
         assert refused.status_code == 401
         assert refused.headers["www-authenticate"].startswith("Bearer")
@@ -62,6 +62,16 @@ def test_with_a_key_everybody_needs_it_and_it_opens_from_anywhere(make: Callable
     assert api.post("/logs", json=info(), headers=good).status_code == 201
     opened = api.post("/tickets", json={"title": "x"}, headers=good).json()
     assert opened["opened_by"] == "key:admin"
+
+
+def test_with_a_key_the_page_of_the_api_is_open_and_comes_from_here(make: Callable[..., TestClient]) -> None:
+    api = make(client="10.0.0.7", admin_key=KEY)
+    page = api.get("/docs")
+    assert (page.status_code, "https://" in page.text) == (200, False)
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        assert f"/static/swagger-ui/{name}" in page.text
+        assert api.get(f"/static/swagger-ui/{name}").status_code == 200
+    assert api.get("/openapi.json").json()["security"] == [{}, {"key": []}]
 
 
 def test_loopback_administration_can_be_turned_off(make: Callable[..., TestClient]) -> None:

@@ -27,7 +27,7 @@ def test_the_demo_tells_its_story_and_ends_when_it_shall_not_stay() -> None:
 def test_the_same_seed_tells_the_same_story() -> None:
     def told(seed: int) -> list[dict[str, object]]:
         rng = random.Random(seed)
-        return [r for step in range(20) for r in records(rng, at=step / 20, length_s=20, step_s=0.25)]
+        return [r for step in range(20) for r in records(rng, since=step / 20, until=(step + 1) / 20, step_s=0.25)]
 
     assert told(7) == told(7) != told(8)
 

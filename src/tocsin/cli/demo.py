@@ -86,11 +86,12 @@ class _Story:
 
     def play(self) -> None:
         """The whole story, in real time."""
-        began = time.monotonic()
+        began, since = time.monotonic(), 0.0
         while (at := (time.monotonic() - began) / self._length_s) < 1:
             while self._plan and self._plan[0][0] <= at:
                 self._plan.pop(0)[1]()
-            self._post(records(self._rng, at=at, length_s=self._length_s, step_s=STEP_S))
+            self._post(records(self._rng, since=since, until=at, step_s=STEP_S))
+            since = at
             self._tell_of_tickets()
             time.sleep(STEP_S)
         for _, step in self._plan:

@@ -106,6 +106,8 @@ def _problem(status: int, data: Any) -> CommandFailed:
     detail = str(data.get("detail") or f"the server answered {status}")
     if not 400 <= status < 500:
         return CommandFailed(detail=detail)
+    if status == 401:
+        detail += " Here: set TOCSIN_KEY, or name a file with --key-file."
     found = data.get("errors")
     entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
     # What stands in the detail already is not said twice.

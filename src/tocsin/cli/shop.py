@@ -48,11 +48,11 @@ _HEALTHY: Final = (
 )
 
 
-def records(rng: random.Random, *, at: float, length_s: float, step_s: float) -> list[dict[str, Any]]:
-    """The records of one step of the story. `at` is the share of its length that has passed, 0 to 1."""
+def records(rng: random.Random, *, since: float, until: float, step_s: float) -> list[dict[str, Any]]:
+    """The records of one step of the story, from `since` to `until`: shares of its length, 0 to 1."""
     lines = [_record(rng, *rng.choice(_HEALTHY)) for _ in range(_amount(rng, NOISE_PER_S * step_s))]
     for act in OUTAGE:
-        if act.start <= at < act.stop:
+        if act.start < until and since < act.stop:
             count = max(1, _amount(rng, act.per_s * step_s))
             lines += [_record(rng, act.service, act.level, act.text) for _ in range(count)]
     rng.shuffle(lines)

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event, literal_column, make_url, text
+from sqlalchemy import Connection, Engine, Select, create_engine, event, literal_column, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.elements import ColumnElement
@@ -158,7 +158,3 @@ def _from_outside(error: DBAPIError) -> bool:
     # sqlite3 raises OperationalError for faulty statements as well; their code is SQLITE_ERROR.
     faulty = getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
     return isinstance(error, OperationalError | InterfaceError) and not faulty
-
-
-def ping(connection: Connection) -> None:
-    connection.execute(text("SELECT 1"))

@@ -2,15 +2,19 @@
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tocsin.kit.errors import TocsinError, TooLarge
+from tocsin.access.policy import AccessPolicy
+from tocsin.kit.errors import FieldError, Invalid, TocsinError, TooLarge, UnsupportedMedia
 from tocsin.kit.requests import REQUEST_ID
+from tocsin.web import docs_page
 from tocsin.web.problems import MEDIA_TYPE, problem, unforeseen
 
 MAX_SMALL_BODY: Final = 1 << 20
@@ -42,13 +46,14 @@ class Front:
         scope.setdefault("state", {})["request_id"] = request_id
         sent = _Sent(send, request_id)
         try:
-            if scope["path"] not in OPEN_PATHS:
+            policy = self._services().policy
+            if not _is_open(scope["path"], policy):
                 client = scope.get("client")
-                policy = self._services().policy
                 scope["state"]["actor"] = policy.admit(client[0] if client else None, scope["headers"])
             short = scope["path"] == "/logs" and scope["method"] == "POST"
             if not short:
-                _check_length(scope["headers"])
+                _check_query(scope["query_string"])
+                _check_body(scope["method"], scope["headers"])
             await (self._intake if short else self._app)(scope, receive, sent)
         except TocsinError as error:
             await sent.whole(*problem(error))
@@ -58,6 +63,9 @@ class Front:
             log.exception("request_failed", method=scope["method"], path=scope["path"])
             await sent.whole(*unforeseen(request_id))
         finally:
+            if sent.status >= 400:
+                tell = log.info if sent.status < 500 else log.error
+                tell("request_refused", method=scope["method"], path=scope["path"], status=sent.status)
             REQUEST_ID.reset(token)
 
     def _request_id(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -69,11 +77,37 @@ class Front:
         return f"{self._prefix}-{next(self._numbers):x}"
 
 
-def _check_length(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Refuse an announced body that is too large; one that comes in parts is counted by the application."""
+def _is_open(path: str, policy: AccessPolicy) -> bool:
+    """Health for whoever watches; with a key, the API's page too: without it a browser could not send the key."""
+    if path in OPEN_PATHS:
+        return True
+    return policy.admin_key is not None and (path in docs_page.OPEN_PATHS or path.startswith(docs_page.STATIC + "/"))
+
+
+def _check_query(query: bytes) -> None:
+    """A parameter that is given twice would count once, without a word."""
+    if b"&" not in query:
+        return
+    names = Counter(name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        detail = "is given twice; give it once, several values with commas where they are taken"
+        raise Invalid(f"{twice[0]} {detail}", errors=tuple(FieldError(name, detail) for name in twice))
+
+
+def _check_body(method: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse a body that isn't announced as JSON, or is too large; one that comes in parts is counted later on."""
+    media, length = b"", 0
     for name, value in headers:
-        if name == b"content-length" and value.isdigit() and int(value) > MAX_SMALL_BODY:
-            raise TooLarge(limit=MAX_SMALL_BODY, when="")
+        if name == b"content-type":
+            media = value.partition(b";")[0].strip().lower()
+        elif name == b"content-length" and value.isdigit():
+            length = int(value)
+    if length > MAX_SMALL_BODY:
+        raise TooLarge(limit=MAX_SMALL_BODY, when="")
+    if method in {"POST", "PATCH", "PUT"} and length and media != b"application/json":
+        given = media.decode("latin-1") or "none"
+        raise UnsupportedMedia(detail=f"Content-Type is {given}; send JSON with Content-Type: application/json.")
 
 
 class _Sent:
@@ -83,10 +117,12 @@ class _Sent:
         self._send = send
         self._id = request_id.encode("ascii")
         self._started = False
+        self.status = 0
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._started = True
+            self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), (_ID_HEADER, self._id)]
         await self._send(message)
 

@@ -4,7 +4,6 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import RedirectResponse
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
@@ -18,11 +17,6 @@ from tocsin.web.services import CHECKED_FOR_S, Services, admitted, services
 
 router = APIRouter(tags=["health"])
 With = Annotated[Services, Depends(services)]
-
-
-@router.get("/", include_in_schema=False)
-def root() -> RedirectResponse:
-    return RedirectResponse("/docs")
 
 
 @router.get("/healthz", summary="Is the process alive?")

@@ -94,7 +94,10 @@ def _on_known(_: Request, error: Exception) -> Response:
 def _on_invalid(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    found = [FieldError(_pointer(item["loc"]), _detail(item)) for item in error.errors()]
+    found = [
+        FieldError("" if item["type"] == "json_invalid" else _pointer(item["loc"]), _detail(item))
+        for item in error.errors()
+    ]
     text = "; ".join(f"{f.pointer or 'body'}: {f.detail}" for f in found[:5])
     if any(item["type"] == "json_invalid" for item in error.errors()):
         return _response(*problem(kinds.Malformed(text, errors=tuple(found))))
@@ -104,14 +107,27 @@ def _on_invalid(_: Request, error: Exception) -> Response:
 def _pointer(location: tuple[Any, ...]) -> str:
     """A JSON pointer into the body; for a query parameter or header its name."""
     where, *path = location
-    return "".join(f"/{part}" for part in path) if where == "body" else str(path[0]) if path else str(where)
+    if where != "body":
+        return str(path[0]) if path else str(where)
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+# What pydantic says of its own models' making, in the words of somebody who sends a request.
+_PHRASES: Final = {
+    "extra_forbidden": "does not exist here; see /docs for what there is",
+    "missing": "is required",
+    "string_type": "expected a string",
+    "string_too_short": "must not be empty",
+    "model_attributes_type": "expected a JSON object",
+    "dict_type": "expected a JSON object",
+}
 
 
 def _detail(item: Mapping[str, Any]) -> str:
     text = str(item["msg"])
     if item["type"] == "json_invalid":
-        return f"not valid JSON: {item.get('ctx', {}).get('error', text)}"
-    return text.removeprefix("Value error, ")
+        return f"not valid JSON at byte {item['loc'][-1]}: {item.get('ctx', {}).get('error', text)}"
+    return _PHRASES.get(item["type"], text.removeprefix("Value error, "))
 
 
 def _on_http(request: Request, error: Exception) -> Response:

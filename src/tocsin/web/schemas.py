@@ -60,6 +60,9 @@ def _before(now: datetime, ago: timedelta) -> datetime:
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_no_nul)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_no_nul)]
 Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_no_nul)]
+Reason = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000), AfterValidator(_no_nul)
+]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_no_nul)]
 PriorityIn = Annotated[
     Priority,
@@ -222,9 +225,7 @@ class PriorityPatchIn(In):
 
 
 class ReopenIn(In):
-    reason: Annotated[Prose, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
-        examples=["It is back after the deploy."]
-    )
+    reason: Reason = Field(examples=["It is back after the deploy."])
     assignee: Name | None = Field(None, description="Who takes it up; the caller by default.")
 
 

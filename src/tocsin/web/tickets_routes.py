@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from tocsin.alerts import store as alert_store
 from tocsin.kit.errors import FieldError, Invalid, PreconditionFailed
@@ -117,23 +117,25 @@ def _listed(text: str) -> str:
 
 
 class TicketQueryIn(QueryIn):
-    status: str | None = None
-    priority: Annotated[str, AfterValidator(_listed)] | None = None
-    service: Word | None = None
-    assignee: Word | None = None
-    opened_since: InstantIn | None = None
-    opened_until: InstantIn | None = None
-    text: Word | None = None
+    status: str | None = Field(None, description="One or several, with commas.", examples=["OPEN,IN_PROGRESS"])
+    priority: Annotated[str, AfterValidator(_listed)] | None = Field(
+        None, description="One or several, with commas.", examples=["P1,P2"]
+    )
+    service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
+    assignee: Word | None = Field(None, description="`none` finds those nobody has.", examples=["ana"])
+    opened_since: InstantIn | None = Field(None, description="Included.", examples=["24h", "2026-11-24T00:00:00Z"])
+    opened_until: InstantIn | None = Field(None, description="Excluded.", examples=["1h"])
+    text: Word | None = Field(None, description="Found in title or description, in any case.", examples=["timed out"])
     sort: Literal["opened", "updated", "priority"] = "opened"
     order: Literal["asc", "desc"] | None = None
 
 
-def _status(text: str) -> Status:
+def _status(text: str, pointer: str) -> Status:
     try:
         return Status(text.strip().upper().replace("-", "_"))
     except ValueError:
         detail = f"{text[:40]!r} is not a status; expected one of {', '.join(Status)}"
-        raise Invalid(f"status: {detail}", errors=(FieldError("status", detail),)) from None
+        raise Invalid(f"status: {detail}", errors=(FieldError(pointer, detail),)) from None
 
 
 @router.get("/tickets", summary="Find tickets")
@@ -149,7 +151,7 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
     found, cursor = tickets.find(
         with_.database,
         TicketQuery(
-            statuses=tuple(_status(part) for part in query.status.split(",")) if query.status else (),
+            statuses=tuple(_status(part, "status") for part in query.status.split(",")) if query.status else (),
             priorities=tuple(int(priority_of(part)) for part in query.priority.split(",")) if query.priority else (),
             service=query.service,
             assignee=query.assignee,
@@ -210,7 +212,7 @@ def change_ticket(
     for name in ("title", "description"):
         if name in edits and edits[name] is None:
             raise Invalid(f"{name} can't be null", errors=(FieldError(f"/{name}", "expected a string"),))
-    status = None if change.status is None else _status(change.status)
+    status = None if change.status is None else _status(change.status, "/status")
     seen = _seen_tags(if_match)
     return at.write(
         lambda tx: _answer(tickets.change(tx, id, status=status, edits=edits, seen_version=_agreed(tx, id, seen)))
