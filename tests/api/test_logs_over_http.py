@@ -227,7 +227,8 @@ def test_pages_of_logs_follow_each_other_by_cursor(api: TestClient) -> None:
     [
         ("level=LOUD", "level"), ("since=yesterday", "since"), ("until=", "until"), ("limit=0", "limit"),
         ("limit=1001", "limit"), ("limit=x", "limit"), ("cursor=x", "cursor"), ("colour=red", "colour"),
-        ("service=", "service"), ("since=0000-01-01", "since"), ("text=%00", "text"), ("service=a&service=b", "service"),
+        ("service=", "service"), ("since=0000-01-01", "since"), ("text=%00", "text"),
+        ("service=a&service=b", "service"),
     ],
 )  # fmt: skip
 def test_a_bad_query_is_refused_by_name(api: TestClient, query: str, pointer: str) -> None:

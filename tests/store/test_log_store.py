@@ -191,7 +191,7 @@ def test_a_cursor_of_another_list_is_invalid(desk: Desk) -> None:
         service.search(desk.database, LogQuery(cursor="bm9wZQ"))
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=7, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batches=st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=4), min_size=1, max_size=5),
     limit=st.integers(1, 6),

@@ -1,5 +1,6 @@
 """Arrays are cut into their elements, whatever these hold."""
 
+import contextlib
 import json
 import time
 from typing import Any
@@ -44,8 +45,6 @@ def test_an_array_that_does_not_close_is_refused(body: bytes) -> None:
 def test_hostile_arrays_take_linear_time() -> None:
     for piece in (b'"', b'\\"', b"[", b",", b'"a', b"{}"):
         started = time.process_time()
-        try:
+        with contextlib.suppress(NotAnArray):
             split_array(b"[" + piece * (1 << 18))
-        except NotAnArray:
-            pass
         assert time.process_time() - started < 3

@@ -12,6 +12,7 @@ import msgspec
 from tocsin.kit.clock import EPOCH
 from tocsin.kit.errors import Malformed, TooLarge
 from tocsin.logs.formats.json_logger import Rejected, fields_of, json_error, read_fields
+from tocsin.logs.formats.json_split import MAX_SPLIT_BYTES, NotAnArray, split_array
 from tocsin.logs.formats.json_uniform import read_uniform
 from tocsin.logs.levels import SEVERITY_BY_NAME, level_of_severity
 from tocsin.logs.record import MAX_RECORD_BYTES, NO_ATTRIBUTES, UNKNOWN_SERVICE, Columns
@@ -194,7 +195,8 @@ def _decode_array(body: bytes, arrived: datetime) -> Iterator[Batch]:
     try:
         raws = _raws.decode(body)
     except _DECODE_ERRORS as error:
-        raise Malformed(_json_error(error, body)) from error
+        yield _decode_raws(_elements(body, error), 0, arrived)
+        return
     for start, stop in _runs(raws):
         batch = _own_shape_lines(b"\n".join(raws[start:stop]), arrived) if len(raws) > stop - start else None
         if batch is None:
@@ -202,6 +204,19 @@ def _decode_array(body: bytes, arrived: datetime) -> Iterator[Batch]:
             found = _sound_objects(part, _object_array.decode)
             batch = _foreign([bytes(raw) for raw in raws[start:stop]], found, start, arrived)
         yield batch
+
+
+def _elements(body: bytes, error: Exception) -> list[bytes]:
+    """The elements of an array of which one can't be read; it is to be named, and the others kept."""
+    if len(body) > MAX_SPLIT_BYTES:
+        raise Malformed(_json_error(error, body)) from error
+    try:
+        elements = split_array(body)
+    except NotAnArray:
+        raise Malformed(_json_error(error, body)) from error
+    if len(elements) > MAX_RECORDS:
+        raise TooManyRecords(limit=MAX_RECORDS)
+    return elements
 
 
 def _has_too_many_elements(body: bytes) -> bool:

@@ -24,13 +24,13 @@ from tocsin.logs.timestamps import NotATime, OutOfRange, us_of_number, us_of_tex
 # The names of a field, best first. The names in STRICT must hold a proper value; any other alias that does not is an
 # attribute that happens to be called so.
 ALIASES: Final[dict[str, tuple[str, ...]]] = {
-    "message": ("message", "msg", "@message", "@m", "short_message", "MESSAGE", "body", "event", "log", "text", "line",
-                "@mt"),
+    "message": ("message", "msg", "Message", "@message", "@m", "short_message", "MESSAGE", "body", "event", "log",
+                "text", "line", "@mt", "RenderedMessage"),
     "level": ("level", "severity", "severity_text", "severityText", "levelname", "level_name", "log.level", "log_level",
-              "loglevel", "logLevel", "lvl", "@level", "@l", "PRIORITY", "levelno"),
+              "loglevel", "logLevel", "lvl", "Level", "LogLevel", "@level", "@l", "PRIORITY", "levelno"),
     "severity_number": ("severity_number", "severityNumber"),
-    "timestamp": ("timestamp", "@timestamp", "time", "ts", "datetime", "@t", "asctime", "eventTime", "event_time",
-                  "timeUnixNano", "__REALTIME_TIMESTAMP", "date"),
+    "timestamp": ("timestamp", "@timestamp", "time", "ts", "Timestamp", "datetime", "@t", "asctime", "eventTime",
+                  "event_time", "timeUnixNano", "__REALTIME_TIMESTAMP", "date"),
     "service": ("service", "service.name", "service_name", "serviceName", "app", "application", "appname", "app_name",
                 "program", "SYSLOG_IDENTIFIER", "logger", "logger_name", "loggerName"),
     "trace_id": ("trace_id", "traceId", "trace.id", "traceID", "dd.trace_id"),

@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-MAX_BYTES: Final = 16 << 20  # it walks token by token, in Python; a larger array must be sound as a whole
+MAX_SPLIT_BYTES: Final = 16 << 20  # it walks token by token, in Python; a larger array must be sound as a whole
 
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},]', re.DOTALL)
 
 
 class NotAnArray(ValueError):
@@ -21,6 +21,8 @@ def split_array(body: bytes) -> list[bytes]:
     depth = begin = 0
     for token in _TOKEN.finditer(body):
         character = token[0][:1]
+        if token[0] == b'"':
+            break  # a string that never closes
         if character in b"[{":
             depth += 1
             if depth == 1:
