@@ -2,13 +2,14 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from tocsin import pipeline
 from tocsin.alerts import service as alert_service
@@ -239,6 +240,22 @@ class Desk:
 
 def _ticket_of(alert: Alert) -> int:
     return alert.ticket_id or 0
+
+
+def waiting_for_locks(database: Database) -> int:
+    """PostgreSQL: how many transactions wait for another one."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return database.read(lambda tx: int(tx.execute(waiting).scalar_one()))
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Until the condition holds; fails when it does not in time."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.002)
 
 
 def in_threads(*works: Callable[[], Any]) -> list[Any]:

@@ -4,10 +4,9 @@ import threading
 from functools import partial
 
 import pytest
-from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from desk import ANA, PATIENCE_S, RUI, Desk, critical, in_threads
+from desk import ANA, PATIENCE_S, RUI, Desk, critical, in_threads, wait_until, waiting_for_locks
 from tocsin.kit.actors import Actor
 from tocsin.kit.errors import Conflict, PreconditionFailed
 from tocsin.storage.tx import Tx
@@ -32,7 +31,7 @@ def test_the_second_of_two_people_who_edit_the_version_they_saw_is_told_so(desk:
 
     def commit_once_the_other_waits() -> None:
         if not desk.database.dialect.one_writer:
-            _wait_for_a_blocked_transaction(desk)
+            wait_until(lambda: waiting_for_locks(desk.database))
         may_commit.set()
 
     def second() -> Ticket:
@@ -49,14 +48,6 @@ def test_the_second_of_two_people_who_edit_the_version_they_saw_is_told_so(desk:
     assert isinstance(lost, PreconditionFailed), lost
     assert desk.ticket.version == seen + 1
     assert desk.kinds("ticket:1") == ["TicketOpened", "TicketEdited"]
-
-
-def _wait_for_a_blocked_transaction(desk: Desk) -> None:
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    while not desk.database.read(lambda tx: tx.execute(waiting).scalar_one()):
-        pass
 
 
 def test_of_two_people_who_move_one_ticket_at_once_one_wins_and_the_other_hears_of_a_conflict(desk: Desk) -> None:

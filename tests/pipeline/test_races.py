@@ -1,17 +1,23 @@
 """Two transactions at one ticket on PostgreSQL, one of them held open: what would be lost if either went ahead."""
 
+import random
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
-from desk import ANA, Desk, FakeClock, critical
+from desk import ANA, START, Desk, FakeClock, critical, in_threads, wait_until, waiting_for_locks
+from tocsin.alerts import store as alert_store
+from tocsin.kit.actors import SYSTEM
+from tocsin.kit.events import Matched
 from tocsin.kit.priorities import Priority
 from tocsin.settings import Settings
 from tocsin.storage import timers
 from tocsin.storage.tx import Tx
 from tocsin.tickets import service as tickets
+from tocsin.tickets import store as ticket_store
 
 
 @pytest.fixture
@@ -41,10 +47,12 @@ class Held:
         self._thread.join(20)
 
 
-def started(work: Callable[[], Any]) -> threading.Thread:
+def started(desk: Desk, work: Callable[[], Any]) -> threading.Thread:
+    """A thread that has run into a lock by now, or is done because there was none."""
+    before = waiting_for_locks(desk.database)
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(0.3)  # long enough to run into the lock; when it does not, the test decides all the same
+    wait_until(lambda: not thread.is_alive() or waiting_for_locks(desk.database) > before)
     return thread
 
 
@@ -53,6 +61,7 @@ def test_a_relapse_waits_for_an_edit_and_reopens_the_same_ticket(desk: Desk) -> 
     desk.resolve(1)
     edit = Held(desk, lambda tx: tickets.change(tx, 1, status=None, edits={"title": "edited"}))
     posted = desk.start_post(critical())
+    wait_until(lambda: posted.done() or waiting_for_locks(desk.database))
     edit.release()
     posted.result(20)
 
@@ -64,7 +73,7 @@ def test_auto_close_that_loses_against_an_edit_comes_again(desk: Desk, clock: Fa
     desk.resolve(1)
     clock.advance(days=8)
     edit = Held(desk, lambda tx: tickets.prioritise(tx, 1, Priority.P4))
-    closing = started(desk.run_due_timers)
+    closing = started(desk, desk.run_due_timers)
     edit.release()
     closing.join(20)
 
@@ -78,7 +87,8 @@ def test_a_record_is_counted_on_an_open_alert_or_opens_one_whatever_it_waits_for
     desk.post(critical("one thing"))
     other = Held(desk, lambda tx: tickets.store.claim_keys(tx, [_key_of(desk, "other thing")], 99))
     posted = desk.start_post(critical("one thing"), critical("other thing"))
-    resolving = started(lambda: desk.resolve(1))
+    wait_until(lambda: waiting_for_locks(desk.database))
+    resolving = started(desk, lambda: desk.resolve(1))
     before = desk.events(kind="AlertEnded")
     other.release()
     posted.result(20)
@@ -112,9 +122,42 @@ def test_a_person_who_loses_against_an_alert_hears_that_the_ticket_changed(desk:
         except Exception as error:
             failed.append(error)
 
-    second = started(reopen)
+    second = started(desk, reopen)
     reopened.release()
     second.join(20)
 
     assert [type(error).__name__ for error in failed] == ["Conflict"]
     assert "ticket 1 is open for the same trouble as ticket 1" not in str(failed[0])
+
+
+@pytest.mark.parametrize("stage", ["alerts", "keys"])
+def test_workers_that_open_the_same_things_at_once_take_their_locks_in_one_order(desk: Desk, stage: str) -> None:
+    """A deadlock would be retried and nobody would hear of it; but in a storm nothing else would happen any more."""
+    workers, rounds, things = 4, 12, 300
+    together = threading.Barrier(workers)
+    called: list[int] = []
+
+    def take(tx: Tx, order: list[Matched]) -> None:
+        called.append(1)
+        if stage == "alerts":
+            alert_store.open_new(tx, order)
+        else:
+            ticket_store.claim_keys(tx, dict.fromkeys(match.fingerprint for match in order), 1)
+
+    def work(chance: random.Random) -> None:
+        for number in range(rounds):
+            order = [match_of(f"{number}-{thing}") for thing in range(things)]
+            chance.shuffle(order)
+            together.wait(20)
+            desk.database.write(lambda tx, order=order: take(tx, order), actor=SYSTEM)
+
+    assert in_threads(*[partial(work, random.Random(seed)) for seed in range(workers)]) == [None] * workers
+    assert len(called) == workers * rounds
+
+
+def match_of(fingerprint: str) -> Matched:
+    return Matched(
+        rule="r", rule_version=1, fingerprint=fingerprint, correlation_key=fingerprint, service="s", template="t",
+        title="t", level=21, priority=2, backfill=False, n=1, first_id=1, last_id=1, first_at=START, last_at=START,
+        sample_ids=(1,),
+    )  # fmt: skip

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from desk import START, Desk, critical, info
+from desk import START, Desk, critical, decode_records, info
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.errors import Invalid, NotFound
 from tocsin.logs import service, store
+from tocsin.logs.chunks import pack
 from tocsin.logs.levels import Level
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogQuery
@@ -33,6 +34,7 @@ def pages(desk: Desk, query: LogQuery, *, max_s: float = 60) -> list[Record]:
         page = service.search(desk.database, query, max_s=max_s)
         assert len(page.items) <= query.limit
         found += page.items
+        assert len(found) < 50_000, "pages without end"
         if page.next is None:
             return found
         query = LogQuery(query.level, query.service, query.since, query.until, query.text, query.limit, page.next)
@@ -251,3 +253,17 @@ def test_a_search_holds_no_more_than_it_answers(sqlite_settings: Settings, open_
     assert len(page.items) == 8
     assert held < 1 << 20
     assert peak < 20 << 20
+
+
+def test_more_chunks_than_one_query_fetches_are_walked_once_each(desk: Desk) -> None:
+    count = 2 * store.PAGE_OF_CHUNKS + 10
+    placed = []
+    for number in range(count):
+        batch = decode_records([info(timestamp=at(number * 7 % 5))], arrived=START)
+        placed.append((1 + number, False, pack(batch.columns)))
+    desk.database.write(lambda tx: store.insert_chunks(tx, placed, observed_at=START, event_id=1), actor=SYSTEM)
+
+    for limit in (300, 1000):
+        found = pages(desk, LogQuery(limit=limit))
+        assert len(found) == len({record.id for record in found}) == count
+        assert keys(found) == sorted(keys(found), reverse=True)

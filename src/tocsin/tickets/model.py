@@ -33,6 +33,7 @@ tickets = Table(
     Index("ix_tickets_status_priority_id", "status", "priority", "id"),
     Index("ix_tickets_service_opened_at_id", "service", "opened_at", "id"),
     Index("ix_tickets_assignee_opened_at_id", "assignee", "opened_at", "id"),
+    Index("ix_tickets_assignee_updated_at_id", "assignee", "updated_at", "id"),
 )
 
 open_keys = Table(

@@ -139,6 +139,7 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_index("ix_tickets_assignee_updated_at_id", "tickets", ["assignee", "updated_at", "id"], unique=False)
     op.create_index("ix_tickets_assignee_opened_at_id", "tickets", ["assignee", "opened_at", "id"], unique=False)
     op.create_index("ix_tickets_opened_at_id", "tickets", ["opened_at", "id"], unique=False)
     op.create_index("ix_tickets_priority_id", "tickets", ["priority", "id"], unique=False)
