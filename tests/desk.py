@@ -19,16 +19,19 @@ from tocsin.alerts.service import AlertQuery, RollUp
 from tocsin.alerts.store import Alert
 from tocsin.kit.actors import Actor
 from tocsin.kit.metrics import Metrics
-from tocsin.logs import service as log_service
+from tocsin.logs.compaction import Bounds, Compactor
 from tocsin.logs.decode import Batch, decode
 from tocsin.logs.intake import Detect, Intake, Outcome, Stored, Submission
+from tocsin.logs.live import LiveTail
 from tocsin.logs.record import Record
-from tocsin.logs.service import LogQuery
+from tocsin.logs.segmentfiles import SegmentFiles
+from tocsin.logs.service import LogQuery, LogReader
 from tocsin.settings import Settings
 from tocsin.storage import parking
 from tocsin.storage.database import Database, open_database
 from tocsin.storage.idempotency import Answer, KeyedRequest
 from tocsin.storage.model import events
+from tocsin.storage.objects import Folder
 from tocsin.storage.tx import Routes
 from tocsin.tickets import service as ticket_service
 from tocsin.tickets.store import Ticket, TicketQuery
@@ -89,6 +92,11 @@ class Desk:
         self.database: Database = open_database(settings.database_secret, settings.data_dir, clock=clock, routes=routes)
         self.intake = Intake(self.database, detect, metrics=self.metrics)
         self._roll_up = RollUp(self.database)
+        self.objects = Folder(settings.segments_path)
+        files = SegmentFiles(self.database, self.objects, metrics=self.metrics)
+        self.compactor = Compactor(self.database, self.objects, files, self.metrics, alone=True)
+        self.reader = LogReader(self.database, files, clock, search_s=PATIENCE_S)
+        self.tail = LiveTail(self.database)
 
     def close(self) -> None:
         self.intake.close()
@@ -129,6 +137,11 @@ class Desk:
             )
         )
         return done
+
+    def compact(self, *, records: int = 65_536, age: timedelta = timedelta(0)) -> None:
+        """Make segments of everything hot that is older than `age`, of at most so many records each."""
+        self.compactor.bounds = Bounds(records=records, age=age)
+        self.compactor.run()
 
     # What people do.
 
@@ -188,7 +201,7 @@ class Desk:
     @property
     def logs(self) -> list[Record]:
         """All records by id."""
-        found = log_service.search(self.database, LogQuery(limit=1_000_000)).items
+        found = self.reader.search(LogQuery(limit=1_000_000)).items
         return sorted(found, key=lambda record: record.id)
 
     @property

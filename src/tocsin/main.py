@@ -11,14 +11,25 @@ from fastapi import FastAPI
 from tocsin import pipeline
 from tocsin.access.policy import AccessPolicy
 from tocsin.kit.clock import Clock, SystemClock
+from tocsin.kit.errors import StartRefused
 from tocsin.kit.metrics import Metrics
+from tocsin.logs import catalogue
+from tocsin.logs.compaction import Compactor
+from tocsin.logs.expiry import Expiry
 from tocsin.logs.intake import Detect, Intake
+from tocsin.logs.live import LiveTail
+from tocsin.logs.retention import Retention, parse_retention
+from tocsin.logs.segmentfiles import SegmentFiles
+from tocsin.logs.service import LogReader
+from tocsin.logs.store import WAKE
 from tocsin.loops import Runner
 from tocsin.ownlog import configure_logging
+from tocsin.pipeline import LogKeeping
 from tocsin.settings import Settings, read_settings
 from tocsin.storage import schema
 from tocsin.storage.database import Database, open_database
 from tocsin.storage.folder import DataFolder
+from tocsin.storage.objects import Folder, check_identity
 from tocsin.storage.tx import Routes
 from tocsin.web.app import Application
 from tocsin.web.health import StateCollector
@@ -51,8 +62,10 @@ class Instance:
             self.metrics = Metrics()
             self.metrics.registry.register(StateCollector(self.database))
             self.intake = Intake(self.database, detect, metrics=self.metrics, max_queue_bytes=settings.queue_bytes)
-            self._loops = Runner(pipeline.loops(self.database, self.metrics), metrics=self.metrics)
-            self.database.on_commit = self._loops.wake
+            files, keeping = self._open_segments(settings)
+            self.tail = keeping.tail
+            self._loops = Runner(pipeline.loops(self.database, self.metrics, keeping), metrics=self.metrics)
+            self.database.on_commit = self._woken
         except BaseException:
             if database is not None:
                 database.close()
@@ -61,15 +74,31 @@ class Instance:
         self.services = Services(
             database=self.database,
             intake=self.intake,
+            logs=LogReader(self.database, files, self.database.clock, search_s=settings.search_seconds),
+            tail=self.tail,
             clock=self.database.clock,
             metrics=self.metrics,
             writable=WriteCheck(self.database),
             policy=AccessPolicy(settings.admin_secret, loopback_admin=settings.loopback_admin),
         )
 
+    def _open_segments(self, settings: Settings) -> tuple[SegmentFiles, LogKeeping]:
+        objects = Folder(settings.segments_path)
+        check_identity(self.database, objects, in_use=self.database.read(catalogue.any_segment))
+        files = SegmentFiles(self.database, objects, metrics=self.metrics)
+        alone = settings.database_secret is None
+        compactor = Compactor(self.database, objects, files, self.metrics, alone=alone)
+        expiry = Expiry(self.database, compactor, _retention(settings))
+        return files, LogKeeping(compactor, expiry, LiveTail(self.database))
+
+    def _woken(self, topics: set[str]) -> None:
+        """A commit was made. A thread that wakes for nothing costs every commit time."""
+        self._loops.wake(topics if self.tail.has_readers else topics - {WAKE})
+
     def close(self) -> None:
         """Commit what was accepted, end the loops, let go of the folder; all that within `CLOSE_WITHIN_S`."""
         began = time.monotonic()
+        self.tail.close()
         self.intake.close(INTAKE_WITHIN_S)
         late = ["committer"] if time.monotonic() - began >= INTAKE_WITHIN_S else []
         late += self._loops.stop(max(began + CLOSE_WITHIN_S - time.monotonic(), 0))
@@ -81,6 +110,13 @@ class Instance:
     def _release(self) -> None:
         if self._folder is not None:
             self._folder.close()
+
+
+def _retention(settings: Settings) -> Retention:
+    try:
+        return parse_retention(settings.retention, settings.retention_bytes, settings.retention_services)
+    except ValueError as error:
+        raise StartRefused(detail=str(error)) from error
 
 
 def create_app(settings: Settings, **parts: Any) -> Application:

@@ -1,6 +1,7 @@
 """The map: which event goes to which stage, which timers exist, which loops run. What is not here does not happen."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -10,7 +11,11 @@ from tocsin.alerts.detect import detect
 from tocsin.alerts.rules import REOPEN_WINDOW, SEED_RULE, Rule
 from tocsin.kit.events import AlertOpened, LogsStored, Matched, Recorded
 from tocsin.kit.metrics import Metrics
+from tocsin.logs.compaction import Compactor
+from tocsin.logs.expiry import Expiry
+from tocsin.logs.live import LiveTail
 from tocsin.logs.record import Columns
+from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
@@ -42,9 +47,25 @@ TIMERS: Final[upkeep.TimerHandlers] = {
 }
 
 
-def loops(database: Database, metrics: Metrics) -> list[Loop]:
+@dataclass(frozen=True, slots=True)
+class LogKeeping:
+    """What works on stored logs beside the requests."""
+
+    compactor: Compactor
+    expiry: Expiry
+    tail: LiveTail
+
+    def compact(self) -> None:
+        """One turn of the loop `compact`."""
+        self.compactor.run()
+        self.expiry.run()
+
+
+def loops(database: Database, metrics: Metrics, logs: LogKeeping) -> list[Loop]:
     """Everything that runs beside the requests."""
     found = [
+        Loop("compact", every_s=0.5, run=logs.compact),
+        Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),

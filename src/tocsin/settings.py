@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -27,10 +27,27 @@ class Settings(BaseSettings):
     queue_bytes: int = Field(
         128 << 20, ge=1 << 20, description="Bound of the intake queue; beyond it senders hear 503."
     )
+    segments_dir: Path | None = Field(
+        None, description="Folder of the log segments; `segments` in the data folder by default. Servers share it."
+    )
+    retention: str | None = Field(None, description="How long logs are kept, such as 30d or 1y; for ever by default.")
+    retention_bytes: str | None = Field(
+        None, description="How large all segments together may become, such as 50GB; the oldest go first."
+    )
+    retention_services: str | None = Field(None, description="Other times for some services: `audit=365d,debug-*=3d`.")
+    search_seconds: float = Field(
+        5.0, ge=0.1, le=300, description="How long a search may take before it answers with what it has found."
+    )
     log_format: str = Field("text", pattern="^(text|json)$", description="Form of the server's own log: text or json.")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="Least level of the server's own log."
     )
+
+    @field_validator("segments_dir", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        """An empty variable is as good as none; as a path it would be the current folder."""
+        return None if isinstance(value, str) and not value.strip() else value
 
     @model_validator(mode="after")
     def _check_secrets(self) -> Self:
@@ -39,6 +56,11 @@ class Settings(BaseSettings):
         if key is not None and len(key) < 16:
             raise ValueError("TOCSIN_ADMIN_KEY is shorter than 16 characters; make one with: openssl rand -hex 24")
         return self
+
+    @property
+    def segments_path(self) -> Path:
+        """The folder of the log segments."""
+        return self.segments_dir or self.data_dir / "segments"
 
     @property
     def admin_secret(self) -> str | None:

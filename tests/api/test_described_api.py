@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -19,6 +20,7 @@ OPERATIONS = [
     f"{method.upper()} {path}"
     for path, methods in create_app(Settings()).openapi()["paths"].items()
     for method in methods
+    if path != "/logs/stream"  # it does not end by itself
 ]
 SENSIBLE = {"400", "413", "415", "422"}
 
@@ -51,16 +53,19 @@ def test_no_request_makes_the_server_fail(described: TestClient, operation: str,
     def run(data: st.DataObject) -> None:
         case = data.draw(found.as_strategy(generation_mode=mode))
         arguments = case.as_transport_kwargs(base_url="http://127.0.0.1")
-        answer = described.request(
-            arguments["method"],
-            arguments["url"],
-            params=arguments.get("params"),
-            headers={
-                k: v for k, v in (arguments.get("headers") or {}).items() if k.lower() not in {"host", "user-agent"}
-            },
-            json=arguments.get("json"),
-            content=arguments.get("data") if isinstance(arguments.get("data"), str | bytes) else None,
-        )
+        try:
+            answer = described.request(
+                arguments["method"],
+                arguments["url"],
+                params=arguments.get("params"),
+                headers={
+                    k: v for k, v in (arguments.get("headers") or {}).items() if k.lower() not in {"host", "user-agent"}
+                },
+                json=arguments.get("json"),
+                content=arguments.get("data") if isinstance(arguments.get("data"), str | bytes) else None,
+            )
+        except httpx.InvalidURL:
+            return  # longer than a client sends
         assert answer.status_code < 500, answer.text
         assert str(answer.status_code) in known | ({"404", "405"} if mode is GenerationMode.NEGATIVE else set()), (
             answer.text

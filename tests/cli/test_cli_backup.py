@@ -15,9 +15,11 @@ from running import Load, stored_ids
 from tocsin.kit.clock import SystemClock
 from tocsin.settings import Settings
 from tocsin.storage import schema
-from tocsin.storage.backup import BackupFailed, back_up, restore
+from tocsin.storage.archive import BackupFailed
+from tocsin.storage.backup import back_up
 from tocsin.storage.database import open_database
 from tocsin.storage.folder import DataFolder
+from tocsin.storage.restore import restore
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

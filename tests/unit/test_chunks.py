@@ -7,9 +7,10 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.logs.chunks import MAX_CHUNK_RECORDS, MAX_NAMED_SERVICES, pack, record_at, slices, unpack
+from tocsin.logs.chunks import MAX_CHUNK_RECORDS, open_blob, pack, record_at, slices, unpack
+from tocsin.logs.frames import SCHEMA, OpenedChunk, frame_of, records_of
 from tocsin.logs.levels import Level
-from tocsin.logs.record import LEVEL_BITS, Columns, bits_at_least
+from tocsin.logs.record import Columns
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -46,9 +47,6 @@ def test_a_chunk_unpacks_to_what_was_packed(rows: list[tuple[datetime, Level, st
     assert chunk.count == len(rows)
     assert chunk.min_at == min(columns.timestamps)
     assert chunk.max_at == max(columns.timestamps)
-    assert chunk.levels == sum(LEVEL_BITS[level] for level in {level for _, level, *_ in rows})
-    if chunk.services is not None:
-        assert set(chunk.services.split("\n")) == set(columns.services)
 
 
 @given(st.lists(ROW, max_size=8), st.lists(ROW, max_size=8), st.integers(0, 16), st.integers(0, 16))
@@ -73,11 +71,26 @@ def test_a_large_batch_is_cut_into_chunks_in_order(count: int) -> None:
     assert [message for part in parts for message in part.messages] == columns.messages
 
 
-def test_more_services_than_can_be_named_are_not_named() -> None:
-    rows = [(NOW, Level.INFO, f"service-{n}", "m", "", "", "", "") for n in range(MAX_NAMED_SERVICES + 1)]
-    assert pack(columns_of(rows)).services is None
-    assert pack(columns_of(rows[:-1])).services is not None
-    assert pack(columns_of([(NOW, Level.INFO, "two\nlines", "m", "", "", "", "")])).services is None
+@given(st.lists(st.lists(ROW, min_size=1, max_size=6), min_size=1, max_size=4))
+def test_the_rows_of_a_frame_are_the_records_of_its_chunks(
+    batches: list[list[tuple[datetime, Level, str, str, str, str, str, str]]],
+) -> None:
+    opened, expected, first_id = [], [], 1
+    for place, rows in enumerate(batches):
+        columns, backfill = columns_of(rows), place % 2 == 1
+        opened.append(OpenedChunk(first_id, NOW, backfill, open_blob(pack(columns).blob)))
+        expected += [
+            record_at(columns, row, first_id=first_id, observed_at=NOW, backfill=backfill) for row in range(len(rows))
+        ]
+        first_id += 10
+
+    frame = frame_of(opened)
+    assert dict(frame.schema) == SCHEMA
+    assert records_of(frame) == expected
+
+
+def test_a_frame_of_nothing_has_all_columns() -> None:
+    assert dict(frame_of([]).schema) == SCHEMA
 
 
 def test_a_damaged_chunk_is_an_error_and_not_other_records() -> None:
@@ -98,8 +111,3 @@ def test_a_row_becomes_a_record_with_its_id() -> None:
     assert (record.id, record.level, record.service, record.message) == (101, "ERROR", "b", "y")
     assert (record.timestamp, record.observed_at) == (NOW + timedelta(seconds=5), NOW)
     assert (record.trace_id, record.span_id, record.backfill) == ("t", None, True)
-
-
-@pytest.mark.parametrize("level", Level)
-def test_the_bits_of_a_level_and_above(level: Level) -> None:
-    assert bits_at_least(level) == sum(bit for value, bit in LEVEL_BITS.items() if value >= level)

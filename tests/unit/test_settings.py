@@ -56,3 +56,18 @@ def test_a_value_that_is_wrong_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ValueError, match="queue_bytes") as raised:
         read_settings()
     assert "hunter2" not in str(raised.value)
+
+
+def test_segments_lie_in_the_data_folder_unless_another_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings(data_dir="/data").segments_path == Path("/data/segments")
+    assert Settings(data_dir="/data", segments_dir="/big").segments_path == Path("/big")
+    for empty in ("", "  "):
+        monkeypatch.setenv("TOCSIN_SEGMENTS_DIR", empty)
+        assert read_settings(data_dir="/data").segments_path == Path("/data/segments")
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.05", "301", "nan", "soon"])
+def test_a_search_takes_some_time_but_not_for_ever(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
+    monkeypatch.setenv("TOCSIN_SEARCH_SECONDS", seconds)
+    with pytest.raises(ValueError, match="search_seconds"):
+        read_settings()

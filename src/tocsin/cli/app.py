@@ -46,7 +46,7 @@ COMMANDS: Final = (
     Command("restore", "tocsin.cli.restore", "Set up a data folder from a backup.", _DATA),
     Command("import", "tocsin.cli.import_", "Send log files to a server.", _DATA),
     Command("send", "tocsin.cli.send", "Send one log record.", _WORK),
-    Command("logs", "tocsin.cli.logs", "List the newest log records, or show one.", _WORK),
+    Command("logs", "tocsin.cli.logs", "Find, follow, count and export log records.", _WORK),
     Command("alerts", "tocsin.cli.alerts", "List alerts, or show one.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )

@@ -28,16 +28,25 @@ def backup(
 ) -> None:
     """Copy an embedded installation into one file while its server runs.
 
-    All that was acknowledged before the command began is in it. Until it is done, room for the data twice is needed
-    beside FILE. It may lie anywhere; `tocsin restore` makes a data folder of it again.
+    All that was acknowledged before the command began is in it: the database, and the log segments from where
+    TOCSIN_SEGMENTS_DIR says. Until it is done, room for the database twice and for the segments once is needed beside
+    FILE. It may lie anywhere; `tocsin restore` makes a data folder of it again.
     """
     settings = settings_from(data_dir=data)
     if settings.database_secret and data is None:
         raise WrongUsage(
-            detail="TOCSIN_DATABASE_URL is set: back PostgreSQL up with pg_dump, or name a folder by --data."
+            detail=f"TOCSIN_DATABASE_URL is set: back PostgreSQL up with pg_dump, and right after it copy the folder "
+            f"{settings.segments_path}; or name a folder by --data."
         )
     with progress_bar("Copying") as progress:
-        manifest = back_up(settings.data_dir, file, now=SystemClock().now(), overwrite=force, progress=progress)
+        manifest = back_up(
+            settings.data_dir,
+            file,
+            now=SystemClock().now(),
+            segments_dir=settings.segments_path,
+            overwrite=force,
+            progress=progress,
+        )
     typer.echo(f"{file}: {decimal(manifest.size_bytes)} as of {manifest.created_at}.")
 
 

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from tocsin.cli.exits import CommandFailed, Refused, Unreachable, WrongUsage
 
 CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 30.0
+STREAM_TIMEOUT_S: Final = 60.0  # between two parts; a live tail says every 15 s that it is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,45 @@ class Server:
         """PATCH a JSON object; `version` is the one the change was decided on."""
         return self.ask("PATCH", path, json=body, headers={} if version is None else {"if-match": f'"{version}"'})
 
+    def events(self, path: str, **filters: object) -> Iterator[tuple[str, str]]:
+        """Server-sent events, as `(event, data)`, until the server ends the stream. Raises as `ask` does."""
+        kind, data = "message", list[str]()
+        for line in self._lines(path, filters):
+            if line.startswith("event:"):
+                kind = line[6:].strip()
+            elif line.startswith("data:"):
+                data.append(line[5:].removeprefix(" "))
+            elif not line:
+                if data:
+                    yield kind, "\n".join(data)
+                kind, data = "message", []
+
+    def download(self, path: str, **filters: object) -> Iterator[bytes]:
+        """The parts of a body of any size. Raises as `ask` does, also when it breaks off before its end."""
+        with self._open(path, filters) as response:
+            yield from response.iter_bytes()
+
+    def _lines(self, path: str, filters: Mapping[str, object]) -> Iterator[str]:
+        # Split by hand: a text may hold U+2028 and other characters that end a line elsewhere.
+        rest = ""
+        with self._open(path, filters) as response:
+            for text in response.iter_text():
+                *lines, rest = (rest + text).split("\n")
+                yield from lines
+
+    @contextmanager
+    def _open(self, path: str, filters: Mapping[str, object]) -> Iterator[httpx.Response]:
+        params = {name: str(value) for name, value in filters.items() if value is not None}
+        patient = httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, read=STREAM_TIMEOUT_S)
+        try:
+            with self._client.stream("GET", self.url + path, params=params, timeout=patient) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _problem(response.status_code, _json_or_none(response))
+                yield response
+        except httpx.HTTPError as error:
+            raise Unreachable(url=self.url, reason=_reason(error)) from error
+
     def ask(self, method: str, path: str, **parts: Any) -> Answer:
         """One request. Raises Unreachable, Refused (4xx) or CommandFailed (anything else that is no success)."""
         try:
@@ -84,6 +125,13 @@ class Server:
         if response.is_success:
             return Answer(response.text.rstrip("\n"), data)
         raise _problem(response.status_code, data)
+
+
+def _json_or_none(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
 
 
 def _key(key_file: str | None) -> str | None:

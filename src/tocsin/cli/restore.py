@@ -8,7 +8,7 @@ from rich.filesize import decimal
 
 from tocsin.cli.backup import progress_bar
 from tocsin.cli.command import examples, make_app
-from tocsin.storage.backup import restore as restore_backup
+from tocsin.storage.restore import restore as restore_backup
 
 app = make_app()
 

@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from types import FrameType
 from typing import Annotated, Any, Final
@@ -74,7 +74,12 @@ def serve(
         sockets = _bind(host, port, opened)
         with database_reached():
             instance = Instance(settings)
-        server = _Server(_application(instance), sockets, lambda url: _announce(url, settings))
+        server = _Server(
+            _application(instance),
+            sockets,
+            announce=lambda url: _announce(url, settings),
+            on_exit=instance.tail.close,  # an open stream would keep the server from ending
+        )
         server.run(sockets)
     raise typer.Exit(0 if server.started else FAILED)
 
@@ -118,9 +123,12 @@ def _application(instance: Instance) -> Application:
 class _Server(uvicorn.Server):
     """uvicorn, with a bound on how long an end may take and an exit code that says it was asked for."""
 
-    def __init__(self, application: Application, sockets: list[socket.socket], announce: Any) -> None:
+    def __init__(
+        self, application: Application, sockets: list[socket.socket], *, announce: Any, on_exit: Callable[[], None]
+    ) -> None:
         self._url = _url_of(sockets[0])
         self._announce = announce
+        self._on_exit = on_exit
         super().__init__(
             uvicorn.Config(
                 application,
@@ -150,6 +158,7 @@ class _Server(uvicorn.Server):
             watchdog = threading.Timer(END_WITHIN_S, _give_up)
             watchdog.daemon = True
             watchdog.start()
+            self._on_exit()
 
 
 def _give_up() -> None:

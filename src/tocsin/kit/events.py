@@ -108,6 +108,42 @@ class LogsUnparked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LogsExpired(Event):
+    """Stored records were removed because retention says so. `oldest` and `newest` are event times."""
+
+    SUBJECT: ClassVar[str] = "logs:retention"
+
+    records: int
+    size_bytes: int
+    oldest: datetime
+    newest: datetime
+    service: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDamaged(Event):
+    """A file of stored records can't be read as it was written: it was set aside, its records are not found now."""
+
+    SUBJECT: ClassVar[str] = "segment:{self.segment_id}"
+
+    segment_id: int
+    key: str
+    records: int
+    damage: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentMended(Event):
+    """A file of stored records that was set aside is whole again."""
+
+    SUBJECT: ClassVar[str] = "segment:{self.segment_id}"
+
+    segment_id: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class AlertOpened(Event):
     """An episode began: the first record with this fingerprint since the last episode ended."""
 

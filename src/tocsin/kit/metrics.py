@@ -19,6 +19,12 @@ class Metrics:
             "tocsin_parked", "Commits whose consequences a later stage failed to work out at once.",
             registry=self.registry,
         )  # fmt: skip
+        self.compacted = Counter(
+            "tocsin_logs_compacted", "Log records written into segments, merges included.", registry=self.registry
+        )
+        self.damaged = Counter(
+            "tocsin_segments_damaged", "Segments found damaged and set aside.", registry=self.registry
+        )
         self.queue_bytes = Gauge("tocsin_queue_bytes", "Bytes waiting to be committed.", registry=self.registry)
         self.commit_seconds = Histogram(
             "tocsin_commit_seconds", "Time of one group commit, fsync included.", buckets=_SECONDS,

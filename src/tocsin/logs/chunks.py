@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import zstandard
 
+from tocsin.kit.clock import to_us
 from tocsin.logs.levels import Level
-from tocsin.logs.record import LEVEL_BITS, Columns, Record
+from tocsin.logs.record import Columns, Record
 
 MAX_CHUNK_RECORDS = 8192
-MAX_NAMED_SERVICES = 32
 ZSTD_LEVEL = 1
 
 
@@ -32,9 +34,31 @@ class _Packed(msgspec.Struct, array_like=True):
     skewed: dict[int, str]
 
 
+class Opened(msgspec.Struct, array_like=True):
+    """The same content for work in columns: `timestamps` stay as they are packed (see `instants_us`)."""
+
+    version: int
+    timestamps: msgspec.Raw
+    severities: bytes
+    levels: bytes
+    services: list[str]
+    messages: list[str]
+    attributes: list[bytes]
+    trace_ids: dict[int, str]
+    span_ids: dict[int, str]
+    sources: dict[int, str]
+    skewed: dict[int, str]
+
+
 _LEVEL_NAMES = {level.value: level.name for level in Level}
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packed)
+_opener = msgspec.msgpack.Decoder(Opened)
+_instants = msgspec.msgpack.Decoder(list[datetime])
+# MessagePack: an extension of 8 bytes, of the type timestamp: nanoseconds in the upper 30 bits, seconds below.
+_STAMP = np.dtype([("head", ">u2"), ("value", ">u8")])
+_STAMP_HEAD = 0xD7FF
+_SECONDS = np.uint64((1 << 34) - 1)
 _zstd = threading.local()
 
 
@@ -45,8 +69,6 @@ class Chunk:
     count: int
     min_at: datetime
     max_at: datetime
-    levels: int
-    services: str | None
     raw_bytes: int
     blob: bytes
 
@@ -68,14 +90,10 @@ def pack(columns: Columns) -> Chunk:
             columns.skewed,
         )
     )
-    services = sorted(set(columns.services))
-    nameable = len(services) <= MAX_NAMED_SERVICES and not any("\n" in name for name in services)
     return Chunk(
         count=len(columns),
         min_at=min(columns.timestamps),
         max_at=max(columns.timestamps),
-        levels=sum(LEVEL_BITS[level] for level in set(columns.levels)),
-        services="\n".join(services) if nameable else None,
         raw_bytes=len(packed),
         blob=_compressor().compress(packed),
     )
@@ -96,6 +114,23 @@ def unpack(blob: bytes) -> Columns:
         packed.sources,
         packed.skewed,
     )
+
+
+def open_blob(blob: bytes) -> Opened:
+    """As `unpack`, without an object for every timestamp."""
+    return _opener.decode(_decompressor().decompress(blob))
+
+
+def instants_us(packed: msgspec.Raw, count: int) -> npt.NDArray[np.int64]:
+    """The packed timestamps of a chunk of `count` records, as microseconds since 1970."""
+    raw = memoryview(packed)
+    if len(raw) >= count * _STAMP.itemsize:
+        stamps = np.frombuffer(raw[len(raw) - count * _STAMP.itemsize :], _STAMP)
+        if (stamps["head"] == _STAMP_HEAD).all():
+            value = stamps["value"].astype(np.uint64)
+            us: npt.NDArray[np.uint64] = (value & _SECONDS) * np.uint64(1_000_000) + (value >> np.uint64(34)) // 1000
+            return us.astype(np.int64)
+    return np.array([to_us(at) for at in _instants.decode(packed)], np.int64)  # some lie on a second, or before 1970
 
 
 def record_at(columns: Columns, row: int, *, first_id: int, observed_at: datetime, backfill: bool) -> Record:

@@ -7,8 +7,6 @@ from itertools import chain
 
 import msgspec
 
-from tocsin.logs.levels import Level
-
 MAX_RECORD_BYTES = 256 * 1024
 UNKNOWN_SERVICE = "unknown"
 NO_ATTRIBUTES = b"{}"
@@ -97,11 +95,3 @@ class Columns:
 
     def _sparse(self) -> tuple[dict[int, str], ...]:
         return self.trace_ids, self.span_ids, self.sources, self.skewed
-
-
-LEVEL_BITS = {level.value: 1 << index for index, level in enumerate(Level)}
-
-
-def bits_at_least(level: Level) -> int:
-    """The bit mask of this level and all above it, as in `chunks.levels`."""
-    return sum(bit for value, bit in LEVEL_BITS.items() if value >= level)

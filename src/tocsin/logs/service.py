@@ -1,37 +1,47 @@
-"""Use cases of stage 1 that read: one record, pages of records, ranges for the stages that follow."""
+"""Use cases of stage 1 that read: one record, pages of records, the lines around one, counts, what is stored."""
 
-import heapq
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from tocsin.kit.clock import from_us, to_us
+import polars as pl
+
+from tocsin.kit.clock import Clock, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
-from tocsin.kit.errors import NotFound
-from tocsin.logs import store
+from tocsin.kit.errors import NotFound, Unavailable
+from tocsin.logs import aggregate, catalogue, store
+from tocsin.logs.aggregate import Fields, Histogram, Top
 from tocsin.logs.chunks import record_at
+from tocsin.logs.fields import LOGS
+from tocsin.logs.frames import records_of
+from tocsin.logs.hot import HotTail
 from tocsin.logs.levels import Level
-from tocsin.logs.record import Columns, Record, bits_at_least
-from tocsin.logs.store import StoredChunk
+from tocsin.logs.parts import MAX_SEARCH_S, Budget, Parts, Scanned, Sought
+from tocsin.logs.record import Record
+from tocsin.logs.search import MAX_ID, MAX_PAGE_BYTES, Found, Key, again_if_vanished, find
+from tocsin.logs.segmentfiles import SegmentFiles, Vanished
+from tocsin.query.parse import parse
+from tocsin.query.tree import And, Everything, Named, Node, Phrase
 from tocsin.storage.database import Database
 from tocsin.storage.tx import ReadTx
 
 _CURSOR: Final = "logs"
-MAX_SEARCH_S: Final = 5.0
-MAX_PAGE_BYTES: Final = 8 << 20  # of messages and attributes
-_MAX_ID: Final = 2**53
+AT_ONCE: Final = 4  # searches; each may need some ten MB
 
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Which records: `level` and above, one `service`, event time in [since, until), `text` anywhere in the message.
+    """Which records: `q` in the filter language; `level` and above, one `service`, event time in [since, until), `text`
+    anywhere in the message, in any case.
 
-    `text` is compared case-folded. The page ends after `limit` records, or before it would hold more than
-    `MAX_PAGE_BYTES` (but not before its first record); `cursor` continues one.
+    The page ends after `limit` records, or before it would hold more than `MAX_PAGE_BYTES` (but not before its first
+    record); `cursor` continues one.
     """
 
+    q: str | None = None
     level: Level | None = None
     service: str | None = None
     since: datetime | None = None
@@ -43,130 +53,211 @@ class LogQuery:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """Records, newest first by (timestamp, id). `next` continues; None at the end."""
+    """Records, newest first by (timestamp, id). `next` continues; None at the end.
+
+    `partial`: the search ended before everything was looked at; what it did not see is older, and `next` goes on there.
+    """
 
     items: list[Record]
     next: str | None
+    partial: bool
+    scanned: Scanned
 
 
-def get(database: Database, record_id: int) -> Record:
-    """One record. Raises NotFound."""
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The records around one, of its service, all newest first."""
 
-    def look(tx: ReadTx) -> Record:
-        chunk = store.chunk_of(tx, record_id) if 0 < record_id < _MAX_ID else None
-        if chunk is None:
+    after: list[Record]
+    record: Record
+    before: list[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What is stored. Bytes of segments are those of their files; `raw_bytes` is what their records hold, uncompressed.
+    `services` counts the records in segments."""
+
+    hot_records: int
+    hot_chunks: int
+    hot_bytes: int
+    segments: int
+    records: int
+    size_bytes: int
+    filter_bytes: int
+    raw_bytes: int
+    oldest: datetime | None
+    newest: datetime | None
+    services: dict[str, int]
+    damaged: list[catalogue.Segment]
+
+
+class LogReader:
+    """Everything that looks at stored records. A search that takes longer than `search_s` answers with what it has."""
+
+    def __init__(
+        self, database: Database, files: SegmentFiles, clock: Clock, *, search_s: float = MAX_SEARCH_S
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._clock = clock
+        self._search_s = search_s
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self.parts = Parts(database, files, HotTail(database))
+
+    def budget(self) -> Budget:
+        """A fresh budget for one request."""
+        return Budget(self._search_s)
+
+    def sought(self, query: LogQuery) -> Sought:
+        """What a query is looking for. Raises QueryError for a `q` that can't be read."""
+        node: Node = parse(query.q, LOGS, now=self._clock.now()) if query.q else Everything()
+        if query.text:
+            phrase = Phrase(Named("message"), query.text)
+            node = phrase if isinstance(node, Everything) else And((node, phrase))
+        return Sought(node, query.level, query.service, query.since, query.until)
+
+    def get(self, record_id: int) -> Record:
+        """One record. Raises NotFound."""
+        found = again_if_vanished(lambda: self._get(record_id)) if 0 < record_id < MAX_ID else None
+        if found is None:
             raise NotFound(what="log record", id=record_id)
-        return _record(store.load(tx, chunk), record_id - chunk.first_id, chunk)
+        return found
 
-    return database.read(look)
+    def _get(self, record_id: int) -> Record | None:
+        def look(tx: ReadTx) -> Record | list[catalogue.Segment]:
+            chunk = store.hot_chunk_of(tx, record_id)
+            if chunk is None:
+                return catalogue.holding(tx, record_id)
+            row, columns = record_id - chunk.first_id, store.load(tx, chunk)
+            return record_at(
+                columns, row, first_id=chunk.first_id, observed_at=chunk.observed_at, backfill=chunk.backfill
+            )
+
+        found = self._database.read(look)
+        if isinstance(found, Record):
+            return found
+        for segment in found:
+            rows = self._files.rows(segment, pl.col("id") == record_id)
+            if rows is not None and len(rows):
+                return records_of(rows)[0]
+        return None
+
+    def search(self, query: LogQuery, *, budget: Budget | None = None, max_bytes: int = MAX_PAGE_BYTES) -> LogPage:
+        """The newest matching records."""
+        with self._turn(budget or self.budget()) as within:
+            after, sought = _after(query.cursor), self.sought(query)
+            found = find(self.parts, sought, limit=query.limit, budget=within, after=after, max_bytes=max_bytes)
+        return LogPage(records_of(found.rows), _next(found), found.partial, found.scanned)
+
+    def context(
+        self, record_id: int, *, before: int, after: int, query: LogQuery, budget: Budget | None = None
+    ) -> Context:
+        """The `before` older and `after` newer records of the same service around one; `query` narrows them."""
+        record = self.get(record_id)
+        sought = replace(self.sought(query), service=record.service)
+        key = (to_us(record.timestamp), record.id)
+        with self._turn(budget or self.budget()) as within:
+            older = find(self.parts, sought, limit=before, budget=within, after=key) if before else None
+            newer = (
+                find(self.parts, sought, limit=after, budget=within, after=key, newest_first=False) if after else None
+            )
+        return Context(
+            after=records_of(newer.rows)[::-1] if newer else [],
+            record=record,
+            before=records_of(older.rows) if older else [],
+        )
+
+    def histogram(
+        self, query: LogQuery, *, interval: timedelta | None, by: Sequence[str], budget: Budget | None = None
+    ) -> Histogram:
+        """See `aggregate.histogram`."""
+        with self._turn(budget or self.budget()) as within:
+            now = self._clock.now()
+            return aggregate.histogram(self.parts, self.sought(query), interval=interval, by=by, budget=within, now=now)
+
+    def top(self, query: LogQuery, *, field_name: str, budget: Budget | None = None) -> Top:
+        """See `aggregate.top`."""
+        with self._turn(budget or self.budget()) as within:
+            return aggregate.top(
+                self.parts, self.sought(query), field_name=field_name, limit=query.limit, budget=within
+            )
+
+    def fields(self, query: LogQuery, *, budget: Budget | None = None) -> Fields:
+        """See `aggregate.fields`."""
+        with self._turn(budget or self.budget()) as within:
+            return aggregate.fields(self.parts, self.sought(query), budget=within)
+
+    def pages(self, query: LogQuery, *, rows: int, budget: Budget) -> Iterator[pl.DataFrame]:
+        """All matching records, newest first, in frames of at most `rows`: for exports of any size.
+
+        Each frame is looked for by itself, so nothing is held between two of them. `budget` only tells when the
+        reader has left; the search for one frame has no other bound.
+        """
+        sought = self.sought(query)
+        after = _after(query.cursor)
+        while not budget.over:
+            with self._turn(budget):
+                found = find(self.parts, sought, limit=rows, budget=budget, after=after)
+            if len(found.rows):
+                yield found.rows
+                after = _key(found.rows, len(found.rows) - 1)
+            if not found.more:
+                return
+
+    def stats(self) -> Stats:
+        """How much is stored, and how well it is packed."""
+
+        def look(tx: ReadTx) -> Stats:
+            hot = store.hot_chunks(tx)
+            cold = catalogue.between(tx)
+            services: dict[str, int] = {}
+            for segment in cold:
+                for name, count in segment.services.items():
+                    services[name] = services.get(name, 0) + count
+            ends = [(chunk.min_at, chunk.max_at) for chunk in hot] + [(s.min_at, s.max_at) for s in cold]
+            return Stats(
+                hot_records=sum(chunk.records for chunk in hot),
+                hot_chunks=len(hot),
+                hot_bytes=store.hot_bytes(tx),
+                segments=len(cold),
+                records=sum(segment.records for segment in cold),
+                size_bytes=sum(segment.size_bytes for segment in cold),
+                filter_bytes=catalogue.filter_bytes(tx),
+                raw_bytes=sum(segment.raw_bytes for segment in cold),
+                oldest=min((first for first, _ in ends), default=None),
+                newest=max((last for _, last in ends), default=None),
+                services=dict(sorted(services.items())),
+                damaged=catalogue.damaged(tx),
+            )
+
+        return self._database.read(look)
+
+    @contextmanager
+    def _turn(self, budget: Budget) -> Iterator[Budget]:
+        """A few searches at a time: more would only make each other slow, and need memory."""
+        if not self._turns.acquire(timeout=budget.remaining_s):
+            raise Unavailable(detail=f"{AT_ONCE} searches are running already; try again.")
+        try:
+            yield budget
+        except Vanished as error:
+            raise Unavailable(detail="The stored logs were reorganised faster than they could be read.") from error
+        finally:
+            self._turns.release()
 
 
-def search(
-    database: Database, query: LogQuery, *, max_s: float = MAX_SEARCH_S, max_bytes: int = MAX_PAGE_BYTES
-) -> LogPage:
-    """The newest matching records. A search that runs longer than `max_s` returns what it has, and where to go on.
-
-    Walks chunks by their latest event time, so that late and out-of-order records stand where they belong. Each
-    chunk is read on a snapshot of its own.
-    """
-    below = _below(query.cursor)
-    if below is not None:
-        newest = from_us(below[0] + 1)
-        query = replace(query, until=min(query.until or newest, newest))
-    found: list[Record] = []  # the page, and one more when there is more
-    length = 0
-    deadline = time.monotonic() + max_s
-    start: int | None = None
-    for chunk in _candidates(database, query):
-        # A wide chunk may reach above the cursor: the page must not go back there, nor end where it began.
-        frontier = to_us(chunk.max_at) if below is None else min(to_us(chunk.max_at), below[0])
-        start = frontier if start is None else start
-        if len(found) > length and _key(found[length - 1])[0] > frontier:
-            break
-        if frontier < start and time.monotonic() > deadline:
-            return _partial(found, length, frontier)
-        columns = database.read(lambda tx, chunk=chunk: store.load(tx, chunk))  # type: ignore[misc]
-        full = _key(found[-1]) if len(found) > length else None  # nothing as old as that comes on the page any more
-        keys = ((to_us(columns.timestamps[row]), chunk.first_id + row) for row in _matching(columns, query))
-        fitting = [key for key in keys if (below is None or key < below) and (full is None or key > full)]
-        if not fitting:
-            continue
-        # Records, not rows of the columns: a page must not keep the chunks in memory that it was found in.
-        newest_first = heapq.nlargest(query.limit + 1, fitting)
-        found += [_record(columns, key[1] - chunk.first_id, chunk) for key in newest_first]
-        found.sort(key=_key, reverse=True)
-        length = _page_length(found, query.limit, max_bytes)
-        del found[length + 1 :]
-    more = len(found) > length
-    page = found[:length]
-    return LogPage(page, encode_cursor(_CURSOR, *_key(page[-1])) if more else None)
-
-
-def _key(record: Record) -> tuple[int, int]:
-    return to_us(record.timestamp), record.id
-
-
-def _page_length(found: list[Record], limit: int, max_bytes: int) -> int:
-    """How many of these make a page: at least one, if there is one."""
-    size = 0
-    for place, record in enumerate(found[:limit]):
-        text = record.message
-        size += (len(text) if text.isascii() else len(text.encode())) + len(memoryview(record.attributes))
-        if size > max_bytes and place:
-            return place
-    return min(len(found), limit)
-
-
-def _partial(found: list[Record], length: int, frontier: int) -> LogPage:
-    """Everything newer than the frontier is known; the next page starts there, or where this one is full."""
-    known = [record for record in found if _key(record)[0] > frontier]
-    page = known[:length]
-    cursor = _key(page[-1]) if len(known) > length else (frontier, _MAX_ID)
-    return LogPage(page, encode_cursor(_CURSOR, *cursor))
-
-
-def _below(cursor: str | None) -> tuple[int, int] | None:
+def _after(cursor: str | None) -> Key | None:
     if cursor is None:
         return None
     timestamp, record_id = decode_cursor(cursor, _CURSOR, int, int)
     return int(timestamp), int(record_id)
 
 
-def _candidates(database: Database, query: LogQuery) -> Iterator[StoredChunk]:
-    wanted = None if query.level is None else bits_at_least(query.level)
-    after: tuple[datetime, int] | None = None
-    while True:
-        page = database.read(
-            lambda tx, after=after: store.chunks_newest_first(  # type: ignore[misc]
-                tx, since=query.since, until=query.until, after=after
-            )
-        )
-        for chunk in page:
-            if wanted is not None and not chunk.levels & wanted:
-                continue
-            if query.service and chunk.services is not None and query.service not in chunk.services.split("\n"):
-                continue
-            yield chunk
-        if len(page) < store.PAGE_OF_CHUNKS:
-            return
-        after = (page[-1].max_at, page[-1].first_id)
+def _key(rows: pl.DataFrame, row: int) -> Key:
+    return to_us(rows.item(row, "timestamp")), rows.item(row, "id")
 
 
-def _matching(columns: Columns, query: LogQuery) -> list[int]:
-    rows = list(range(len(columns)))
-    if query.level is not None:
-        rows = [row for row in rows if columns.levels[row] >= query.level]
-    if query.service is not None:
-        rows = [row for row in rows if columns.services[row] == query.service]
-    if query.since is not None:
-        rows = [row for row in rows if columns.timestamps[row] >= query.since]
-    if query.until is not None:
-        rows = [row for row in rows if columns.timestamps[row] < query.until]
-    if query.text:
-        needle = query.text.casefold()
-        rows = [row for row in rows if needle in columns.messages[row].casefold()]
-    return rows
-
-
-def _record(columns: Columns, row: int, chunk: StoredChunk) -> Record:
-    return record_at(columns, row, first_id=chunk.first_id, observed_at=chunk.observed_at, backfill=chunk.backfill)
+def _next(found: Found) -> str | None:
+    if found.more and len(found.rows):
+        return encode_cursor(_CURSOR, *_key(found.rows, len(found.rows) - 1))
+    return None if found.frontier is None else encode_cursor(_CURSOR, found.frontier, MAX_ID)

@@ -1,4 +1,4 @@
-"""Tables that belong to no stage: the event list, timers, parked consequences, idempotency keys, counters."""
+"""Tables that belong to no stage: the event list, timers, parked consequences, idempotency keys, leases, counters."""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
 
@@ -53,6 +53,15 @@ idempotency_keys = Table(
     Column("body", LargeBinary, nullable=False),
     Column("created_at", Instant, nullable=False),
     Index("ix_idempotency_keys_created_at", "created_at"),
+)
+
+# Work that one process at a time does; a holder that dies loses it when its lease ends.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Instant, nullable=False),
 )
 
 counters = Table(

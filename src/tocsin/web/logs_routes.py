@@ -1,44 +1,169 @@
-"""GET /logs and GET /logs/{id}; POST /logs is in `intake`, its description for /docs is here."""
+"""Reading logs over HTTP; POST /logs is in `intake`, its description for /docs is here."""
 
+import asyncio
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import Field
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
 
-from tocsin.logs import service as logs
+from tocsin.logs.parts import Budget
 from tocsin.logs.service import LogQuery
-from tocsin.web.schemas import InstantIn, LevelIn, LogOut, LogPageOut, ProblemOut, QueryIn, Word
+from tocsin.web.log_schemas import (
+    ContextIn,
+    ContextOut,
+    ExportIn,
+    FieldsOut,
+    HistogramIn,
+    HistogramOut,
+    LogFilterIn,
+    LogPageIn,
+    LogPageOut,
+    StatsOut,
+    StreamIn,
+    TopIn,
+    TopOut,
+)
+from tocsin.web.schemas import LogOut, ProblemOut
+from tocsin.web.searching import searched
 from tocsin.web.services import Services, services
+from tocsin.web.streams import EventStream, exported
 
 router = APIRouter(tags=["logs"])
 _ENCODER: Final = msgspec.json.Encoder()
 RecordId = Annotated[int, Path(ge=1, le=2**53, description="The record's id.")]
-
-
-class LogQueryIn(QueryIn):
-    level: LevelIn | None = Field(None, description="This level and all above it.", examples=["ERROR"])
-    service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
-    since: InstantIn | None = Field(None, description="Event time, included.", examples=["15m", "2026-11-24T02:00:00Z"])
-    until: InstantIn | None = Field(None, description="Event time, excluded.", examples=["5m"])
-    text: Word | None = Field(None, description="Found anywhere in the message, in any case.", examples=["timed out"])
+With = Annotated[Services, Depends(services)]
+EXPORT_S: Final = float("inf")  # as long as somebody takes it
 
 
 @router.get("/logs", response_model=LogPageOut, summary="Find records, newest first")
-def find_logs(query: Annotated[LogQueryIn, Query()], with_: Annotated[Services, Depends(services)]) -> Response:
+async def find_logs(request: Request, query: Annotated[LogPageIn, Query()], with_: With) -> Response:
     """Records newest first by event time.
 
-    `level` is the least level; `since` (included) and `until` (excluded) are event times: RFC 3339, epoch, or how
-    long ago (`15m`); `text` is found anywhere in the message, in any case.
+    `q` is in the filter language (`service:payments level:>=ERROR "timed out" -@region:eu-*`). `level` is the least
+    level; `since` (included) and `until` (excluded) are event times: RFC 3339, epoch, or how long ago (`15m`); `text`
+    is found anywhere in the message, in any case. A search that takes too long answers with what it has found, says
+    `partial`, and `next` goes on where it ended.
     """
-    page = logs.search(with_.database, LogQuery(**query.reckoned(with_.clock.now())))
-    return Response(_ENCODER.encode({"items": page.items, "next": page.next}), media_type="application/json")
+    budget, wanted = with_.logs.budget(), LogQuery(**query.reckoned(with_.clock.now()))
+    return _json(await searched(request, budget, lambda: with_.logs.search(wanted, budget=budget)))
+
+
+@router.get("/logs/histogram", response_model=HistogramOut, summary="Count records over time")
+async def count_logs(request: Request, query: Annotated[HistogramIn, Query()], with_: With) -> Response:
+    """How many records match in each interval of event time, in all and by `level`, `service` or both.
+
+    Intervals begin at whole multiples since 1970 in UTC. Without `interval` one is chosen that gives about 60 buckets.
+    """
+    given = query.reckoned(with_.clock.now())
+    interval, by = given.pop("interval"), given.pop("by")
+    budget, wanted = with_.logs.budget(), LogQuery(**given)
+    look = partial(with_.logs.histogram, wanted, interval=interval, by=by, budget=budget)
+    return _json(await searched(request, budget, look))
+
+
+@router.get("/logs/top", response_model=TopOut, summary="The most frequent values of a field")
+async def top_values(request: Request, query: Annotated[TopIn, Query()], with_: With) -> Response:
+    """The most frequent values of a field among the matching records, with how many have them."""
+    given = query.reckoned(with_.clock.now())
+    field_name = given.pop("field")
+    budget, wanted = with_.logs.budget(), LogQuery(**given)
+    found = await searched(request, budget, lambda: with_.logs.top(wanted, field_name=field_name, budget=budget))
+    values = [{"value": value, "count": count} for value, count in found.values]
+    told = {name: getattr(found, name) for name in TopOut.model_fields if name != "values"}
+    return _json({**told, "values": values})
+
+
+@router.get("/logs/fields", response_model=FieldsOut, summary="Which fields records have")
+async def list_fields(request: Request, query: Annotated[LogFilterIn, Query()], with_: With) -> Response:
+    """Fields and attributes of the newest matching records, with their types and values they had."""
+    budget, wanted = with_.logs.budget(), LogQuery(**query.reckoned(with_.clock.now()))
+    return _json(await searched(request, budget, lambda: with_.logs.fields(wanted, budget=budget)))
+
+
+@router.get("/logs/stats", response_model=StatsOut, summary="How much is stored")
+def stats(with_: With) -> Response:
+    """Records and bytes, hot and in segments, how well they are packed, and segments that are damaged."""
+    found = with_.logs.stats()
+    damaged = [
+        {"key": s.key, "records": s.records, "damage": s.damage, "damaged_at": s.damaged_at} for s in found.damaged
+    ]
+    return _json({**{name: getattr(found, name) for name in StatsOut.model_fields}, "damaged": damaged})
+
+
+@router.get(
+    "/logs/context/{id}",
+    response_model=ContextOut,
+    summary="The records around one",
+    responses={404: {"model": ProblemOut}},
+)
+async def context(
+    request: Request,
+    id: RecordId,  # noqa: A002
+    query: Annotated[ContextIn, Query()],
+    with_: With,
+) -> Response:
+    """A record and its neighbours of the same service by event time, all newest first."""
+    given = query.reckoned(with_.clock.now())
+    before, after = given.pop("before"), given.pop("after")
+    budget, wanted = with_.logs.budget(), LogQuery(**given)
+    look = partial(with_.logs.context, id, before=before, after=after, query=wanted, budget=budget)
+    return _json(await searched(request, budget, look))
+
+
+@router.get(
+    "/logs/export",
+    summary="All matching records, as a file",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}},
+)
+def export(query: Annotated[ExportIn, Query()], with_: With) -> StreamingResponse:
+    """All matching records of any number, newest first, as JSON lines or CSV.
+
+    The export runs as fast as it is taken, and holds nothing meanwhile. An export that breaks off is cut in the middle
+    of the transfer: a complete one ends as HTTP says it does.
+    """
+    given = query.reckoned(with_.clock.now())
+    form, limit = given.pop("format"), given.pop("limit")
+    wanted, budget = LogQuery(**given), Budget(EXPORT_S)
+    with_.logs.sought(wanted)  # what is wrong with it is said before anything is sent
+    media = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
+    name = f"logs-{with_.clock.now():%Y%m%dT%H%M%SZ}.{form}"
+    return StreamingResponse(
+        exported(with_.logs, wanted, budget, form=form, limit=limit),
+        media_type=media,
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@router.get(
+    "/logs/stream",
+    summary="Live tail",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def stream(query: Annotated[StreamIn, Query()], with_: With) -> StreamingResponse:
+    """Matching records as they are committed, as server-sent events.
+
+    Event `log` has a record as its data. A reader that is too slow loses the oldest lines that wait, and event
+    `missed` says how many; nothing else waits for it.
+    """
+    sought = with_.logs.sought(LogQuery(**query.reckoned(with_.clock.now())))
+    events = await run_in_threadpool(EventStream.opened, with_.tail, sought, asyncio.get_running_loop())
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(events.parts(), media_type="text/event-stream", headers=headers)
 
 
 @router.get("/logs/{id}", response_model=LogOut, summary="One record", responses={404: {"model": ProblemOut}})
-def get_log(id: RecordId, with_: Annotated[Services, Depends(services)]) -> Response:  # noqa: A002
+def get_log(id: RecordId, with_: With) -> Response:  # noqa: A002
     """A record by its id."""
-    return Response(_ENCODER.encode(logs.get(with_.database, id)), media_type="application/json")
+    return _json(with_.logs.get(id))
+
+
+def _json(found: object) -> Response:
+    return Response(_ENCODER.encode(found), media_type="application/json")
 
 
 _EXAMPLE: Final = {

@@ -38,14 +38,20 @@ def _level(value: object) -> Level:
     return level_of_severity(number)
 
 
+def duration_of(text: str) -> timedelta | None:
+    """`90s`, `15m`, `2h`, `7d`, `1w`, also with a minus before it; None for anything else."""
+    found = _RELATIVE.fullmatch(text)
+    return None if found is None else timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
 def _instant(value: object) -> datetime | timedelta:
     """RFC 3339, an epoch number, or how long ago: `15m`, `-2h`, `7d`."""
     if isinstance(value, datetime | timedelta):
         return value
     text = str(value).strip()
-    relative = _RELATIVE.fullmatch(text)
+    relative = duration_of(text)
     if relative is not None:
-        return timedelta(**{_UNITS[relative[2]]: int(relative[1])})
+        return relative
     try:
         # A `+` of an offset that was not percent-encoded arrives as a blank.
         return from_us(us_of_text(re.sub(r" (\d\d:?\d\d)$", r"+\1", text)))
@@ -79,17 +85,21 @@ class In(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class QueryIn(BaseModel):
-    """A list's parameters: one that does not exist is an error, not ignored."""
+class Reckoned(BaseModel):
+    """Parameters: one that does not exist is an error, not ignored."""
 
     model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(100, ge=1, le=1000, description="Items on a page.")
-    cursor: str | None = Field(None, max_length=500, description="`next` of the page before.")
 
     def reckoned(self, now: datetime) -> dict[str, Any]:
         """The parameters; how long ago has become an instant. Nothing is kept from before 1970."""
         return {name: _before(now, value) if isinstance(value, timedelta) else value for name, value in self}
+
+
+class QueryIn(Reckoned):
+    """A list's parameters."""
+
+    limit: int = Field(100, ge=1, le=1000, description="Items on a page.")
+    cursor: str | None = Field(None, max_length=500, description="`next` of the page before.")
 
 
 class Out(BaseModel):
@@ -114,11 +124,6 @@ class LogOut(Out):
     source: str | None = None
     skewed: str | None = Field(None, description="The original timestamp when it was replaced by the arrival time.")
     backfill: bool = False
-
-
-class LogPageOut(Out):
-    items: list[LogOut]
-    next: str | None = Field(description="Cursor of the next page; null at the end.")
 
 
 class AlertOut(Out):

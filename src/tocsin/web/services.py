@@ -14,6 +14,8 @@ from tocsin.kit.clock import Clock
 from tocsin.kit.errors import Forbidden, Unauthenticated, Unavailable
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.intake import Intake
+from tocsin.logs.live import LiveTail
+from tocsin.logs.service import LogReader
 from tocsin.storage import idempotency
 from tocsin.storage.database import Database
 from tocsin.storage.idempotency import Answer, KeyedRequest
@@ -60,10 +62,12 @@ class WriteCheck:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The open database, the committer, the clock, the counters, and who may come in."""
+    """The open database, the committer, what reads logs, the clock, the counters, and who may come in."""
 
     database: Database
     intake: Intake
+    logs: LogReader
+    tail: LiveTail
     clock: Clock
     metrics: Metrics
     policy: AccessPolicy

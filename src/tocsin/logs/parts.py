@@ -1,0 +1,285 @@
+"""What a search reads, in pieces: hot blocks, hot chunks not in memory, segments; and which pieces it can skip."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+from tocsin.kit.clock import to_us
+from tocsin.logs import catalogue, tokens
+from tocsin.logs.catalogue import Segment
+from tocsin.logs.fields import LOGS
+from tocsin.logs.hot import Block, HotTail, in_groups
+from tocsin.logs.levels import Level
+from tocsin.logs.segmentfiles import SegmentFiles, Vanished
+from tocsin.logs.segments import SEGMENT_BYTES, SEGMENT_RECORDS
+from tocsin.logs.shapes import PREFIX, SHAPE, type_of
+from tocsin.logs.store import StoredChunk
+from tocsin.query.expressions import Layout, columns_read, compile_expression
+from tocsin.query.pruning import may_match
+from tocsin.query.tree import Everything, Node
+from tocsin.storage.database import Database
+
+MAX_SEARCH_S: Final = 5.0
+KEPT_FILTER_BYTES: Final = 32 << 20
+
+
+_EVERYTHING: Final = Everything()
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which records: those `node` is true of, of `level` and above, of exactly this `service`, with event times in
+    [since, until)."""
+
+    node: Node = _EVERYTHING
+    level: Level | None = None
+    service: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def least_severity(self) -> int:
+        """The OpenTelemetry severity number `level` begins with."""
+        if self.level is None:
+            return 0
+        return 18 if self.level is Level.CRITICAL else self.level.value
+
+
+class Budget:
+    """How long a search may go on: a time, and whoever asked may leave before it is over."""
+
+    def __init__(self, seconds: float = MAX_SEARCH_S) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._left = threading.Event()
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._left.set()
+
+    @property
+    def over(self) -> bool:
+        return self._left.is_set() or time.monotonic() > self._deadline
+
+    @property
+    def remaining_s(self) -> float:
+        return max(self._deadline - time.monotonic(), 0.0)
+
+
+@dataclass(slots=True)
+class Scanned:
+    """How much was looked at: `records` in `parts`; what the catalogue ruled out (`pruned`) was not. `damaged` segments
+    could not be."""
+
+    records: int = 0
+    parts: int = 0
+    pruned: int = 0
+    damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of the stock that is read as a whole."""
+
+    min_at: datetime
+    max_at: datetime
+    records: int
+    raw_bytes: int
+    of: Block | tuple[StoredChunk, ...] | Segment
+
+
+class Parts:
+    """The pieces of the stock that a search has to look at."""
+
+    def __init__(self, database: Database, files: SegmentFiles, tail: HotTail) -> None:
+        self._database = database
+        self._files = files
+        self._tail = tail
+        self._filters = _KeptFilters(database)
+
+    def for_(self, sought: Sought, scanned: Scanned) -> list[Part]:
+        """The parts that may hold what is sought, at this moment."""
+        stock = self._tail.look(since=sought.since, until=sought.until)
+        segments = self._filters.promising(stock.segments, sought)
+        scanned.pruned += len(stock.segments) - len(segments)
+        found = [_part_of_block(block) for block in stock.blocks]
+        found += [
+            _part_of(group) for group in in_groups(stock.unread, records=SEGMENT_RECORDS, size_bytes=SEGMENT_BYTES)
+        ]
+        found += [Part(s.min_at, s.max_at, s.records, s.raw_bytes, s) for s in segments]
+        return found
+
+    def scan(
+        self,
+        parts: Sequence[Part],
+        sought: Sought,
+        wanted: Callable[[Layout], Sequence[pl.Expr | str]],
+        scanned: Scanned,
+    ) -> Iterator[pl.LazyFrame]:
+        """What is sought in these parts, `wanted` of each row; parts of one layout together. Raises Vanished."""
+        groups: dict[tuple[object, ...], list[pl.LazyFrame | str]] = {}
+        layouts: dict[tuple[object, ...], Layout] = {}
+        for part in parts:
+            opened = self._opened(part)
+            if opened is None:
+                scanned.damaged += 1
+                continue
+            source, layout = opened
+            scanned.records += part.records
+            scanned.parts += 1
+            key = (isinstance(source, str), *_needed(layout, sought, wanted))
+            groups.setdefault(key, []).append(source)
+            layouts[key] = layout
+        for key, sources in groups.items():
+            layout = layouts[key]
+            yield _frames(sources).filter(condition(sought, layout)).select(wanted(layout))
+
+    def whole(self, part: Part) -> pl.LazyFrame | None:
+        """All columns of a part; None when it is damaged. Raises Vanished."""
+        opened = self._opened(part)
+        return None if opened is None else _frames([opened[0]])
+
+    def _opened(self, part: Part) -> tuple[pl.LazyFrame | str, Layout] | None:
+        of = part.of
+        if isinstance(of, Segment):
+            if not self._files.sound([of]):
+                return None
+            return self._files.source(of), Layout(_types(of.layout), of.raw_rows > 0)
+        block = self._tail.read(of) if isinstance(of, tuple) else of
+        return block.frame.lazy(), Layout(_types(block.layout), block.raw)
+
+
+def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
+    """The rows. Raises Vanished when a file was removed meanwhile."""
+    try:
+        return lazy.collect(engine="streaming")
+    except FileNotFoundError as error:
+        raise Vanished from error
+
+
+def condition(sought: Sought, layout: Layout) -> pl.Expr:
+    """What is sought, as an expression over frames of this layout."""
+    parts: list[pl.Expr] = []
+    if sought.least_severity:
+        parts.append(pl.col("severity_number") >= sought.least_severity)
+    if sought.service is not None:
+        parts.append(pl.col("service") == sought.service)
+    if sought.since is not None:
+        parts.append(pl.col("timestamp") >= sought.since)
+    if sought.until is not None:
+        parts.append(pl.col("timestamp") < sought.until)
+    if not isinstance(sought.node, Everything):
+        parts.append(compile_expression(sought.node, layout, LOGS))
+    return pl.all_horizontal(parts) if parts else pl.lit(value=True)
+
+
+def _frames(sources: Sequence[pl.LazyFrame | str]) -> pl.LazyFrame:
+    paths = [source for source in sources if isinstance(source, str)]
+    if paths:
+        return pl.scan_parquet(paths, glob=False, extra_columns="ignore", cache=False)
+    return pl.concat([source for source in sources if not isinstance(source, str)], how="diagonal")
+
+
+def _needed(layout: Layout, sought: Sought, wanted: Callable[[Layout], Sequence[pl.Expr | str]]) -> tuple[object, ...]:
+    """What of a layout decides how it is read: two that don't differ in this are read together."""
+    names = set(columns_read(sought.node, layout, LOGS))
+    for one in wanted(layout):
+        names |= {one} if isinstance(one, str) else set(one.meta.root_names())
+    typed = {path: str(kind) for path, kind in layout.typed.items() if PREFIX + path in names}
+    return (frozenset(typed.items()), layout.has_raw and "attributes" in names, SHAPE in names)
+
+
+def _types(layout: dict[str, str]) -> dict[str, pl.DataType]:
+    return {path: type_of(kind) for path, kind in layout.items()}
+
+
+def _part_of(chunks: Sequence[StoredChunk]) -> Part:
+    return Part(
+        min_at=min(chunk.min_at for chunk in chunks),
+        max_at=max(chunk.max_at for chunk in chunks),
+        records=sum(chunk.records for chunk in chunks),
+        raw_bytes=sum(chunk.raw_bytes for chunk in chunks),
+        of=tuple(chunks),
+    )
+
+
+def _part_of_block(block: Block) -> Part:
+    return Part(block.min_at, block.max_at, len(block.frame), sum(chunk.raw_bytes for chunk in block.chunks), block)
+
+
+class _Facts:
+    """What is known of a segment before it is read (see `query.pruning.Facts`)."""
+
+    def __init__(self, segment: Segment, token_filter: bytes | None) -> None:
+        self._segment = segment
+        self._filter = token_filter
+        self.lacks_filter = False
+
+    def has_tokens(self, wanted: Collection[str]) -> bool:
+        if self._filter is None:
+            self.lacks_filter = True
+            return True
+        return tokens.may_have(self._filter, wanted)
+
+    def may_have_rank(self, column: str, test: Callable[[float], bool]) -> bool:
+        numbers = (number for number in range(1, 25) if self._segment.severities >> number & 1)
+        return column != "severity_number" or any(test(number) for number in numbers)
+
+    def may_have_keyword(self, column: str, test: Callable[[str], bool]) -> bool:
+        return column != "service" or any(test(service) for service in self._segment.services)
+
+    def may_have_time(self, column: str, low: float | None, high: float | None) -> bool:
+        first, last = to_us(self._segment.min_at), to_us(self._segment.max_at)
+        return column != "timestamp" or ((low is None or last >= low) and (high is None or first <= high))
+
+
+class _KeptFilters:
+    """Token filters, read when a search asks for them first, and kept up to a size."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._bytes = 0
+        self._turn = threading.Lock()
+
+    def promising(self, segments: Sequence[Segment], sought: Sought) -> list[Segment]:
+        """The segments that may hold what is sought."""
+        left: list[Segment] = []
+        undecided: list[Segment] = []
+        for segment in segments:
+            if not _may_hold(segment, sought):
+                continue
+            facts = _Facts(segment, self._kept.get(segment.id))
+            if may_match(sought.node, facts, LOGS):
+                (undecided if facts.lacks_filter else left).append(segment)
+        for segment, found in zip(undecided, self._read(undecided), strict=True):
+            if may_match(sought.node, _Facts(segment, found), LOGS):
+                left.append(segment)
+        return left
+
+    def _read(self, segments: Sequence[Segment]) -> Iterator[bytes | None]:
+        for start in range(0, len(segments), 64):
+            ids = [segment.id for segment in segments[start : start + 64]]
+            found = self._database.read(lambda tx, ids=ids: catalogue.token_filters(tx, ids))  # type: ignore[misc]
+            with self._turn:
+                self._keep(found)
+            yield from (found.get(segment_id) for segment_id in ids)
+
+    def _keep(self, found: dict[int, bytes]) -> None:
+        for segment_id, token_filter in found.items():
+            if segment_id not in self._kept:
+                self._kept[segment_id] = token_filter
+                self._bytes += len(token_filter)
+        while self._bytes > KEPT_FILTER_BYTES:
+            self._bytes -= len(self._kept.popitem(last=False)[1])
+
+
+def _may_hold(segment: Segment, sought: Sought) -> bool:
+    if sought.service is not None and sought.service not in segment.services:
+        return False
+    return sought.least_severity == 0 or segment.severities >> sought.least_severity != 0

@@ -1,0 +1,1 @@
+"""One filter language: text -> tree -> predicate, Polars expression or SQL condition."""

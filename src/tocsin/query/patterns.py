@@ -1,0 +1,138 @@
+"""Text conditions as regular expressions of the part of the syntax that RE2 and Rust's engine read alike.
+
+Case: ASCII letters compare without case as classes (`[aA]`), because the engines' own flag would fold more. A text with
+other characters is compared in Unicode's lower case, on both sides.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from tocsin.query.errors import QueryError
+from tocsin.query.tree import Equals, Leaf, Phrase, Regex, Wildcard, Word
+
+NO_WORD: Final = r"[\x00-/:-@\[-^`{-\x7f]"
+_NO_BLANK: Final = r"[^\t\n\v\f\r ]"
+_ANY: Final = r"(?s:.)"
+_CLASSES: Final = {
+    "d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\v\f\r ",
+    "D": r"\x00-/:-\x{10FFFF}", "W": r"\x00-/:-@\[-^`{-\x{10FFFF}", "S": r"\x00-\x08\x0e-\x1f!-\x{10FFFF}",
+}  # fmt: skip
+_ESCAPES: Final = frozenset("nrtfva\\/.^$*+?()[]{}|-\"'#&~ @!%,:;<=>_`")
+_FLAGS: Final = re.compile(r"\(\?(?:[ims]+:|[ims]+\)|:|P?<[A-Za-z_]\w*>)")
+
+
+@dataclass(frozen=True, slots=True)
+class TextTest:
+    """A search for `pattern`, in the value's lower case if `lowered`. `literal` is a text every match holds."""
+
+    pattern: str
+    lowered: bool
+    literal: str
+
+
+def is_word_character(character: str) -> bool:
+    """ASCII letters and digits, `_`, and everything beyond ASCII."""
+    return character >= "\x80" or character.isalnum() or character == "_"
+
+
+def text_test(leaf: Leaf) -> TextTest:
+    """The test a value's text must pass for a leaf that is about text."""
+    if isinstance(leaf, Regex):
+        return TextTest(leaf.pattern, False, "")
+    text = leaf.pattern if isinstance(leaf, Wildcard) else leaf.text  # type: ignore[union-attr]
+    lowered = not text.isascii()
+    sought = text.lower() if lowered else text
+    if isinstance(leaf, Equals):
+        return TextTest(rf"\A(?:{folded(sought)})\z", lowered, sought)
+    if isinstance(leaf, Phrase):
+        return TextTest(folded(sought), lowered, sought)
+    if isinstance(leaf, Word):
+        return TextTest(_bounded(folded(sought), sought[:1], sought[-1:]), lowered, sought)
+    assert isinstance(leaf, Wildcard)
+    return TextTest(_wildcard(sought, whole=leaf.whole), lowered, _longest_literal(sought))
+
+
+def folded(text: str) -> str:
+    """The text as a pattern that ignores the case of ASCII letters."""
+    return "".join(_letter(character) for character in text)
+
+
+def _letter(character: str) -> str:
+    if character.isascii() and character.isalpha():
+        return f"[{character.lower()}{character.upper()}]"
+    if character.isascii() and not character.isalnum() and character != "_":
+        return f"\\x{ord(character):02x}"
+    return character
+
+
+def _bounded(pattern: str, first: str, last: str) -> str:
+    before = rf"(?:\A|{NO_WORD})" if first and is_word_character(first) else ""
+    after = rf"(?:\z|{NO_WORD})" if last and is_word_character(last) else ""
+    return f"{before}{pattern}{after}"
+
+
+def _wildcard(text: str, *, whole: bool) -> str:
+    one = _ANY if whole else _NO_BLANK
+    inner = re.sub(r"\*+", "*", text)
+    if whole:
+        return rf"\A{_with_wildcards(inner, one)}\z"
+    core = inner.strip("*")
+    before, after = inner.startswith("*"), inner.endswith("*")
+    first = "" if before or core[:1] in {"?", ""} else core[0]
+    last = "" if after or core[-1:] in {"?", ""} else core[-1]
+    return _bounded(_with_wildcards(core, one), first, last)
+
+
+def _with_wildcards(text: str, one: str) -> str:
+    return "".join(f"{one}*" if c == "*" else one if c == "?" else _letter(c) for c in text)
+
+
+def _longest_literal(text: str) -> str:
+    return max(re.split(r"[*?]+", text), key=len)
+
+
+def rewritten(pattern: str, *, column: int) -> str:
+    """A user's regular expression so that every engine reads it alike. Raises QueryError for what they don't share."""
+    out: list[str] = []
+    place, in_class = 0, False
+    while place < len(pattern):
+        rest = pattern[place:]
+        character = rest[0]
+        if character == "\\":
+            step, text = _escape(rest, in_class=in_class, column=column)
+            out.append(text)
+            place += step
+            continue
+        if in_class:
+            if character == "[" or rest[:2] in {"&&", "--", "~~"}:
+                raise QueryError(f"{rest[:2]!r} inside [...] isn't supported; write \\{character}", column=column)
+            in_class = character != "]" or out[-1] in {"[", "[^"}
+            if character == "]" and in_class:
+                raise QueryError("a ] at the beginning of [...] must be written \\]", column=column)
+        elif character == "[":
+            in_class = True
+            character = "[^" if rest[:2] == "[^" else "["
+        elif rest[:2] == "(?" and not _FLAGS.match(rest):
+            raise QueryError(f"{rest[:4]!r} isn't supported (no look-around, only the flags i, m, s)", column=column)
+        out.append(character)
+        place += len(character)
+    return "".join(out)
+
+
+def _escape(rest: str, *, in_class: bool, column: int) -> tuple[int, str]:
+    code = rest[1:2]
+    if code in _CLASSES and code:
+        return 2, _CLASSES[code] if in_class else f"[{_CLASSES[code]}]"
+    if code == "/":
+        return 2, "/"
+    if code == "b" and not in_class:
+        return 2, r"\b"
+    if code in _ESCAPES and code:
+        return 2, f"\\x{ord(code):02x}" if not code.isalnum() else f"\\{code}"
+    hexadecimal = re.match(r"\\x(?:[0-9A-Fa-f]{2}|\{[0-9A-Fa-f]{1,6}\})", rest)
+    if hexadecimal:
+        return len(hexadecimal[0]), hexadecimal[0]
+    if code in {"A", "z"} and not in_class:
+        return 2, f"\\{code}"
+    raise QueryError(f"\\{code} isn't supported in a regular expression here", column=column)
