@@ -71,10 +71,16 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping) -> list[Loop]:
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),
     ]
     if isinstance(database.dialect, Sqlite):
-        found.append(Loop("checkpoint", every_s=10.0, run=lambda: upkeep.keep_wal_short(database)))
+        found.append(Loop("checkpoint", every_s=10.0, run=lambda: keep_files_short(database)))
     return found
 
 
 def run_due_timers(database: Database, metrics: Metrics) -> None:
     """One turn of the loop `timers`."""
     upkeep.run_due_timers(database, TIMERS, metrics=metrics)
+
+
+def keep_files_short(database: Database) -> None:
+    """One turn of the loop `checkpoint`."""
+    upkeep.give_space_back(database)
+    upkeep.keep_wal_short(database)

@@ -1,4 +1,4 @@
-"""What runs beside the requests: due timers, parked records, expired keys, the length of the write-ahead log."""
+"""What runs beside the requests: due timers, parked records, expired keys, the size of the database's files."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -13,12 +13,17 @@ from tocsin.logs import store as logs
 from tocsin.logs.intake import Detect
 from tocsin.storage import idempotency, parking, timers
 from tocsin.storage.database import Database
-from tocsin.storage.dialects import Sqlite, environment_fault
+from tocsin.storage.dialects import FileSpace, Sqlite, environment_fault
 from tocsin.storage.parking import Parked
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import Tx
 
 WAL_LIMIT_BYTES: Final = 64 << 20
+FREE_LIMIT_BYTES: Final = 16 << 20
+FREE_LIMIT_SHARE: Final = 0.25
+VACUUM_PAGES: Final = 512  # at most in one turn of the write lock, and
+VACUUM_WITHIN_S: Final = 0.003  # so long; the commit comes on top
+VACUUM_TURNS: Final = 200  # in one run of the loop, which then lets itself be stopped
 Work = Callable[[Tx], None]
 # A handler looks at what it needs first, without holding anybody up, and returns what is to be done in a transaction.
 TimerHandlers = Mapping[str, Callable[[Database, Timer], Work]]
@@ -112,3 +117,26 @@ def keep_wal_short(database: Database) -> None:
     dialect = database.dialect
     if isinstance(dialect, Sqlite) and dialect.wal_bytes() > WAL_LIMIT_BYTES:
         database.checkpoint()
+
+
+def give_space_back(database: Database, *, turns: int = VACUUM_TURNS) -> None:
+    """Shrink an embedded database's file while much of it is free, a little at a time between other writers.
+
+    What deleted rows leave is used again first: some of it stays. The file is shorter after the next checkpoint. A run
+    of so many turns of the write lock takes a second or so; the next one goes on. Raises Unavailable.
+    """
+    dialect = database.dialect
+    if not isinstance(dialect, Sqlite):
+        return
+    for _ in range(turns):
+        if not worth_shrinking(database.read(lambda tx: dialect.space(tx.connection))):
+            return
+        database.write(
+            lambda tx: dialect.release_pages(tx.connection, most=VACUUM_PAGES, within_s=VACUUM_WITHIN_S), actor=SYSTEM
+        )
+
+
+def worth_shrinking(space: FileSpace) -> bool:
+    """Whether more of a file is free than new rows will soon need."""
+    limit = max(FREE_LIMIT_BYTES, space.file_bytes * FREE_LIMIT_SHARE)
+    return space.shrinks and space.free_bytes > limit

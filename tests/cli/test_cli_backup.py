@@ -1,24 +1,32 @@
 """backup and restore: consistent while records are written, checked, and careful with what is there."""
 
 import contextlib
+import errno
 import io
 import json
+import os
 import sqlite3
 import stat
 import tarfile
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from running import Load, stored_ids
+from sqlalchemy import insert
 
+from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import SystemClock
+from tocsin.kit.errors import StartRefused
+from tocsin.logs.model import segments
 from tocsin.settings import Settings
 from tocsin.storage import schema
-from tocsin.storage.archive import BackupFailed
+from tocsin.storage.archive import MAX_MANIFEST_BYTES, BackupFailed
 from tocsin.storage.backup import back_up
-from tocsin.storage.database import open_database
+from tocsin.storage.database import Database, open_database
 from tocsin.storage.folder import DataFolder
+from tocsin.storage.objects import Folder, check_identity
 from tocsin.storage.restore import restore
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -233,3 +241,220 @@ def test_a_member_that_is_a_link_is_refused(copy, tmp_path):
         tar.addfile(link)
     with pytest.raises(BackupFailed):
         restore(copy, tmp_path / "restored")
+
+
+# Log segments: files beside the database, named by its catalogue.
+
+NO_LINKS = [False, True]
+
+
+@contextlib.contextmanager
+def opened(data: Path) -> Iterator[Database]:
+    database = open_database(None, data, clock=SystemClock(), routes={})
+    yield database
+    database.close()
+
+
+def add_segment(data: Path, folder: Folder, number: int, *, damaged: bool = False) -> str:
+    """A segment in the catalogue and its object; the key."""
+    key = f"2026-{number % 12 + 1:02d}/{number:016d}-ab12cd34.parquet"
+    content = f"PAR1 {number} ".encode() * 1000
+    stored = folder.put(key, lambda path: path.write_bytes(content) and None)
+    row = {
+        "key": key,
+        "first_id": number,
+        "last_id": number,
+        "records": 1,
+        "raw_bytes": len(content),
+        "size_bytes": stored.size_bytes,
+        "sha256": stored.sha256,
+        **dict.fromkeys(["min_at", "max_at", "created_at"], NOW),
+        "severities": 0,
+        "services": {},
+        "layout": {},
+        "raw_rows": 0,
+        "stray": False,
+        "damaged_at": NOW if damaged else None,
+        "damage": "missing" if damaged else None,
+    }
+    with opened(data) as database:
+        database.write(lambda tx: tx.execute(insert(segments), row), actor=SYSTEM)
+    return key
+
+
+@pytest.fixture
+def folder(installation: Path) -> Folder:
+    """Where an installation has its segments."""
+    found = Folder(installation / "segments")
+    with opened(installation) as database:
+        check_identity(database, found, in_use=False)
+    return found
+
+
+@pytest.fixture(params=NO_LINKS, ids=["links", "copies"])
+def _links_or_not(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File systems with and without hard links."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if request.param:
+        monkeypatch.setattr(os, "link", refuse)
+
+
+def restored_files(data: Path) -> dict[str, bytes]:
+    return {path.relative_to(data).as_posix(): path.read_bytes() for path in data.rglob("*.parquet")}
+
+
+@pytest.mark.usefixtures("_links_or_not")
+def test_segments_come_back_with_the_database(installation, folder, tmp_path):
+    keys = [add_segment(installation, folder, number) for number in range(1, 30)]
+    manifest = back_up(installation, tmp_path / "copy.tar", now=NOW)
+    names = ["tocsin.db", *(f"segments/{key}" for key in sorted(keys)), "segments/store.json"]
+    assert list(members(tmp_path / "copy.tar")) == ["manifest.json", *names]
+    assert [member.name for member in manifest.members] == names
+    restored = tmp_path / "restored"
+    assert restore(tmp_path / "copy.tar", restored) == manifest
+    assert restored_files(restored) == restored_files(installation)
+    assert len(restored_files(restored)) == 29
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (restored / "segments").rglob("*") if path.is_dir()}
+    assert modes == {0o700}
+    assert stat.S_IMODE((restored / "segments").stat().st_mode) == 0o700
+    assert stat.S_IMODE((restored / "segments" / keys[0]).stat().st_mode) == 0o600
+    with opened(restored) as database:
+        check_identity(database, Folder(restored / "segments"), in_use=True)
+    assert not list(folder.path.glob(".backup-*"))
+
+
+def test_a_restored_installation_can_not_be_started_on_the_segments_of_the_original(installation, folder, tmp_path):
+    add_segment(installation, folder, 1)
+    back_up(installation, tmp_path / "copy.tar", now=NOW)
+    restore(tmp_path / "copy.tar", tmp_path / "restored")
+    with opened(tmp_path / "restored") as database:
+        with pytest.raises(StartRefused, match="segments of another database"):
+            check_identity(database, folder, in_use=True)
+    with opened(installation) as database:
+        check_identity(database, folder, in_use=True)
+
+
+@pytest.mark.usefixtures("_links_or_not")
+def test_files_that_a_server_removes_while_the_backup_runs_are_in_it(installation, folder, tmp_path):
+    for number in range(1, 20):
+        add_segment(installation, folder, number)
+    with contextlib.closing(sqlite3.connect(installation / "tocsin.db")) as connection:
+        connection.execute("CREATE TABLE filler AS SELECT zeroblob(40000000) AS x")
+        connection.commit()
+    before = restored_files(installation)
+    told: list[tuple[int, int]] = []
+
+    def remove_all(done: int, total: int) -> None:
+        if not told:
+            for found in list(folder.keys()):
+                folder.delete(found.key)
+            with contextlib.closing(sqlite3.connect(installation / "tocsin.db", isolation_level=None)) as connection:
+                connection.execute("DELETE FROM segments")
+        told.append((done, total))
+
+    back_up(installation, tmp_path / "copy.tar", now=NOW, progress=remove_all)
+    assert len(told) > 2
+    assert not restored_files(installation)
+    restore(tmp_path / "copy.tar", tmp_path / "restored")
+    assert restored_files(tmp_path / "restored") == before
+    with contextlib.closing(sqlite3.connect(tmp_path / "restored" / "tocsin.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM segments").fetchone() == (19,)
+
+
+def test_progress_covers_all_bytes_that_are_copied_and_packed(installation, folder, tmp_path):
+    add_segment(installation, folder, 1)
+    told: list[tuple[int, int]] = []
+    manifest = back_up(installation, tmp_path / "copy.tar", now=NOW, progress=lambda *at: told.append(at))
+    [size] = [member.size_bytes for member in manifest.members if member.name == "tocsin.db"]
+    assert told[-1] == (manifest.size_bytes + size,) * 2
+    restore(tmp_path / "copy.tar", tmp_path / "restored", progress=lambda *at: told.append(at))
+    assert told[-1] == (manifest.size_bytes,) * 2
+
+
+def test_segments_that_were_set_aside_are_not_in_a_backup(installation, folder, tmp_path):
+    lost, aside, sound = (add_segment(installation, folder, n, damaged=n < 3) for n in (1, 2, 3))
+    folder.delete(lost)
+    folder.set_aside(aside)
+    back_up(installation, tmp_path / "copy.tar", now=NOW)
+    restore(tmp_path / "copy.tar", tmp_path / "restored")
+    assert list(restored_files(tmp_path / "restored")) == [f"segments/{sound}"]
+    with contextlib.closing(sqlite3.connect(tmp_path / "restored" / "tocsin.db")) as connection:
+        assert connection.execute("SELECT count(*), count(damaged_at) FROM segments").fetchone() == (3, 2)
+
+
+@pytest.mark.usefixtures("_links_or_not")
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), r"it has [\d,]+ bytes instead of [\d,]+"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"!"), "its checksum doesn't match"),
+    ],
+)
+def test_a_segment_that_is_not_what_the_catalogue_says_fails_the_backup_by_name(
+    installation: Path, folder: Folder, tmp_path: Path, damage: Callable[[Path], object], told: str
+) -> None:
+    add_segment(installation, folder, 1)
+    key = add_segment(installation, folder, 2)
+    damage(folder.path / key)
+    with pytest.raises(BackupFailed, match=rf"The log segment {key} can't be backed up: .*{told}"):
+        back_up(installation, tmp_path / "copy.tar", now=NOW)
+    assert not list(tmp_path.glob("*copy*"))
+    assert not list(folder.path.glob(".backup-*"))
+
+
+def test_segments_that_lie_elsewhere_are_found_by_their_setting(installation, tmp_path, tocsin, monkeypatch):
+    folder = Folder(tmp_path / "big" / "disk")
+    key = add_segment(installation, folder, 1)
+    refused = tocsin("backup", tmp_path / "copy.tar", "--data", installation)
+    assert refused.code == 1
+    assert f"{installation}/segments/{key} is missing (TOCSIN_SEGMENTS_DIR says where segments are)" in refused.err
+    monkeypatch.setenv("TOCSIN_SEGMENTS_DIR", str(folder.path))
+    assert tocsin("backup", tmp_path / "copy.tar", "--data", installation).code == 0
+    assert tocsin("restore", tmp_path / "copy.tar", "--data", tmp_path / "restored").code == 0
+    assert list(restored_files(tmp_path / "restored")) == [f"segments/{key}"]
+
+
+def test_what_a_killed_backup_left_is_removed_after_days_and_not_while_another_may_run(installation, folder, tmp_path):
+    now = datetime.now(UTC)
+    for name, age in (("old", timedelta(days=3)), ("young", timedelta(hours=30))):
+        left = folder.path / f".backup-{name}"
+        left.mkdir()
+        (left / "00000001").write_bytes(b"held")
+        os.utime(left, times=((now - age).timestamp(),) * 2)
+    back_up(installation, tmp_path / "copy.tar", now=now)
+    assert [path.name for path in folder.path.glob(".backup-*")] == [".backup-young"]
+
+
+def test_a_database_of_the_program_before_segments_can_be_backed_up(installation, tmp_path):
+    with contextlib.closing(sqlite3.connect(installation / "tocsin.db")) as connection:
+        connection.execute("DROP TABLE segments")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+    manifest = back_up(installation, tmp_path / "copy.tar", now=NOW)
+    assert manifest.schema_revision == "0001"
+    assert restore(tmp_path / "copy.tar", tmp_path / "restored") == manifest
+
+
+def test_a_manifest_has_room_for_hundreds_of_thousands_of_segments(installation, folder, tmp_path):
+    for number in range(1, 21):
+        add_segment(installation, folder, number)
+    back_up(installation, tmp_path / "copy.tar", now=NOW)
+    each = len(members(tmp_path / "copy.tar")["manifest.json"]) / 20
+    assert each * 200_000 < MAX_MANIFEST_BYTES
+
+
+def test_a_restored_database_can_give_space_back_as_the_original(copy, tmp_path):
+    restore(copy, tmp_path / "restored")
+    with contextlib.closing(sqlite3.connect(tmp_path / "restored" / "tocsin.db")) as connection:
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+
+
+def test_a_shared_database_is_backed_up_by_its_own_tools_and_its_segments_by_name(tmp_path, tocsin, monkeypatch):
+    monkeypatch.setenv("TOCSIN_DATABASE_URL", "postgresql://db/tocsin")
+    monkeypatch.setenv("TOCSIN_SEGMENTS_DIR", "/srv/segments")
+    result = tocsin("backup", tmp_path / "copy.tar")
+    assert (result.code, "pg_dump, and right after it copy the folder /srv/segments" in result.err) == (2, True)

@@ -2,6 +2,8 @@
 
 import errno
 import sqlite3
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -48,6 +50,16 @@ class Dialect(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FileSpace:
+    """How large an embedded database's file is, and how much of that is free for new rows. `shrinks`: it can be given
+    back (a file made by a program before revision 0002 keeps it)."""
+
+    file_bytes: int
+    free_bytes: int
+    shrinks: bool
+
+
 class Sqlite:
     """An embedded database file: WAL, an fsync at every commit, one writer that starts with BEGIN IMMEDIATE."""
 
@@ -74,6 +86,9 @@ class Sqlite:
 
         @event.listens_for(engine, "connect")
         def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+            # It must come before WAL, which writes the file's first page; on a file that is there it would write.
+            if connection.execute("PRAGMA page_count").fetchone() == (0,):
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL").close()
             for pragma in (
                 "journal_mode=WAL",
                 "synchronous=FULL",
@@ -95,6 +110,28 @@ class Sqlite:
 
     def retryable(self, error: DBAPIError) -> bool:
         return False
+
+    def space(self, connection: Connection) -> FileSpace:
+        """What the file takes up, once the write-ahead log is in it."""
+        names = ("page_size", "page_count", "freelist_count", "auto_vacuum")
+        size, pages, free, mode = (connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in names)
+        return FileSpace(pages * size, free * size, mode == 2)
+
+    def release_pages(self, connection: Connection, *, most: int, within_s: float) -> None:
+        """Take free pages off the end of the file, in the open transaction: up to so many, and only a moment long.
+
+        One that is free costs next to nothing; when another one stands at the end, it is moved.
+        """
+        cursor = connection.connection.cursor()
+        deadline = time.monotonic() + within_s
+        try:
+            for _ in range(most):
+                # sqlite3 ends this statement after its first page, whatever its number: it has no columns to fetch.
+                cursor.execute("PRAGMA incremental_vacuum(1)")
+                if time.monotonic() > deadline:
+                    break
+        finally:
+            cursor.close()
 
     def wal_bytes(self) -> int:
         """The size of the write-ahead log on disk."""

@@ -19,7 +19,8 @@ def _interval(value: object) -> timedelta:
 
 
 def _names(value: object) -> list[str]:
-    names = value if isinstance(value, list) else [part.strip() for part in str(value).split(",") if part.strip()]
+    given = value if isinstance(value, list) else [value]
+    names = [part.strip() for one in given for part in str(one).split(",") if part.strip()]
     wrong = [name for name in names if name not in BY]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is none of: {', '.join(BY)}")

@@ -58,9 +58,10 @@ async def count_logs(request: Request, query: Annotated[HistogramIn, Query()], w
     Intervals begin at whole multiples since 1970 in UTC. Without `interval` one is chosen that gives about 60 buckets.
     """
     given = query.reckoned(with_.clock.now())
-    interval, by = given.pop("interval"), given.pop("by")
+    del given["interval"]  # a width, not an instant
+    by = given.pop("by")
     budget, wanted = with_.logs.budget(), LogQuery(**given)
-    look = partial(with_.logs.histogram, wanted, interval=interval, by=by, budget=budget)
+    look = partial(with_.logs.histogram, wanted, interval=query.interval, by=by, budget=budget)
     return _json(await searched(request, budget, look))
 
 
