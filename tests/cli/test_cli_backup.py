@@ -16,6 +16,7 @@ import pytest
 from running import Load, stored_ids
 from sqlalchemy import insert
 
+from desk import info
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import SystemClock
 from tocsin.kit.errors import StartRefused
@@ -458,3 +459,17 @@ def test_a_shared_database_is_backed_up_by_its_own_tools_and_its_segments_by_nam
     monkeypatch.setenv("TOCSIN_SEGMENTS_DIR", "/srv/segments")
     result = tocsin("backup", tmp_path / "copy.tar")
     assert (result.code, "pg_dump, and right after it copy the folder /srv/segments" in result.err) == (2, True)
+
+
+def test_logs_in_segments_are_found_in_a_restored_installation(installation, folder, open_desk, open_api, tmp_path):
+    desk = open_desk(Settings(data_dir=installation))
+    desk.post(*[info(f"request {n}") for n in range(50)])
+    desk.compact(records=20)
+    desk.post(info("still hot"))
+    before = {record.id: record.message for record in desk.logs}
+    manifest = back_up(installation, tmp_path / "copy.tar", now=NOW)
+    assert len([member for member in manifest.members if member.name.endswith(".parquet")]) == 3
+    restore(tmp_path / "copy.tar", tmp_path / "restored")
+    api = open_api(Settings(data_dir=tmp_path / "restored"))
+    found = api.get("/logs?limit=1000").json()
+    assert {record["id"]: record["message"] for record in found["items"]} == before
