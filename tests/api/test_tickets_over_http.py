@@ -36,6 +36,36 @@ def test_a_ticket_opened_by_an_alert_shows_all_its_fields(api: TestClient) -> No
     assert api.get("/tickets").json()["items"] == [{k: v for k, v in ticket.items() if k != "alerts"}]
 
 
+@pytest.mark.parametrize(
+    ("query", "titles"),
+    [
+        ("status:open priority:<=P2", ["Payments are slow", "Disk full"]),
+        ("pay* -assignee:none", ["Payments are slow"]),
+        ("description:disk", []),
+        ("service:(shop OR STORE) assignee:none", ["Disk full", "Blank page"]),
+        ("opened_at:>-5m", ["Blank page", "Payments are slow", "Disk full"]),
+        ("resolved_at:>-5m", []),
+        ("100%", ["Disk full"]),
+    ],
+)
+def test_tickets_are_found_in_the_filter_language(api: TestClient, query: str, titles: list[str]) -> None:
+    for ticket in (
+        {"title": "Payments are slow", "priority": "P1", "service": "shop", "assignee": "ana"},
+        {"title": "Disk full", "priority": "P2", "service": "store", "description": "100% used"},
+        {"title": "Blank page", "priority": "P3", "service": "shop"},
+    ):
+        assert api.post("/tickets", json=ticket).status_code == 201
+    found = api.get("/tickets", params={"q": query, "sort": "priority"}).json()["items"]
+    assert {ticket["title"] for ticket in found} == set(titles)
+
+
+def test_a_query_for_tickets_that_can_t_be_read_is_answered_with_its_place(api: TestClient) -> None:
+    answer = api.get("/tickets", params={"q": "stauts:OPEN"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"detail": answer.json()["errors"][0]["detail"], "pointer": "q"}]
+    assert "did you mean status?" in answer.json()["detail"]
+
+
 def test_a_ticket_is_opened_by_hand(api: TestClient) -> None:
     answer = api.post(
         "/tickets", json={"title": " Checkout is blank ", "priority": "high", "service": "shop", "assignee": "ana"}

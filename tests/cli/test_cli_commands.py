@@ -28,7 +28,7 @@ def service() -> str:
 def ticket(at_server, service) -> int:
     """An OPEN ticket of this test's service."""
     at_server("send", "database connection lost", "--level", "CRITICAL", "--service", service)
-    [found] = json.loads(at_server("tickets", "list", "--service", service, "--json").out)["items"]
+    [found] = json.loads(at_server("tickets", "list", f"service:{service} status:OPEN", "--json").out)["items"]
     return int(found["id"])
 
 

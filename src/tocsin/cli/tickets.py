@@ -20,6 +20,7 @@ from tocsin.cli.command import (
     make_app,
 )
 from tocsin.cli.exits import REFUSED, CommandFailed
+from tocsin.cli.logfilter import QueryArgument
 from tocsin.cli.output import (
     PRIORITY_STYLES,
     STATUS_STYLES,
@@ -49,9 +50,13 @@ app = make_app(
 
 @app.command(
     "list",
-    epilog=examples("tocsin tickets list --status OPEN,IN_PROGRESS --sort priority", "tocsin tickets list -a none"),
+    epilog=examples(
+        "tocsin tickets list --status OPEN,IN_PROGRESS --sort priority",
+        "tocsin tickets list 'assignee:none priority:<=P2 payment*'",
+    ),
 )
 def list_tickets(
+    query: QueryArgument = None,
     status: Annotated[str | None, typer.Option("--status", help="One or several, comma-separated.")] = None,
     priority: Annotated[str | None, typer.Option("--priority", "-p", help="One or several: P1,P2.")] = None,
     service: Annotated[str | None, typer.Option("--service", "-s", help="Only this service.")] = None,
@@ -65,7 +70,8 @@ def list_tickets(
     as_json: JsonOption = False,
 ) -> None:
     """List tickets that match all filters."""
-    filters = {"status": status, "priority": priority, "service": service, "assignee": assignee, "text": text}
+    filters = {"q": query, "status": status, "priority": priority, "service": service, "assignee": assignee}
+    filters["text"] = text
     with Server(url, key_file) as server:
         page = server.get("/tickets", **filters, sort=sort, limit=limit, cursor=cursor)
     if as_json:

@@ -1,8 +1,8 @@
 """Which words a segment holds: a Bloom filter over the tokens of its texts, small enough for the catalogue.
 
-A token is a maximal run of ASCII letters, digits, `_` and bytes above 0x7F of the UTF-8 text, in lower case, as the
-filter language has it. Hashes look at the first 16 bytes, so two long tokens that begin alike count as one: the filter
-may say yes wrongly, never no.
+A token is a maximal run of ASCII letters, digits, `_` and bytes above 0x7F of the UTF-8 text, folded as the filter
+language has it (`query.letters`). Hashes look at the first 16 bytes, so two long tokens that begin alike count as one:
+the filter may say yes wrongly, never no.
 """
 
 from collections.abc import Collection, Iterable
@@ -11,6 +11,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from tocsin.query.letters import fold
 
 BITS_PER_TOKEN: Final = 9
 PROBES: Final = 6
@@ -38,7 +40,7 @@ _LOW: Final = np.uint64(0xFFFFFFFF)
 
 def build(texts: Iterable[str]) -> bytes:
     """The filter of all tokens in these texts. Works in native code, in slices, without holding the GIL for long."""
-    parts = [_unlike(_hashes(piece)) for text in texts for folded in _folded(text) for piece in _slices(folded)]
+    parts = [_unlike(_hashes(piece)) for text in texts for piece in _slices(_beyond_ascii(text).encode())]
     found = _unlike(np.concatenate(parts) if parts else np.empty(0, np.uint64))
     bits = max(len(found) * BITS_PER_TOKEN, 64)
     table = np.zeros(bits + (-bits) % 8, np.bool_)
@@ -48,7 +50,7 @@ def build(texts: Iterable[str]) -> bytes:
 
 
 def may_have(table: bytes, tokens: Collection[str]) -> bool:
-    """Whether all these tokens (in lower case) may be in; False only when one certainly isn't."""
+    """Whether all these tokens (folded) may be in; False only when one certainly isn't."""
     if not table.startswith(_HEAD):
         return True  # of a later program: nothing can be said
     bits = (len(table) - len(_HEAD)) * 8
@@ -67,11 +69,9 @@ def _probes(tokens: frozenset[str]) -> list[tuple[int, int]]:
     return [(value >> 32, (value & 0xFFFFFFFF) | 1) for value in hashes]
 
 
-def _folded(text: str) -> Iterable[bytes]:
-    """The text as it is, and in Unicode's lower case where that is something else (ASCII is folded by the table)."""
-    yield text.encode()
-    if not text.isascii():
-        yield text.lower().encode()
+def _beyond_ascii(text: str) -> str:
+    """The text with the letters beyond ASCII folded; a table folds the others as bytes."""
+    return text if text.isascii() else fold(text)
 
 
 def _slices(text: bytes) -> Iterable[bytes]:

@@ -125,9 +125,7 @@ def _typed(leaf: Leaf, name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def _text(leaf: Leaf, column: pl.Expr) -> pl.Expr:
-    sought = text_test(leaf)
-    text = column.str.to_lowercase() if sought.lowered else column
-    return text.str.contains(sought.pattern.replace(r"\b", r"(?-u:\b)"))
+    return column.str.contains(text_test(leaf).pattern.replace(r"\b", r"(?-u:\b)"))
 
 
 def _inside(leaf: Between, value: pl.Expr) -> pl.Expr:

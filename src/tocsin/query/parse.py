@@ -16,6 +16,7 @@ from luqum.tree import Word as Place
 
 from tocsin.kit.clock import to_us
 from tocsin.query.errors import QueryError
+from tocsin.query.letters import fold
 from tocsin.query.lexer import Token, tokens_of_query
 from tocsin.query.patterns import rewritten
 from tocsin.query.schema import Field, Kind, Schema
@@ -139,7 +140,7 @@ class _Reader:
         if field.kind is Kind.KEYWORD:
             if token.kind == "word" and token.text.lower() in _NONE:
                 return Not(Exists(target))
-            return self._whole(token, target)
+            return self._one_of(self._whole(token, target), field, token.column)
         if field.kind is Kind.BOOLEAN:
             return _truth(token, target)
         return self._ordered(token, target, field)
@@ -213,7 +214,19 @@ class _Reader:
             at = field.parse_instant(text)
         return at, at
 
+    def _one_of(self, leaf: Leaf, field: Field, column: int) -> Leaf:
+        """A value as it is stored."""
+        if not field.values or not isinstance(leaf, Equals):
+            return leaf
+        known = {fold(value): value for value in field.values}
+        if fold(leaf.text) not in known:
+            raise QueryError(f"{field.name}: {leaf.text!r} is none of {', '.join(field.values)}", column=column)
+        return Equals(leaf.target, known[fold(leaf.text)])
+
     def _regex(self, token: Token) -> str:
+        if not self._schema.regexes:
+            detail = "regular expressions can't be used here; expected words, a phrase or wildcards"
+            raise QueryError(detail, column=token.column)
         pattern = rewritten(token.text, column=token.column)
         try:
             compiled(pattern)

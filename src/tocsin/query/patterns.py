@@ -1,7 +1,6 @@
-"""Text conditions as regular expressions of the part of the syntax that RE2 and Rust's engine read alike.
+"""Text conditions as regular expressions of the part of the syntax that RE2, Rust's engine and PostgreSQL read alike.
 
-Case: ASCII letters compare without case as classes (`[aA]`), because the engines' own flag would fold more. A text with
-other characters is compared in Unicode's lower case, on both sides.
+Letters compare without case as classes (`[aA]`, see `letters`), because each engine's own flag would fold otherwise.
 """
 
 import re
@@ -9,11 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from tocsin.query.errors import QueryError
+from tocsin.query.letters import same_letters
 from tocsin.query.tree import Equals, Leaf, Phrase, Regex, Wildcard, Word
 
 NO_WORD: Final = r"[\x00-/:-@\[-^`{-\x7f]"
 _NO_BLANK: Final = r"[^\t\n\v\f\r ]"
-_ANY: Final = r"(?s:.)"
+_ANY: Final = r"(?:.|\n)"
+_META: Final = frozenset(r"\.^$*+?()[]{}|")
 _CLASSES: Final = {
     "d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\v\f\r ",
     "D": r"\x00-/:-\x{10FFFF}", "W": r"\x00-/:-@\[-^`{-\x{10FFFF}", "S": r"\x00-\x08\x0e-\x1f!-\x{10FFFF}",
@@ -24,10 +25,9 @@ _FLAGS: Final = re.compile(r"\(\?(?:[ims]+:|[ims]+\)|:|P?<[A-Za-z_]\w*>)")
 
 @dataclass(frozen=True, slots=True)
 class TextTest:
-    """A search for `pattern`, in the value's lower case if `lowered`. `literal` is a text every match holds."""
+    """A search for `pattern`. `literal` is a text that every match holds, in some case."""
 
     pattern: str
-    lowered: bool
     literal: str
 
 
@@ -39,36 +39,33 @@ def is_word_character(character: str) -> bool:
 def text_test(leaf: Leaf) -> TextTest:
     """The test a value's text must pass for a leaf that is about text."""
     if isinstance(leaf, Regex):
-        return TextTest(leaf.pattern, False, "")
-    text = leaf.pattern if isinstance(leaf, Wildcard) else leaf.text  # type: ignore[union-attr]
-    lowered = not text.isascii()
-    sought = text.lower() if lowered else text
+        return TextTest(leaf.pattern, "")
+    if isinstance(leaf, Wildcard):
+        return TextTest(_wildcard(leaf.pattern, whole=leaf.whole), _longest_literal(leaf.pattern))
+    text = leaf.text  # type: ignore[union-attr]
     if isinstance(leaf, Equals):
-        return TextTest(rf"\A(?:{folded(sought)})\z", lowered, sought)
-    if isinstance(leaf, Phrase):
-        return TextTest(folded(sought), lowered, sought)
+        return TextTest(f"^{caseless(text)}$", text)
     if isinstance(leaf, Word):
-        return TextTest(_bounded(folded(sought), sought[:1], sought[-1:]), lowered, sought)
-    assert isinstance(leaf, Wildcard)
-    return TextTest(_wildcard(sought, whole=leaf.whole), lowered, _longest_literal(sought))
+        return TextTest(_bounded(caseless(text), text[:1], text[-1:]), text)
+    assert isinstance(leaf, Phrase)
+    return TextTest(caseless(text), text)
 
 
-def folded(text: str) -> str:
-    """The text as a pattern that ignores the case of ASCII letters."""
+def caseless(text: str) -> str:
+    """The text as a pattern that ignores case."""
     return "".join(_letter(character) for character in text)
 
 
 def _letter(character: str) -> str:
-    if character.isascii() and character.isalpha():
-        return f"[{character.lower()}{character.upper()}]"
-    if character.isascii() and not character.isalnum() and character != "_":
-        return f"\\x{ord(character):02x}"
-    return character
+    same = same_letters(character)
+    if len(same) > 1:
+        return f"[{same}]"
+    return f"\\{character}" if character in _META else character
 
 
 def _bounded(pattern: str, first: str, last: str) -> str:
-    before = rf"(?:\A|{NO_WORD})" if first and is_word_character(first) else ""
-    after = rf"(?:\z|{NO_WORD})" if last and is_word_character(last) else ""
+    before = f"(?:^|{NO_WORD})" if first and is_word_character(first) else ""
+    after = f"(?:$|{NO_WORD})" if last and is_word_character(last) else ""
     return f"{before}{pattern}{after}"
 
 
@@ -76,7 +73,7 @@ def _wildcard(text: str, *, whole: bool) -> str:
     one = _ANY if whole else _NO_BLANK
     inner = re.sub(r"\*+", "*", text)
     if whole:
-        return rf"\A{_with_wildcards(inner, one)}\z"
+        return f"^{_with_wildcards(inner, one)}$"
     core = inner.strip("*")
     before, after = inner.startswith("*"), inner.endswith("*")
     first = "" if before or core[:1] in {"?", ""} else core[0]

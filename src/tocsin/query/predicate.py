@@ -114,10 +114,7 @@ def scalar_matcher(leaf: Leaf) -> Callable[[Scalar], bool]:
 
 def text_matcher(leaf: Leaf) -> Callable[[str], bool]:
     """Whether a text meets a condition."""
-    sought = text_test(leaf)
-    search = compiled(sought.pattern).search
-    if sought.lowered:
-        return lambda text: search(text.lower()) is not None
+    search = compiled(text_test(leaf).pattern).search
     return lambda text: search(text) is not None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from tocsin.query.letters import fold
 from tocsin.query.patterns import is_word_character
 from tocsin.query.predicate import inside, text_matcher
 from tocsin.query.schema import Kind, Schema
@@ -13,7 +14,7 @@ class Facts(Protocol):
     """What is known of many records together. Every answer may be yes wrongly, never no."""
 
     def has_tokens(self, wanted: Collection[str]) -> bool:
-        """Whether each of these (lower case) is in a message, a trace or span id, or an attribute value."""
+        """Whether each of these (folded) is in a message, a trace or span id, or an attribute value."""
         ...
 
     def may_have_rank(self, column: str, test: Callable[[float], bool]) -> bool:
@@ -26,8 +27,8 @@ class Facts(Protocol):
 
 
 def tokens_of(text: str) -> set[str]:
-    """The tokens of a text, as they are sought: in lower case."""
-    return set("".join(c if is_word_character(c) else " " for c in text.lower()).split(" ")) - {""}
+    """The tokens of a text, as they are sought: folded (see `letters`)."""
+    return set("".join(c if is_word_character(c) else " " for c in fold(text)).split(" ")) - {""}
 
 
 def may_match(node: Node, facts: Facts, schema: Schema) -> bool:
@@ -76,13 +77,13 @@ def _inner(text: str, joker: str = "") -> set[str]:
     """Tokens that other characters of the text itself bound on both sides."""
     found: set[str] = set()
     start: int | None = None
-    lowered = text.lower()
-    for place, character in enumerate(lowered):
+    folded = fold(text)
+    for place, character in enumerate(folded):
         if character != joker and is_word_character(character):
             start = place if start is None else start
             continue
-        bounded = start is not None and start > 0 and character != joker and lowered[start - 1] != joker
+        bounded = start is not None and start > 0 and character != joker and folded[start - 1] != joker
         if bounded:
-            found.add(lowered[start:place])
+            found.add(folded[start:place])
         start = None
     return found

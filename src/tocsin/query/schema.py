@@ -20,8 +20,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Field:
-    """`column` is where it is stored, by default under its name. `parse` reads an INSTANT as microseconds since 1970
-    (raises ValueError), or the name of an ORDERED value as it is in `ranks` (None: there is none)."""
+    """`column` is where it is stored, by default under its name. `parse_instant` reads an INSTANT as microseconds since
+    1970 (raises ValueError), `name_of` the name of an ORDERED value as it is in `ranks` (None: there is none, or
+    ValueError). A KEYWORD with `values` has no others, and they are stored as they stand there."""
 
     name: str
     kind: Kind
@@ -29,6 +30,7 @@ class Field:
     ranks: Mapping[str, Ranks] = field(default_factory=dict)
     parse_instant: Callable[[str], int] | None = None
     name_of: Callable[[str], str | None] | None = None
+    values: tuple[str, ...] = ()
 
     @property
     def stored_as(self) -> str:
@@ -37,11 +39,13 @@ class Field:
 
 @dataclass(frozen=True)
 class Schema:
-    """`anywhere` are the fields a bare word looks in; with `attributes`, all attribute values as well."""
+    """`anywhere` are the fields a bare word looks in; with `attributes`, all attribute values as well. Without
+    `regexes` a regular expression is refused: a SQL database has no engine for them that runs in linear time."""
 
     fields: tuple[Field, ...]
     anywhere: tuple[str, ...]
     attributes: bool = True
+    regexes: bool = True
 
     def field(self, name: str) -> Field | None:
         """The field of that name."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import re2
 from sqlalchemy import Connection, Engine, Select, create_engine, event, literal_column, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import QueuePool
@@ -98,6 +99,8 @@ class Sqlite:
                 f"query_only={'ON' if query_only else 'OFF'}",
             ):
                 connection.execute(f"PRAGMA {pragma}").close()
+            # In place of SQLAlchemy's, which would run a backtracking engine.
+            connection.create_function("regexp", 2, _regexp, deterministic=True)
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
@@ -137,6 +140,10 @@ class Sqlite:
         """The size of the write-ahead log on disk."""
         wal = self.path.with_name(self.path.name + "-wal")
         return wal.stat().st_size if wal.exists() else 0
+
+
+def _regexp(pattern: str, value: str | None) -> bool | None:
+    return None if value is None else re2.search(pattern, value) is not None
 
 
 class Postgres:

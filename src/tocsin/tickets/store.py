@@ -8,13 +8,17 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tocsin.query.sql import compile_condition
+from tocsin.query.tree import Node
 from tocsin.storage.columns import row_value
 from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import open_keys, tickets
 from tocsin.tickets.workflow import Status
 
 IN_CLAUSE: Final = 500
+_COLUMNS: Final = dict(tickets.c)
 UNDECIDED: Final = 0  # the ticket of a key that was claimed in this transaction and whose ticket is not made yet
 
 
@@ -144,7 +148,8 @@ SORTS: Final[dict[str, ColumnElement[Any]]] = {
 class TicketQuery:
     """Which tickets, in which order. `text` is looked for in title and description, case-insensitively.
 
-    `assignee` "none" means nobody. `opened_since` is included, `opened_until` is not.
+    `condition` is a query in the filter language, over `fields.TICKETS`. `assignee` "none" means
+    nobody. `opened_since` is included, `opened_until` is not.
     """
 
     statuses: tuple[Status, ...] = ()
@@ -154,6 +159,7 @@ class TicketQuery:
     opened_since: datetime | None = None
     opened_until: datetime | None = None
     text: str | None = None
+    condition: Node | None = None
     sort: str = "opened"
     descending: bool = True
     limit: int = 100
@@ -194,6 +200,8 @@ def _filtered(statement: Select[Any], query: TicketQuery) -> Select[Any]:
             tickets.c.description.icontains(query.text, autoescape=True),
         )
         statement = statement.where(inside)
+    if query.condition is not None:
+        statement = statement.where(compile_condition(query.condition, _COLUMNS, TICKETS))
     return statement
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from tocsin.logs.aggregate import BY
-from tocsin.web.schemas import InstantIn, LevelIn, LogOut, Out, QueryIn, Reckoned, Word, duration_of
+from tocsin.web.schemas import InstantIn, LevelIn, LogOut, Out, QueryIn, QueryText, Reckoned, Word, duration_of
 
 
 def _interval(value: object) -> timedelta:
@@ -25,16 +25,6 @@ def _names(value: object) -> list[str]:
     if wrong:
         raise ValueError(f"{wrong[0]!r} is none of: {', '.join(BY)}")
     return names
-
-
-QueryText = Annotated[
-    str,
-    Field(
-        max_length=10_000,
-        description="What to find, in the filter language.",
-        examples=['service:payments level:>=ERROR "timed out"'],
-    ),
-]
 
 
 class LogFilterIn(Reckoned):

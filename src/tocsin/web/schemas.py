@@ -75,6 +75,14 @@ PriorityIn = Annotated[
     BeforeValidator(_priority, json_schema_input_type=str),
     Field(description="P1..P5, or CRITICAL, HIGH, MEDIUM, LOW, INFO.", examples=["P2"]),
 ]
+QueryText = Annotated[
+    str,
+    Field(
+        max_length=10_000,
+        description="What to find, in the filter language.",
+        examples=['service:payments level:>=ERROR "timed out"'],
+    ),
+]
 LevelIn = Annotated[Level, BeforeValidator(_level, json_schema_input_type=str)]
 InstantIn = Annotated[datetime | timedelta, BeforeValidator(_instant, json_schema_input_type=str)]
 

@@ -9,8 +9,10 @@ from pydantic import AfterValidator, Field
 from tocsin.alerts import store as alert_store
 from tocsin.kit.errors import FieldError, Invalid, PreconditionFailed
 from tocsin.kit.priorities import Priority, priority_of
+from tocsin.query.parse import parse
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import service as tickets
+from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.workflow import Status, allowed
 from tocsin.web.alerts_routes import alert_out
@@ -21,6 +23,7 @@ from tocsin.web.schemas import (
     PriorityPatchIn,
     ProblemOut,
     QueryIn,
+    QueryText,
     ReopenIn,
     TicketDetailOut,
     TicketIn,
@@ -117,6 +120,11 @@ def _listed(text: str) -> str:
 
 
 class TicketQueryIn(QueryIn):
+    q: QueryText | None = Field(
+        None,
+        description="In the filter language; together with the other filters.",
+        examples=['status:OPEN priority:<=P2 assignee:none "payment"'],
+    )
     status: str | None = Field(None, description="One or several, with commas.", examples=["OPEN,IN_PROGRESS"])
     priority: Annotated[str, AfterValidator(_listed)] | None = Field(
         None, description="One or several, with commas.", examples=["P1,P2"]
@@ -142,12 +150,17 @@ def _status(text: str, pointer: str) -> Status:
 def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> TicketPageOut:
     """Tickets that match all filters.
 
+    `q` is in the filter language, over `status`, `priority` (P1 is the least: `priority:<=P2`), `service`, `title`,
+    `description`, `assignee`, `opened_by`, the instants, `reopen_count`, `recurrence_of` and `id`; without regular
+    expressions. A bare word is looked for in title and description.
+
     `status` and `priority` take several, comma-separated; `assignee=none` finds those nobody has; `text` is found in
     title and description, in any case. `sort` is `opened`, `updated` (newest first) or `priority` (P1 first); `order`
     turns it round.
     """
     order = query.order or ("asc" if query.sort == "priority" else "desc")
-    wanted = query.reckoned(with_.clock.now())
+    now = with_.clock.now()
+    wanted = query.reckoned(now)
     found, cursor = tickets.find(
         with_.database,
         TicketQuery(
@@ -158,6 +171,7 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
             opened_since=wanted["opened_since"],
             opened_until=wanted["opened_until"],
             text=query.text,
+            condition=parse(query.q, TICKETS, now=now) if query.q else None,
             sort=query.sort,
             descending=order == "desc",
             limit=query.limit,

@@ -1,0 +1,40 @@
+"""The fields of a ticket in the filter language."""
+
+from typing import Final
+
+from tocsin.kit.priorities import Priority, priority_of
+from tocsin.logs.timestamps import us_of_text
+from tocsin.query.schema import Field, Kind, Schema
+from tocsin.tickets.workflow import Status
+
+
+def _priority(text: str) -> str:
+    return priority_of(text).name
+
+
+TICKETS: Final = Schema(
+    fields=(
+        Field("id", Kind.NUMBER),
+        Field("status", Kind.KEYWORD, values=tuple(Status)),
+        Field(
+            "priority",
+            Kind.ORDERED,
+            ranks={priority.name: (priority.value, priority.value) for priority in Priority},
+            name_of=_priority,
+        ),
+        Field("service", Kind.KEYWORD),
+        Field("title", Kind.TEXT),
+        Field("description", Kind.TEXT),
+        Field("assignee", Kind.KEYWORD),
+        Field("opened_by", Kind.KEYWORD),
+        *(
+            Field(name, Kind.INSTANT, parse_instant=us_of_text)
+            for name in ("opened_at", "updated_at", "acknowledged_at", "resolved_at", "closed_at")
+        ),
+        Field("reopen_count", Kind.NUMBER),
+        Field("recurrence_of", Kind.NUMBER),
+    ),
+    anywhere=("title", "description"),
+    attributes=False,
+    regexes=False,
+)
