@@ -26,7 +26,7 @@ def columns_of(rows: list[tuple[datetime, Level, str, str, str, str, str, str]])
         columns.timestamps.append(at)
         columns.services.append(service)
         columns.messages.append(message)
-        columns.attributes.append(b"{}")
+        columns.attributes.append(b'{"length":%d}' % len(message) if message else b"{}")
         for sparse, value in (
             (columns.trace_ids, trace_id),
             (columns.span_ids, span_id),

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -18,6 +19,11 @@ MAX_CHUNK_RECORDS = 8192
 ZSTD_LEVEL = 1
 
 
+SEPARATOR: Final = "\0"
+# Texts one after the other with SEPARATOR between them, or each by itself when one has it inside; JSON never has.
+Texts = str | list[str]
+
+
 class _Packed(msgspec.Struct, array_like=True):
     """The blob's content, version 1. `timestamps` become MessagePack timestamps, in UTC."""
 
@@ -25,9 +31,9 @@ class _Packed(msgspec.Struct, array_like=True):
     timestamps: list[datetime]
     severities: bytes
     levels: bytes
-    services: list[str]
-    messages: list[str]
-    attributes: list[bytes]
+    services: Texts
+    messages: Texts
+    attributes: bytes
     trace_ids: dict[int, str]
     span_ids: dict[int, str]
     sources: dict[int, str]
@@ -41,9 +47,9 @@ class Opened(msgspec.Struct, array_like=True):
     timestamps: msgspec.Raw
     severities: bytes
     levels: bytes
-    services: list[str]
-    messages: list[str]
-    attributes: list[bytes]
+    services: Texts
+    messages: Texts
+    attributes: bytes
     trace_ids: dict[int, str]
     span_ids: dict[int, str]
     sources: dict[int, str]
@@ -60,6 +66,7 @@ _STAMP = np.dtype([("head", ">u2"), ("value", ">u8")])
 _STAMP_HEAD = 0xD7FF
 _SECONDS = np.uint64((1 << 34) - 1)
 _zstd = threading.local()
+_BETWEEN_DOCUMENTS: Final = SEPARATOR.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +88,9 @@ def pack(columns: Columns) -> Chunk:
             columns.timestamps,
             columns.severities,
             columns.levels,
-            columns.services,
-            columns.messages,
-            columns.attributes,
+            _joined(columns.services),
+            _joined(columns.messages),
+            _BETWEEN_DOCUMENTS.join(columns.attributes),
             columns.trace_ids,
             columns.span_ids,
             columns.sources,
@@ -106,14 +113,22 @@ def unpack(blob: bytes) -> Columns:
         packed.timestamps,
         packed.severities,
         packed.levels,
-        packed.services,
-        packed.messages,
-        packed.attributes,
+        _parted(packed.services),
+        _parted(packed.messages),
+        packed.attributes.split(_BETWEEN_DOCUMENTS),
         packed.trace_ids,
         packed.span_ids,
         packed.sources,
         packed.skewed,
     )
+
+
+def _joined(texts: list[str]) -> Texts:
+    return texts if SEPARATOR in "".join(texts) else SEPARATOR.join(texts)
+
+
+def _parted(texts: Texts) -> list[str]:
+    return texts.split(SEPARATOR) if isinstance(texts, str) else texts
 
 
 def open_blob(blob: bytes) -> Opened:

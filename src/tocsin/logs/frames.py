@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from tocsin.kit.clock import to_us
-from tocsin.logs.chunks import Opened, instants_us
+from tocsin.logs.chunks import SEPARATOR, Opened, Texts, instants_us
 from tocsin.logs.levels import Level, level_of_severity
 from tocsin.logs.record import Record
 
@@ -51,7 +50,7 @@ def empty() -> pl.DataFrame:
 
 def frame_of(chunks: Sequence[OpenedChunk]) -> pl.DataFrame:
     """The records of all chunks, one after the other; attributes as JSON."""
-    counts = [len(chunk.content.messages) for chunk in chunks]
+    counts = [len(chunk.content.severities) for chunk in chunks]
     if not sum(counts):
         return empty()
     contents = [chunk.content for chunk in chunks]
@@ -59,24 +58,34 @@ def frame_of(chunks: Sequence[OpenedChunk]) -> pl.DataFrame:
     times = [instants_us(content.timestamps, n) for content, n in zip(contents, counts, strict=True)]
     observed = np.repeat([to_us(chunk.observed_at) for chunk in chunks], counts)
     severities = np.frombuffer(b"".join([content.severities for content in contents]), np.uint8)
-    attributes = pl.Series([raw for content in contents for raw in content.attributes], dtype=pl.Binary)
     return pl.DataFrame(
         {
             "id": np.concatenate(ids),
             "timestamp": pl.Series(np.concatenate(times)).cast(INSTANT),
             "observed_at": pl.Series(observed).cast(INSTANT),
             "severity_number": severities,
-            "service": list(chain.from_iterable([content.services for content in contents])),
-            "message": list(chain.from_iterable([content.messages for content in contents])),
+            "service": _texts([content.services for content in contents]),
+            "message": _texts([content.messages for content in contents]),
             "trace_id": _sparse([content.trace_ids for content in contents], counts),
             "span_id": _sparse([content.span_ids for content in contents], counts),
             "source": _sparse([content.sources for content in contents], counts),
             "skewed": _sparse([content.skewed for content in contents], counts),
             "backfill": np.repeat([chunk.backfill for chunk in chunks], counts),
-            "attributes": attributes.cast(pl.String),
+            "attributes": _parted(pl.Series([content.attributes for content in contents]).cast(pl.String)),
         },
         schema_overrides=SCHEMA,
     )
+
+
+def _texts(parts: Sequence[Texts]) -> pl.Series:
+    """The texts of all chunks, without an object for each where they are joined."""
+    if all(isinstance(part, str) for part in parts):
+        return _parted(pl.Series(parts))
+    return pl.Series([text for part in parts for text in (part.split(SEPARATOR) if isinstance(part, str) else part)])
+
+
+def _parted(joined: pl.Series) -> pl.Series:
+    return joined.str.split(SEPARATOR).explode()
 
 
 def _sparse(parts: Sequence[dict[int, str]], counts: Sequence[int]) -> pl.Series:
