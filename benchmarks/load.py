@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import bulk
 import shapes
 
 _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
@@ -52,8 +53,8 @@ class _Connection:
 class _Run:
     """One closed loop: each connection sends its next request when the last was answered."""
 
-    def __init__(self, requests: Sequence[bytes], port: int, connections: int) -> None:
-        self._next: Iterator[bytes] = itertools.cycle(requests)
+    def __init__(self, requests: Sequence[bytes | memoryview], port: int, connections: int) -> None:
+        self._next: Iterator[bytes | memoryview] = itertools.cycle(requests)
         self._epoll = select.epoll()
         self._by_fd: dict[int, _Connection] = {}
         self.busy = 0
@@ -120,7 +121,7 @@ class _Run:
 
 
 def drive(
-    requests: Sequence[bytes],
+    requests: Sequence[bytes | memoryview],
     *,
     port: int,
     per_request: int,
@@ -211,6 +212,7 @@ def in_own_process(
     warm_up_s: float = 0.0,
     seed: int = 1,
     distinct: int | None = None,
+    file: Path | None = None,
 ) -> Load:
     """Run this file as a process of its own against 127.0.0.1:`port` and read its figures."""
     command = [sys.executable, str(Path(__file__)), "--json", f"--port={port}", f"--shape={shape}", f"--path={path}"]
@@ -219,6 +221,7 @@ def in_own_process(
     command += [] if seconds is None else [f"--seconds={seconds}"]
     command += [] if count is None else [f"--count={count}"]
     command += [] if distinct is None else [f"--distinct={distinct}"]
+    command += [] if file is None else [f"--file={file}"]
     limit_s = 600 if seconds is None else seconds + warm_up_s + _DRAIN_S + 60
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
     if done.returncode != 0:
@@ -245,16 +248,21 @@ def main() -> None:
     parser.add_argument(
         "--distinct", type=int, help="different requests that are sent in turns; 64, or 2,048 of 1 record"
     )
+    parser.add_argument("--file", type=Path, help="requests that `bulk` wrote, instead of a shape")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     given = parser.parse_args()
     seconds = 5.0 if given.seconds is None and given.count is None else given.seconds
-    requests = shapes.http_requests(
-        given.shape,
-        per_request=given.per_request,
-        distinct=given.distinct or distinct_requests(given.per_request, given.count),
-        path=given.path,
-        seed=given.seed,
-    )
+    requests: Sequence[bytes | memoryview]
+    if given.file is not None:
+        requests = bulk.read_requests(given.file)
+    else:
+        requests = shapes.http_requests(
+            given.shape,
+            per_request=given.per_request,
+            distinct=given.distinct or distinct_requests(given.per_request, given.count),
+            path=given.path,
+            seed=given.seed,
+        )
     load = drive(
         requests,
         port=given.port,

@@ -16,8 +16,8 @@ _SUBJECTS: Final = (
     "stock ledger", "audit trail", "token signer",
 )  # fmt: skip
 _FATES: Final = ("is exhausted", "lost its leader", "refuses writes", "stopped answering", "is corrupt")
-_ROUTES: Final = ("orders", "carts", "items", "customers", "invoices", "shipments")
-_VERBS: Final = ("GET", "GET", "GET", "POST", "PUT", "DELETE")
+ROUTES: Final = ("orders", "carts", "items", "customers", "invoices", "shipments")
+VERBS: Final = ("GET", "GET", "GET", "POST", "PUT", "DELETE")
 
 Make = Callable[[random.Random, datetime], bytes]
 
@@ -31,16 +31,19 @@ def _level(rng: random.Random) -> str:
     return "INFO"
 
 
+def kind_of_trouble(kind: int) -> tuple[str, str]:
+    """One of the 50 kinds: its service, and the words that tell it from the others."""
+    return SERVICES[kind % len(SERVICES)], f"{_SUBJECTS[kind % 10]} {_FATES[kind // 10]}"
+
+
 def _critical(rng: random.Random) -> tuple[str, str]:
-    """One of the 50 kinds: its service and message. The words tell kinds apart, the numbers don't."""
     kind = rng.randrange(KINDS)
-    subject, fate = _SUBJECTS[kind % 10], _FATES[kind // 10]
-    message = f"{subject} {fate} after {rng.randrange(100, 9999)} ms on node {rng.randrange(64)}, attempt {kind}"
-    return SERVICES[kind % len(SERVICES)], message
+    service, words = kind_of_trouble(kind)
+    return service, f"{words} after {rng.randrange(100, 9999)} ms on node {rng.randrange(64)}, attempt {kind}"
 
 
 def _plain(rng: random.Random) -> tuple[str, str]:
-    verb, route = rng.choice(_VERBS), rng.choice(_ROUTES)
+    verb, route = rng.choice(VERBS), rng.choice(ROUTES)
     message = f"{verb} /api/v1/{route}/{rng.randrange(10**6)} answered 200 in {rng.randrange(2, 900)} ms"
     message += f" ({rng.randrange(10**5)} bytes)"
     return rng.choice(SERVICES), message

@@ -9,7 +9,7 @@ import polars as pl
 
 from tocsin.kit.clock import from_us, to_us
 from tocsin.logs.frames import SCHEMA, empty
-from tocsin.logs.parts import Budget, Part, Parts, Scanned, Sought, collected
+from tocsin.logs.parts import Budget, Part, Parts, Scanned, Sought, collected, collected_all
 from tocsin.logs.segmentfiles import Vanished
 from tocsin.logs.shapes import whole
 from tocsin.query.expressions import Layout
@@ -20,6 +20,7 @@ TRIES: Final = 5
 MAX_ID: Final = 2**53
 MAX_PAGE_BYTES: Final = 8 << 20  # of messages and attributes
 _READ_BYTES: Final = 16 << 20
+_READ_PARTS: Final = 8
 
 Key = tuple[int, int]  # event time in microseconds, id
 _KEYS: Final = {"id": SCHEMA["id"], "timestamp": SCHEMA["timestamp"]}
@@ -171,20 +172,27 @@ class _Walk:
         return max(_READ_BYTES * records // max(4 * size, 1), 16)
 
     def _read(self, keys: pl.DataFrame) -> pl.DataFrame:
-        first, last = keys.item(0, "timestamp"), keys.item(-1, "timestamp")
-        lowest, highest = min(first, last), max(first, last)
-        inside = pl.col("timestamp").is_between(lowest, highest) & pl.col("id").is_in(keys.get_column("id").implode())
-        rows: list[pl.DataFrame] = []
-        for part in self._looked_at:
-            if part.max_at < lowest or part.min_at > highest or sum(map(len, rows)) == len(keys):
-                continue
-            lazy = self._parts.whole(part)
-            if lazy is not None:
-                rows.append(whole(collected(lazy.filter(inside))).select(list(SCHEMA)))
-        found = self._ordered(pl.concat(rows).lazy()).collect() if rows else empty()
-        if len(found) != len(keys):
+        """The whole rows of these keys. Several parts are read at a time, as one of them does not fill a machine."""
+        lazies = [lazy for part in self._looked_at if (lazy := self._rows_in(part, keys)) is not None]
+        rows = [empty()]
+        for start in range(0, len(lazies), _READ_PARTS):
+            found = collected_all(lazies[start : start + _READ_PARTS])
+            rows += [whole(frame).select(list(SCHEMA)) for frame in found if len(frame)]
+        read = self._ordered(pl.concat(rows).lazy()).collect()
+        if len(read) != len(keys):
             raise Vanished
-        return found
+        return read
+
+    def _rows_in(self, part: Part, keys: pl.DataFrame) -> pl.LazyFrame | None:
+        """The rows of a part that have one of these keys; None when it can have none."""
+        at = pl.col("timestamp")
+        near = keys.filter(at.is_between(part.min_at, part.max_at))
+        if near.is_empty():
+            return None
+        lazy = self._parts.whole(part)
+        times = near.get_column("timestamp")
+        inside = at.is_between(times.min(), times.max()) & pl.col("id").is_in(near.get_column("id").implode())
+        return None if lazy is None else lazy.filter(inside)
 
 
 def _size() -> pl.Expr:
