@@ -1,7 +1,6 @@
 """The filter language: what a text means, what is wrong with it, and that all engines agree."""
 
 import json
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,14 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tocsin.logs.budget import Budget
 from tocsin.logs.fields import LOGS
 from tocsin.logs.levels import level_of_severity
+from tocsin.logs.parts import Sought, matching
+from tocsin.logs.segments import write
 from tocsin.logs.shapes import columns_of, split, type_of
 from tocsin.query.errors import QueryError
-from tocsin.query.expressions import Layout, compile_expression
+from tocsin.query.expressions import Layout
 from tocsin.query.parse import parse
 from tocsin.query.predicate import compile_predicate
 from tocsin.query.pruning import may_match, tokens_of
+from tocsin.query.tree import Node
 from tocsin.query.values import flatten
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -203,14 +206,56 @@ def test_an_error_names_the_place_and_what_was_expected(query: str, column: int,
         "a " * 1000,
         "message:/" + "a" * 50_000 + "/",
         "message:/(a{1000}){1000}/",
+        "message:/" + "(" * 300 + "a" + ")" * 300 + "/",
+        "message:/a{/",
+        "message:/a{,5}/",
+        "message:/\\x{D800}/",
+        "message:/(?i)?/",
+        "message:/(?m){2}/",
         "x" * 20_000,
     ],
 )
-def test_hostile_queries_are_refused_at_once(query: str) -> None:
-    began = time.process_time()
+def test_hostile_queries_are_refused(query: str) -> None:
     with pytest.raises(QueryError):
         parse(query, LOGS, now=NOW)
-    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("query", ["NOT " * 2496 + "timed", "-" * 9_994 + "timed", "NOT (-" * 40 + "timed" + ")" * 40])
+def test_any_even_number_of_negations_is_none(query: str) -> None:
+    assert holds(query, **RECORD)
+    assert not holds(f"-{query}", **RECORD)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("timestamp:2026-11-24", True),
+        ("timestamp:<=2026-11-24", True),
+        ("timestamp:>2026-11-24", False),
+        ("timestamp:[2026-11-23 TO 2026-11-24]", True),
+        ("timestamp:[2026-11-23 TO 2026-11-24}", False),
+        ("timestamp:{2026-11-23 TO *]", True),
+        ("timestamp:<2026-11-24", False),
+        ("timestamp:2026-11-25", False),
+        ("timestamp:>-999999w", True),
+        ("timestamp:<-999999w", False),
+    ],
+)
+def test_a_date_stands_for_its_day_and_the_past_is_long(query: str, expected: bool) -> None:
+    assert holds(query) is expected
+
+
+def test_no_letter_counts_as_none_when_case_is_ignored() -> None:
+    assert not holds(r"message:/(?i)^\W$/", message="k")
+    assert not holds(r"message:/(?i)^\W$/", message="S")
+    assert holds(r"message:/(?i)^\W$/", message="-")
+
+
+@pytest.mark.parametrize("depth", [10, 100, 5_000])
+def test_what_is_nested_deeply_is_read_as_far_as_it_can_be(depth: int) -> None:
+    document = '{"a":' * depth + '"deep"' + "}" * depth
+    assert holds("deep", attributes=document)
+    assert not holds("shallow", attributes=document)
 
 
 WORDS = st.sampled_from(
@@ -243,8 +288,8 @@ ROWS = st.builds(
     service=st.sampled_from(["shop", "Shop", "eu-west-1"]),
     severity_number=st.integers(1, 24),
     trace_id=st.none() | st.sampled_from(["time", "abc-123"]),
-    attributes=st.dictionaries(st.sampled_from(["a", "b", "a.b"]), VALUE, max_size=3).map(
-        lambda value: json.dumps(value, ensure_ascii=False)
+    attributes=st.tuples(st.dictionaries(st.sampled_from(["a", "b", "a.b"]), VALUE, max_size=3), st.booleans()).map(
+        lambda pair: json.dumps({**pair[0], "pad": ["far more than is kept of a text in statistics"] * pair[1]})
     ),
 )
 QUOTED = WORDS.map(lambda word: '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"')
@@ -325,23 +370,48 @@ class Exact:
         return (low is None or self.row.get(column) >= low) and (high is None or self.row.get(column) <= high)
 
 
+def hits(lazy: pl.LazyFrame, node: Node, layout: Layout) -> list[int]:
+    return sorted(matching(lazy, Sought(node), layout, Budget(), wanted=["id"]).collect(engine="streaming")["id"])
+
+
 @settings(max_examples=250, deadline=None)
-@given(QUERIES, st.lists(ROWS, min_size=1, max_size=6))
-def test_all_engines_agree(query: str, rows: list[dict[str, Any]]) -> None:
+@given(query=QUERIES, rows=st.lists(ROWS, min_size=1, max_size=6))
+def test_all_engines_agree(query: str, rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
     node = parse(query, LOGS, now=NOW)
     predicate = compile_predicate(node, LOGS)
-    expected = [predicate(Row(**row)) for row in rows]
+    rows = [{**row, "id": number} for number, row in enumerate(rows)]
+    expected = [row["id"] for row in rows if predicate(Row(**row))]
 
     raw = frame_of(rows)
     parted = split(raw)
     typed = {path: type_of(kind) for path, kind in columns_of(parted).items()}
-    for frame, layout in (
-        (raw, Layout({}, True)),
-        (parted, Layout(typed, parted.get_column("attributes").null_count() < len(parted))),
-    ):
-        assert frame.with_columns(hit=compile_expression(node, layout, LOGS)).get_column("hit").to_list() == expected
-    for row, hit in zip(rows, expected, strict=True):
-        assert not hit or may_match(node, Exact(Row(**row)), LOGS)
+    layout = Layout(typed, parted.get_column("attributes").null_count() < len(parted))
+    file = tmp_path_factory.getbasetemp() / "agreeing.parquet"
+    write(parted, file)
+    assert hits(raw.lazy(), node, Layout({}, has_raw=True)) == expected
+    assert hits(parted.lazy(), node, layout) == expected
+    assert hits(pl.scan_parquet(file), node, layout) == expected
+    for row in rows:
+        assert row["id"] not in expected or may_match(node, Exact(Row(**row)), LOGS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([*r"abkKſK()[]{}|*+?.^$,-9_ é", r"\w", r"\W", r"\d", r"\S", r"\b", "(?i)", "[^", "{2}", "(?:"]),
+        max_size=8,
+    ).map("".join),
+    TEXT,
+)
+def test_a_pattern_that_is_taken_means_the_same_to_both_engines(pattern: str, text: str) -> None:
+    try:
+        node = parse(f"message:/{pattern}/", LOGS, now=NOW)
+    except QueryError:
+        return
+    for message in (text, "kS-9", "aKb é"):
+        frame = frame_of([{"message": message, "id": 0}])
+        expected = [0] if compile_predicate(node, LOGS)(Row(message=message)) else []
+        assert hits(frame.lazy(), node, Layout({}, has_raw=False)) == expected, message
 
 
 def test_every_severity_is_of_the_level_that_a_query_calls_it() -> None:

@@ -10,8 +10,9 @@ import polars as pl
 
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.errors import FieldError, Invalid
+from tocsin.logs.budget import Budget
 from tocsin.logs.frames import level_names
-from tocsin.logs.parts import Budget, Part, Parts, Scanned, Sought, collected
+from tocsin.logs.parts import Part, Parts, Scanned, Sought, collected
 from tocsin.logs.search import again_if_vanished
 from tocsin.logs.shapes import PREFIX
 from tocsin.query.expressions import Layout
@@ -123,7 +124,7 @@ def _histogram(
         if budget.over and counted:
             partial = True
             break
-        for lazy in parts.scan(batch, sought, wanted, scanned):
+        for lazy in parts.scan(batch, sought, wanted, scanned, budget):
             keys = lazy.collect_schema().names()
             counted.append(collected(lazy.group_by(keys).agg(n=pl.len())))
     groups = _Counts(names, width, first, last)
@@ -213,7 +214,7 @@ def _top(parts: Parts, sought: Sought, name: str, limit: int, budget: Budget) ->
         if budget.over and number:
             partial = True
             break
-        for lazy in parts.scan(batch, sought, lambda layout: [_values(name, layout)], scanned):
+        for lazy in parts.scan(batch, sought, lambda layout: [_values(name, layout)], scanned, budget):
             rows = collected(_one_each(lazy, name).group_by("value").agg(n=pl.len().cast(pl.Int64)))
             counts = pl.concat([counts, rows]).group_by("value").agg(pl.col("n").sum())
         if len(counts) > 2 * MAX_DISTINCT:
@@ -276,7 +277,7 @@ def _fields(parts: Parts, sought: Sought, budget: Budget) -> Fields:
         if sampled >= _SAMPLE_ROWS or budget.over:
             partial = budget.over
             break
-        for lazy in parts.scan([part], sought, _all_columns, scanned):
+        for lazy in parts.scan([part], sought, _all_columns, scanned, budget):
             rows = collected(lazy.sort("timestamp", descending=True).head(_SAMPLE_ROWS - sampled))
             sampled += len(rows)
             seen.look_at(rows)

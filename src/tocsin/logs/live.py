@@ -11,10 +11,11 @@ import polars as pl
 from sqlalchemy import select
 
 from tocsin.logs import store
+from tocsin.logs.budget import Budget
 from tocsin.logs.chunks import open_blob
 from tocsin.logs.compaction import KEEP_CONSUMED
-from tocsin.logs.frames import OpenedChunk, frame_of, records_of
-from tocsin.logs.parts import Sought, condition
+from tocsin.logs.frames import SCHEMA, OpenedChunk, frame_of, records_of
+from tocsin.logs.parts import Sought, matching
 from tocsin.logs.record import Record
 from tocsin.logs.store import StoredChunk
 from tocsin.query.expressions import Layout
@@ -35,11 +36,15 @@ class Lines:
     records: list[Record]
 
 
+def _matching(frame: pl.DataFrame, sought: Sought) -> pl.DataFrame:
+    return matching(frame.lazy(), sought, _RAW, Budget(), wanted=list(SCHEMA)).collect()
+
+
 class Reader:
     """One who tails. `wake` is called from another thread when there is something to take."""
 
     def __init__(self, sought: Sought, wake: Callable[[], None], *, capacity: int = MAX_WAITING) -> None:
-        self.condition = condition(sought, _RAW)
+        self.sought = sought
         self.wake = wake
         self._capacity = capacity
         self._turn = threading.Lock()
@@ -121,7 +126,7 @@ class LiveTail:
             [OpenedChunk(c.first_id, c.observed_at, c.backfill, open_blob(blobs[c.first_id])) for c in chunks]
         )
         for reader in self._readers:
-            reader.offer(frame.filter(reader.condition), lost)
+            reader.offer(_matching(frame, reader.sought), lost)
         self._seen_to = up_to
         return bool(chunks)
 

@@ -1,7 +1,6 @@
 """What a search reads, in pieces: hot blocks, hot chunks not in memory, segments; and which pieces it can skip."""
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,24 +11,26 @@ import polars as pl
 
 from tocsin.kit.clock import to_us
 from tocsin.logs import catalogue, tokens
+from tocsin.logs.budget import Budget
 from tocsin.logs.catalogue import Segment
 from tocsin.logs.fields import LOGS
 from tocsin.logs.hot import Block, HotTail, in_groups
+from tocsin.logs.judging import CERTAIN, Judge
 from tocsin.logs.levels import Level
 from tocsin.logs.segmentfiles import SegmentFiles, Vanished
 from tocsin.logs.segments import SEGMENT_BYTES, SEGMENT_RECORDS
 from tocsin.logs.shapes import PREFIX, SHAPE, type_of
 from tocsin.logs.store import StoredChunk
-from tocsin.query.expressions import Layout, columns_read, compile_expression
+from tocsin.query.expressions import Layout, compile_bounds
 from tocsin.query.pruning import may_match
 from tocsin.query.tree import Everything, Node
 from tocsin.storage.database import Database
 
-MAX_SEARCH_S: Final = 5.0
 KEPT_FILTER_BYTES: Final = 32 << 20
 
 
 _EVERYTHING: Final = Everything()
+Wanted = Callable[[Layout], Sequence[pl.Expr | str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +50,6 @@ class Sought:
         if self.level is None:
             return 0
         return 18 if self.level is Level.CRITICAL else self.level.value
-
-
-class Budget:
-    """How long a search may go on: a time, and whoever asked may leave before it is over."""
-
-    def __init__(self, seconds: float = MAX_SEARCH_S) -> None:
-        self._deadline = time.monotonic() + seconds
-        self._left = threading.Event()
-
-    def cancel(self) -> None:
-        """Nobody waits for the answer any more."""
-        self._left.set()
-
-    @property
-    def over(self) -> bool:
-        return self._left.is_set() or time.monotonic() > self._deadline
-
-    @property
-    def remaining_s(self) -> float:
-        return max(self._deadline - time.monotonic(), 0.0)
 
 
 @dataclass(slots=True)
@@ -118,10 +99,14 @@ class Parts:
         self,
         parts: Sequence[Part],
         sought: Sought,
-        wanted: Callable[[Layout], Sequence[pl.Expr | str]],
+        wanted: Wanted,
         scanned: Scanned,
+        budget: Budget,
     ) -> Iterator[pl.LazyFrame]:
-        """What is sought in these parts, `wanted` of each row; parts of one layout together. Raises Vanished."""
+        """What is sought in these parts, `wanted` of each row; parts of one layout together. Raises Vanished.
+
+        Hot chunks that are not kept in memory are read one part at a time: take what is yielded before the next.
+        """
         groups: dict[tuple[object, ...], list[pl.LazyFrame | str]] = {}
         layouts: dict[tuple[object, ...], Layout] = {}
         for part in parts:
@@ -132,12 +117,15 @@ class Parts:
             source, layout = opened
             scanned.records += part.records
             scanned.parts += 1
+            if isinstance(part.of, tuple):
+                yield matching(_frames([source]), sought, layout, budget, wanted=wanted(layout))
+                continue
             key = (isinstance(source, str), *_needed(layout, sought, wanted))
             groups.setdefault(key, []).append(source)
             layouts[key] = layout
         for key, sources in groups.items():
             layout = layouts[key]
-            yield _frames(sources).filter(condition(sought, layout)).select(wanted(layout))
+            yield matching(_frames(sources), sought, layout, budget, wanted=wanted(layout))
 
     def whole(self, part: Part) -> pl.LazyFrame | None:
         """All columns of a part; None when it is damaged. Raises Vanished."""
@@ -170,8 +158,22 @@ def collected_all(lazies: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
         raise Vanished from error
 
 
-def condition(sought: Sought, layout: Layout) -> pl.Expr:
-    """What is sought, as an expression over frames of this layout."""
+def matching(
+    lazy: pl.LazyFrame, sought: Sought, layout: Layout, budget: Budget, *, wanted: Sequence[pl.Expr | str]
+) -> pl.LazyFrame:
+    """What is sought in a frame of this layout, `wanted` of each row."""
+    bounds = compile_bounds(sought.node, layout, LOGS)
+    found = lazy.filter(*_plain_conditions(sought), bounds.possible)
+    if not bounds.exact:
+        judge = Judge(sought.node, budget)
+        needed = sorted(judge.columns | _roots(wanted))
+        found = found.select(*needed, bounds.certain.alias(CERTAIN)).map_batches(
+            judge, predicate_pushdown=True, streamable=True
+        )
+    return found.select(wanted)
+
+
+def _plain_conditions(sought: Sought) -> list[pl.Expr]:
     parts: list[pl.Expr] = []
     if sought.least_severity:
         parts.append(pl.col("severity_number") >= sought.least_severity)
@@ -181,9 +183,11 @@ def condition(sought: Sought, layout: Layout) -> pl.Expr:
         parts.append(pl.col("timestamp") >= sought.since)
     if sought.until is not None:
         parts.append(pl.col("timestamp") < sought.until)
-    if not isinstance(sought.node, Everything):
-        parts.append(compile_expression(sought.node, layout, LOGS))
-    return pl.all_horizontal(parts) if parts else pl.lit(value=True)
+    return parts
+
+
+def _roots(expressions: Sequence[pl.Expr | str]) -> set[str]:
+    return {name for one in expressions for name in ([one] if isinstance(one, str) else one.meta.root_names())}
 
 
 def _frames(sources: Sequence[pl.LazyFrame | str]) -> pl.LazyFrame:
@@ -193,11 +197,10 @@ def _frames(sources: Sequence[pl.LazyFrame | str]) -> pl.LazyFrame:
     return pl.concat([source for source in sources if not isinstance(source, str)], how="diagonal")
 
 
-def _needed(layout: Layout, sought: Sought, wanted: Callable[[Layout], Sequence[pl.Expr | str]]) -> tuple[object, ...]:
+def _needed(layout: Layout, sought: Sought, wanted: Wanted) -> tuple[object, ...]:
     """What of a layout decides how it is read: two that don't differ in this are read together."""
-    names = set(columns_read(sought.node, layout, LOGS))
-    for one in wanted(layout):
-        names |= {one} if isinstance(one, str) else set(one.meta.root_names())
+    bounds = compile_bounds(sought.node, layout, LOGS)
+    names = _roots([bounds.possible, bounds.certain, *wanted(layout)])
     typed = {path: str(kind) for path, kind in layout.typed.items() if PREFIX + path in names}
     return (frozenset(typed.items()), layout.has_raw and "attributes" in names, SHAPE in names)
 

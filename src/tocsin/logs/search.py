@@ -8,8 +8,9 @@ from typing import Final, TypeVar
 import polars as pl
 
 from tocsin.kit.clock import from_us, to_us
+from tocsin.logs.budget import Budget
 from tocsin.logs.frames import SCHEMA, empty
-from tocsin.logs.parts import Budget, Part, Parts, Scanned, Sought, collected, collected_all
+from tocsin.logs.parts import Part, Parts, Scanned, Sought, collected, collected_all
 from tocsin.logs.segmentfiles import Vanished
 from tocsin.logs.shapes import whole
 from tocsin.query.expressions import Layout
@@ -31,7 +32,7 @@ class Found:
     """Rows in order, at most as many as were asked for; `more` says whether others follow.
 
     `partial`: the budget was over before everything was looked at. Then all up to `frontier` (microseconds) is known:
-    a next search goes on from there.
+    a next search goes on from there. Without a `frontier` nothing is: there was too much to look at in one place.
     """
 
     rows: pl.DataFrame
@@ -95,12 +96,21 @@ class _Walk:
         start = self._begin(waiting[0]) if waiting else 0
         size = 1
         while waiting and not self._certain(waiting[0]):
-            if self._budget.over and self._begin(waiting[0]) != start:
-                return self._found(max_bytes, frontier=self._begin(waiting[0]))
+            begin = self._begin(waiting[0])
+            if self._budget.over:
+                return self._ended_early(start, begin, max_bytes)
             batch, waiting = waiting[:size], waiting[size:]
             self._look_into(batch)
+            if self._budget.cut:
+                return self._ended_early(start, begin, max_bytes)
             size = min(size * 2, MAX_BATCH)
         return self._found(max_bytes)
+
+    def _ended_early(self, start: int, frontier: int, max_bytes: int) -> Found:
+        """What is certain: all before the frontier, if that has moved at all."""
+        if frontier == start:
+            return Found(empty(), partial=True, scanned=self._scanned)
+        return self._found(max_bytes, frontier=frontier)
 
     def _in_order(self, parts: Sequence[Part]) -> list[Part]:
         if self._newest_first:
@@ -123,7 +133,7 @@ class _Walk:
         return last > begin if self._newest_first else last < begin
 
     def _look_into(self, batch: Sequence[Part]) -> None:
-        scans = self._parts.scan(batch, self._sought, _keys, self._scanned)
+        scans = self._parts.scan(batch, self._sought, _keys, self._scanned, self._budget)
         found = [self._keys, *(collected(self._ordered(self._behind(lazy)).head(self._limit + 1)) for lazy in scans)]
         self._looked_at += batch
         self._keys = self._ordered(pl.concat(found).lazy()).head(self._limit + 1).collect()

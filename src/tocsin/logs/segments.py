@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import polars as pl
 
 from tocsin.logs import tokens
 from tocsin.logs.frames import SCHEMA, level_names
 from tocsin.logs.shapes import PREFIX, SHAPE, columns_of, split
+from tocsin.query.values import flatten
 
 SEGMENT_RECORDS: Final = 65_536
 SEGMENT_BYTES: Final = 64 << 20  # uncompressed: what works on a segment has it in memory as a whole
@@ -142,12 +142,5 @@ def _lines(column: pl.Series) -> str:
 def _strings(document: str) -> Iterator[str]:
     """A document without its escapes, so that its words are those that a search sees."""
     yield document
-    waiting: list[Any] = [msgspec.json.decode(document)]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
+    for values in flatten(document).values():
+        yield from (value.text for value in values if value.kind == "string")

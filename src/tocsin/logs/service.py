@@ -14,12 +14,13 @@ from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import NotFound, Unavailable
 from tocsin.logs import aggregate, catalogue, store
 from tocsin.logs.aggregate import Fields, Histogram, Top
+from tocsin.logs.budget import MAX_SEARCH_S, Budget
 from tocsin.logs.chunks import record_at
 from tocsin.logs.fields import LOGS
 from tocsin.logs.frames import records_of
 from tocsin.logs.hot import HotTail
 from tocsin.logs.levels import Level
-from tocsin.logs.parts import MAX_SEARCH_S, Budget, Parts, Scanned, Sought
+from tocsin.logs.parts import Parts, Scanned, Sought
 from tocsin.logs.record import Record
 from tocsin.logs.search import MAX_ID, MAX_PAGE_BYTES, Found, Key, again_if_vanished, find
 from tocsin.logs.segmentfiles import SegmentFiles, Vanished

@@ -1,18 +1,17 @@
-"""A tree as a Polars expression over frames of stored records (see `logs.frames` and `logs.shapes`).
+"""A tree as Polars expressions over frames of stored records (see `logs.frames` and `logs.shapes`).
 
 A frame's attributes are in typed columns `attributes.<path>`, and as JSON in `attributes` for rows that have none of
-those. JSON rows are judged by the same code as a predicate's, after a native look at whether they can match at all.
+those. What JSON holds no expression can tell: for such rows there are two, one that is true of every row that may match
+and one that is true only of rows that do. Between them a predicate decides (see `logs.judging`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Final
 
 import polars as pl
 
-from tocsin.query.patterns import text_test
-from tocsin.query.predicate import scalar_matcher
+from tocsin.query.patterns import for_polars, text_test
 from tocsin.query.schema import Schema
 from tocsin.query.tree import (
     And,
@@ -29,7 +28,6 @@ from tocsin.query.tree import (
     Or,
     Truth,
 )
-from tocsin.query.values import Scalar, flatten
 
 PREFIX: Final = "attributes."
 RAW: Final = "attributes"
@@ -45,24 +43,51 @@ class Layout:
     has_raw: bool
 
 
-def compile_expression(node: Node, layout: Layout, schema: Schema) -> pl.Expr:
-    """An expression that is true or false, never null, for every row."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Both are true or false, never null. Where they differ, a row with JSON is to be judged; `exact`: nowhere."""
+
+    possible: pl.Expr
+    certain: pl.Expr
+    exact: bool
+
+
+def compile_bounds(node: Node, layout: Layout, schema: Schema) -> Bounds:
+    """Which rows may match, and which do."""
     match node:
         case Everything():
-            return pl.lit(value=True)
+            return _exactly(pl.lit(value=True))
         case And(parts):
-            return reduce(lambda a, b: a & b, [compile_expression(part, layout, schema) for part in parts])
+            bounds = [compile_bounds(part, layout, schema) for part in parts]
+            return _together(bounds, pl.all_horizontal)
         case Or(parts):
-            return reduce(lambda a, b: a | b, [compile_expression(part, layout, schema) for part in parts])
+            bounds = [compile_bounds(part, layout, schema) for part in parts]
+            return _together(bounds, pl.any_horizontal)
         case Not(part):
-            return ~compile_expression(part, layout, schema)
+            inner = compile_bounds(part, layout, schema)
+            return Bounds(~inner.certain, ~inner.possible, inner.exact)
         case _:
-            return _leaf(node, layout, schema).fill_null(value=False)
+            return _bounds_of_leaf(node, layout, schema)
 
 
-def columns_read(node: Node, layout: Layout, schema: Schema) -> set[str]:
-    """The columns that the expression needs."""
-    return set(compile_expression(node, layout, schema).meta.root_names())
+def _exactly(expression: pl.Expr) -> Bounds:
+    return Bounds(expression, expression, exact=True)
+
+
+def _together(bounds: Sequence[Bounds], join: Callable[[list[pl.Expr]], pl.Expr]) -> Bounds:
+    """One flat expression: a chain of two-sided ones costs Polars seconds when it is long."""
+    possible = join([one.possible for one in bounds])
+    if all(one.exact for one in bounds):
+        return _exactly(possible)
+    return Bounds(possible, join([one.certain for one in bounds]), exact=False)
+
+
+def _bounds_of_leaf(leaf: Leaf, layout: Layout, schema: Schema) -> Bounds:
+    native = _leaf(leaf, layout, schema).fill_null(value=False)
+    if not layout.has_raw or isinstance(leaf.target, Named):
+        return _exactly(native)
+    path = leaf.target.path if isinstance(leaf.target, Attribute) else None
+    return Bounds(native | _may_be_in_json(leaf, path), native, exact=False)
 
 
 def _leaf(leaf: Leaf, layout: Layout, schema: Schema) -> pl.Expr:
@@ -72,9 +97,7 @@ def _leaf(leaf: Leaf, layout: Layout, schema: Schema) -> pl.Expr:
     if isinstance(target, Anywhere):
         parts = [_text(leaf, pl.col(name)).fill_null(value=False) for name in schema.anywhere]
         parts += [_typed(leaf, PREFIX + path, dtype).fill_null(value=False) for path, dtype in layout.typed.items()]
-        if layout.has_raw:
-            parts.append(_raw(leaf, None).fill_null(value=False))
-        return reduce(lambda a, b: a | b, parts)
+        return pl.any_horizontal(parts)
     return _of_field(leaf, target, schema)
 
 
@@ -99,7 +122,7 @@ def _of_attribute(leaf: Leaf, path: str, layout: Layout) -> pl.Expr:
         for below in layout.typed:
             if below.startswith(path + "."):
                 found |= pl.col(PREFIX + below).is_not_null()
-    return found | _raw(leaf, path).fill_null(value=False) if layout.has_raw else found
+    return found
 
 
 def _typed(leaf: Leaf, name: str, dtype: pl.DataType) -> pl.Expr:
@@ -125,7 +148,7 @@ def _typed(leaf: Leaf, name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def _text(leaf: Leaf, column: pl.Expr) -> pl.Expr:
-    return column.str.contains(text_test(leaf).pattern.replace(r"\b", r"(?-u:\b)"))
+    return column.str.contains(for_polars(text_test(leaf).pattern))
 
 
 def _inside(leaf: Between, value: pl.Expr) -> pl.Expr:
@@ -137,29 +160,12 @@ def _inside(leaf: Between, value: pl.Expr) -> pl.Expr:
     return found
 
 
-def _raw(leaf: Leaf, path: str | None) -> pl.Expr:
-    """Of rows with JSON, those that have a value which meets the condition, at the path or anywhere."""
-    judge = _judge(leaf, path)
-    hint = _hint(leaf, path)
-
-    def look(texts: pl.Series) -> pl.Series:
-        possible = texts.is_not_null()
-        if hint is not None:
-            possible &= texts.str.contains(hint) | texts.str.contains("\\", literal=True)
-        rows = possible.fill_null(value=False).arg_true()
-        hits = [row for row, text in zip(rows, texts.gather(rows), strict=True) if judge(flatten(text))]
-        return pl.zeros(len(texts), pl.Boolean, eager=True).scatter(hits, values=True)
-
-    return pl.col(RAW).map_batches(look, return_dtype=pl.Boolean, is_elementwise=True)
-
-
-def _judge(leaf: Leaf, path: str | None) -> Callable[[Mapping[str, list[Scalar]]], bool]:
-    test = scalar_matcher(leaf)
-    if path is None:
-        return lambda found: any(test(value) for values in found.values() for value in values)
-    if isinstance(leaf, Exists):
-        return lambda found: any(name == path or name.startswith(path + ".") for name in found)
-    return lambda found: any(test(value) for value in found.get(path, ()))
+def _may_be_in_json(leaf: Leaf, path: str | None) -> pl.Expr:
+    """Of rows with JSON, those that may have a value which meets the condition, at the path or anywhere."""
+    document, hint = pl.col(RAW), _hint(leaf, path)
+    if hint is None:
+        return document.is_not_null()
+    return (document.str.contains(hint) | document.str.contains("\\", literal=True)).fill_null(value=False)
 
 
 def _hint(leaf: Leaf, path: str | None) -> str | None:

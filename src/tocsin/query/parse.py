@@ -4,9 +4,10 @@ import difflib
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
+import polars as pl
 import re2
 from luqum.exceptions import ParseError
 from luqum.thread import parse as parse_lucene
@@ -18,7 +19,7 @@ from tocsin.kit.clock import to_us
 from tocsin.query.errors import QueryError
 from tocsin.query.letters import fold
 from tocsin.query.lexer import Token, tokens_of_query
-from tocsin.query.patterns import rewritten
+from tocsin.query.patterns import for_polars, rewritten
 from tocsin.query.schema import Field, Kind, Schema
 from tocsin.query.tree import (
     And,
@@ -45,7 +46,10 @@ from tocsin.query.values import number_of
 REGEX_MEMORY: Final = 8 << 20
 _EXISTS: Final = "_exists_"
 _RELATIVE: Final = re.compile(r"(?:now)?-(\d{1,6})(s|m|h|d|w)")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNITS_US: Final = {
+    "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000,
+}  # fmt: skip
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NONE: Final = frozenset({"none", "null"})
 
 
@@ -84,7 +88,10 @@ def _for_grammar(tokens: list[Token], leaves: dict[str, Node], reader: "_Reader"
             out.append("AND")
         complete = token.kind not in {"not", "open"}
         if token.kind == "not":
-            out.append("NOT")
+            if out[-1:] == ["NOT"]:
+                out.pop()  # twice is not at all, and nesting stays bounded by that of groups
+            else:
+                out.append("NOT")
         elif token.kind == "open":
             fields.append(token.field or (fields[-1] if fields else None))
             out.append("(")
@@ -204,15 +211,16 @@ class _Reader:
         return Between(target, *ends(_plain(token.text)))
 
     def _instant(self, text: str, field: Field) -> tuple[float, float]:
+        """When it begins and ends: a date stands for its whole day."""
         relative = _RELATIVE.fullmatch(text)
         if relative:
-            at = to_us(self._now - timedelta(**{_UNITS[relative[2]]: int(relative[1])}))
+            at = to_us(self._now) - int(relative[1]) * _UNITS_US[relative[2]]
         elif text == "now":
             at = to_us(self._now)
         else:
             assert field.parse_instant is not None
             at = field.parse_instant(text)
-        return at, at
+        return at, at + (_UNITS_US["d"] - 1 if _DATE.fullmatch(text) else 0)
 
     def _one_of(self, leaf: Leaf, field: Field, column: int) -> Leaf:
         """A value as it is stored."""
@@ -228,11 +236,9 @@ class _Reader:
             detail = "regular expressions can't be used here; expected words, a phrase or wildcards"
             raise QueryError(detail, column=token.column)
         pattern = rewritten(token.text, column=token.column)
-        try:
-            compiled(pattern)
-        except re2.error as error:
-            reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-            raise QueryError(f"the regular expression can't be used: {reason}", column=token.column) from error
+        reason = _what_is_wrong(pattern)
+        if reason is not None:
+            raise QueryError(f"the regular expression can't be used: {reason}", column=token.column)
         return pattern
 
     def _target(self, name: str, column: int) -> Named | Attribute:
@@ -250,6 +256,20 @@ class _Reader:
         raise QueryError(
             f"there is no field {name!r}: {hint}{attribute}; text with a colon needs quotes", column=column
         )
+
+
+def _what_is_wrong(pattern: str) -> str | None:
+    """What either of our engines has against a pattern: each refuses some that the other one takes."""
+    try:
+        compiled(pattern)
+    except re2.error as error:
+        return error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+    try:
+        pl.Series([""]).str.contains(for_polars(pattern))
+    except pl.exceptions.ComputeError as error:
+        said = re.search(r"^error: (.+)$|(exceeds size limit.*)$", str(error), re.MULTILINE)
+        return "the engine for stored logs can't read it" if said is None else said[1] or said[2]
+    return None
 
 
 def compiled(pattern: str) -> Any:

@@ -89,6 +89,11 @@ def _longest_literal(text: str) -> str:
     return max(re.split(r"[*?]+", text), key=len)
 
 
+def for_polars(pattern: str) -> str:
+    """The same pattern for Rust's engine, whose word boundary is one of Unicode unless told otherwise."""
+    return pattern.replace(r"\b", r"(?-u:\b)")
+
+
 def rewritten(pattern: str, *, column: int) -> str:
     """A user's regular expression so that every engine reads it alike. Raises QueryError for what they don't share."""
     out: list[str] = []
@@ -120,7 +125,8 @@ def rewritten(pattern: str, *, column: int) -> str:
 def _escape(rest: str, *, in_class: bool, column: int) -> tuple[int, str]:
     code = rest[1:2]
     if code in _CLASSES and code:
-        return 2, _CLASSES[code] if in_class else f"[{_CLASSES[code]}]"
+        # Under (?i) an engine adds what folds to a class's letters: to k the Kelvin sign, which is not ASCII.
+        return 2, _CLASSES[code] if in_class else f"(?-i:[{_CLASSES[code]}])"
     if code == "/":
         return 2, "/"
     if code == "b" and not in_class:

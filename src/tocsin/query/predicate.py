@@ -60,6 +60,23 @@ def compile_predicate(node: Node, schema: Schema) -> Predicate:
             return _leaf(node, schema)
 
 
+def columns_read(node: Node, schema: Schema) -> set[str]:
+    """The stored columns that the predicate asks a row for; attributes come on top."""
+    match node:
+        case Everything():
+            return set()
+        case And(parts) | Or(parts):
+            return {name for part in parts for name in columns_read(part, schema)}
+        case Not(part):
+            return columns_read(part, schema)
+        case _ if isinstance(node.target, Anywhere):
+            return set(schema.anywhere)
+        case _ if isinstance(node.target, Named):
+            field = schema.field(node.target.name)
+            return set() if field is None else {field.stored_as}
+    return set()
+
+
 def _leaf(leaf: Leaf, schema: Schema) -> Predicate:
     target = leaf.target
     if isinstance(target, Attribute):

@@ -4,13 +4,14 @@ Text conditions run as regular expressions that we made (`patterns`), never as a
 them, and on SQLite the function `regexp` of our connections (`storage.dialects`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import ceil, floor
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, ColumnElement, and_, not_, or_, true, type_coerce
 
 from tocsin.query.patterns import text_test
-from tocsin.query.schema import Field, Kind, Schema
+from tocsin.query.schema import Field, Schema
 from tocsin.query.tree import (
     And,
     Anywhere,
@@ -27,7 +28,7 @@ from tocsin.query.tree import (
 )
 
 Columns = Mapping[str, ColumnElement[Any]]
-_EXACT: Final = 2**53
+_LARGEST: Final = 2**62  # beyond everything stored, and a number for every database
 
 
 def compile_condition(node: Node, columns: Columns, schema: Schema) -> ColumnElement[bool]:
@@ -60,7 +61,7 @@ def _of_field(leaf: Leaf, field: Field, column: ColumnElement[Any]) -> ColumnEle
     if isinstance(leaf, Truth):
         return and_(column.is_not(None), column.is_(leaf.value))
     if isinstance(leaf, Between):
-        return _inside(leaf, type_coerce(column, BigInteger) if field.kind is Kind.INSTANT else column)
+        return _inside(leaf, type_coerce(column, BigInteger))
     if isinstance(leaf, Equals) and field.values:
         return and_(column.is_not(None), column == leaf.text)
     return _text(leaf, column)
@@ -71,16 +72,16 @@ def _text(leaf: Leaf, column: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 def _inside(leaf: Between, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """What is stored are whole numbers, so that the ends may be as well: an index on them serves for these only."""
     found: list[ColumnElement[bool]] = [column.is_not(None)]
     if leaf.low is not None:
-        low = _number(leaf.low)
-        found.append(column > low if leaf.low_open else column >= low)
+        low = _whole(leaf.low, ceil)
+        found.append(column > low if leaf.low_open and low == leaf.low else column >= low)
     if leaf.high is not None:
-        high = _number(leaf.high)
-        found.append(column < high if leaf.high_open else column <= high)
+        high = _whole(leaf.high, floor)
+        found.append(column < high if leaf.high_open and high == leaf.high else column <= high)
     return and_(*found)
 
 
-def _number(value: float) -> float:
-    """An index on whole numbers serves for these only."""
-    return int(value) if value == int(value) and abs(value) < _EXACT else value
+def _whole(value: float, towards: Callable[[float], int]) -> int:
+    return int(max(min(value, _LARGEST), -_LARGEST)) if abs(value) > _LARGEST else towards(value)

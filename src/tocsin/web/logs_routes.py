@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from tocsin.logs.parts import Budget
+from tocsin.logs.budget import Budget
 from tocsin.logs.service import LogQuery
 from tocsin.web.log_schemas import (
     ContextIn,

@@ -82,6 +82,7 @@ QueryText = Annotated[
         description="What to find, in the filter language.",
         examples=['service:payments level:>=ERROR "timed out"'],
     ),
+    AfterValidator(_no_nul),
 ]
 LevelIn = Annotated[Level, BeforeValidator(_level, json_schema_input_type=str)]
 InstantIn = Annotated[datetime | timedelta, BeforeValidator(_instant, json_schema_input_type=str)]

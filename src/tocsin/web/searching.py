@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from tocsin.logs.parts import Budget
+from tocsin.logs.budget import Budget
 
 T = TypeVar("T")
 _LOOK_EVERY_S: Final = 0.1

@@ -12,9 +12,10 @@ import msgspec
 
 from tocsin.kit.clock import iso
 from tocsin.kit.errors import Unavailable
+from tocsin.logs.budget import Budget
 from tocsin.logs.frames import records_of
 from tocsin.logs.live import MAX_READERS, LiveTail, Reader
-from tocsin.logs.parts import Budget, Sought
+from tocsin.logs.parts import Sought
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogQuery, LogReader
 

@@ -1,0 +1,32 @@
+"""How long a search may go on."""
+
+import threading
+import time
+from typing import Final
+
+MAX_SEARCH_S: Final = 5.0
+
+
+class Budget:
+    """A time, and whoever asked may leave before it is over. `cut`: something was left half looked at for that."""
+
+    def __init__(self, seconds: float = MAX_SEARCH_S) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._left = threading.Event()
+        self.cut = False
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._left.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._left.is_set()
+
+    @property
+    def over(self) -> bool:
+        return self._left.is_set() or time.monotonic() > self._deadline
+
+    @property
+    def remaining_s(self) -> float:
+        return max(self._deadline - time.monotonic(), 0.0)
