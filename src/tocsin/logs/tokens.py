@@ -34,6 +34,7 @@ _MASKS: Final = np.array([(1 << (8 * n)) - 1 for n in range(9)], dtype=np.uint64
 _K1: Final = np.uint64(0x9E3779B97F4A7C15)
 _K2: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 _K3: Final = np.uint64(0xFF51AFD7ED558CCD)
+_NO_SECOND: Final = np.uint64(0xFF51AFD7ED558CCD * 0xC2B2AE3D27D4EB4F & 0xFFFFFFFFFFFFFFFF)  # of short tokens: _K3 * _K2
 _HALF: Final = np.uint64(32)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 
@@ -92,12 +93,15 @@ def _hashes(text: bytes) -> Hashes:
     word = folded != 0
     edges = np.flatnonzero(word[1:] != word[:-1]) + 1
     starts, ends = edges[::2], edges[1::2]
-    lengths = np.minimum(ends - starts, _KEY_BYTES)
+    lengths = ends - starts
     # Eight bytes from every place on, without a copy.
     words: Hashes = np.ndarray((len(folded) - 7,), "<u8", buffer=folded, strides=(1,))
-    first = words[starts] & _MASKS[np.minimum(lengths, 8)]
-    second = words[np.minimum(starts + 8, len(words) - 1)] & _MASKS[np.maximum(lengths - 8, 0)]
-    mixed = (first * _K1) ^ ((second + _K3) * _K2)
+    mixed = (words[starts] & _MASKS[np.minimum(lengths, 8)]) * _K1
+    mixed ^= _NO_SECOND
+    long = np.flatnonzero(lengths > 8)
+    if len(long):
+        second = words[starts[long] + 8] & _MASKS[np.minimum(lengths[long], _KEY_BYTES) - 8]
+        mixed[long] ^= _NO_SECOND ^ ((second + _K3) * _K2)
     mixed ^= mixed >> _HALF
     mixed *= _K3
     mixed ^= mixed >> _HALF
