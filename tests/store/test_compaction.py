@@ -365,3 +365,19 @@ def test_what_can_be_ruled_out_is_not_read(desk: Desk) -> None:
     found = Parts(desk.database, files, HotTail(desk.database)).for_(Sought(service="b"), scanned)
     assert len(found) == 1
     assert scanned.pruned == 2
+
+
+def test_words_are_found_in_a_segment_that_was_merged_from_several(desk: Desk) -> None:
+    words = [f"word{n}" for n in range(8)]
+    for word in words:
+        desk.post(info(word))
+        desk.compactor.bounds = Bounds(age=timedelta(0))
+        desk.compactor._compact()
+    queries = [LogQuery(q=word) for word in words]
+    assert [len(desk.reader.search(query).items) for query in queries] == [1] * 8
+    before = {segment.id for segment in desk.database.read(catalogue.between)}
+    desk.compact()
+
+    assert desk.reader.stats().segments == 1
+    assert [len(desk.reader.search(query).items) for query in queries] == [1] * 8
+    assert not before & {segment.id for segment in desk.database.read(catalogue.between)}

@@ -18,7 +18,7 @@ _MAX_PARAMETERS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment's catalogue entry. `services` counts records, `layout` names the kinds of attribute columns."""
+    """A segment's catalogue entry, told from all others by its `key`; nothing but its damage ever changes. `services` counts records, `layout` names the kinds of attribute columns."""
 
     id: int
     key: str
@@ -105,7 +105,7 @@ def any_segment(tx: ReadTx) -> bool:
 
 def is_named(tx: ReadTx, segment: Segment) -> bool:
     """Whether the catalogue still names a segment, undamaged."""
-    same = (segments.c.id == segment.id) & segments.c.damaged_at.is_(None)
+    same = (segments.c.key == segment.key) & segments.c.damaged_at.is_(None)
     return tx.execute(select(segments.c.id).where(same)).one_or_none() is not None
 
 
@@ -115,12 +115,14 @@ def known_keys(tx: ReadTx) -> set[str]:
     return {*used, *tx.execute(select(retired_objects.c.key)).scalars()}
 
 
-def token_filters(tx: ReadTx, ids: Sequence[int]) -> dict[int, bytes]:
-    """The token filters of these segments, by segment id."""
-    found: dict[int, bytes] = {}
-    for start in range(0, len(ids), _MAX_PARAMETERS):
-        some = segment_tokens.c.segment_id.in_(ids[start : start + _MAX_PARAMETERS])
-        found |= {row[0]: row[1] for row in tx.execute(select(segment_tokens).where(some))}
+def token_filters(tx: ReadTx, keys: Sequence[str]) -> dict[str, bytes]:
+    """The token filters of these segments, by key."""
+    of_segment = segment_tokens.join(segments, segments.c.id == segment_tokens.c.segment_id)
+    statement = select(segments.c.key, segment_tokens.c.filter).select_from(of_segment)
+    found: dict[str, bytes] = {}
+    for start in range(0, len(keys), _MAX_PARAMETERS):
+        some = segments.c.key.in_(keys[start : start + _MAX_PARAMETERS])
+        found |= {row[0]: row[1] for row in tx.execute(statement.where(some))}
     return found
 
 
@@ -138,23 +140,23 @@ def add(tx: Tx, new: Iterable[NewSegment]) -> None:
 def remove(tx: Tx, gone: Sequence[Segment]) -> None:
     """Take segments out of the catalogue; their objects are removed a while later. Raises Conflict when another
     worker was first."""
-    ids = [segment.id for segment in gone]
-    if tx.execute(delete(segments).where(segments.c.id.in_(ids))).rowcount != len(ids):
+    keys = [segment.key for segment in gone]
+    if tx.execute(delete(segments).where(segments.c.key.in_(keys))).rowcount != len(keys):
         raise Conflict(detail="another worker has replaced these segments")
-    tx.execute(delete(segment_tokens).where(segment_tokens.c.segment_id.in_(ids)))
+    tx.execute(delete(segment_tokens).where(segment_tokens.c.segment_id.in_([segment.id for segment in gone])))
     if gone:
         tx.execute(insert(retired_objects), [{"key": segment.key, "retired_at": tx.now} for segment in gone])
 
 
 def mark_damaged(tx: Tx, segment: Segment, damage: str) -> bool:
     """Set a segment aside; whether it was not yet."""
-    statement = update(segments).where(segments.c.id == segment.id, segments.c.damaged_at.is_(None))
+    statement = update(segments).where(segments.c.key == segment.key, segments.c.damaged_at.is_(None))
     return tx.execute(statement.values(damaged_at=tx.now, damage=damage)).rowcount == 1
 
 
 def mark_sound(tx: Tx, segment: Segment) -> None:
     """Take a segment back that was set aside."""
-    tx.execute(update(segments).where(segments.c.id == segment.id).values(damaged_at=None, damage=None))
+    tx.execute(update(segments).where(segments.c.key == segment.key).values(damaged_at=None, damage=None))
 
 
 def retired_before(tx: ReadTx, instant: datetime, *, limit: int) -> list[str]:

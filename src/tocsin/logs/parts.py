@@ -251,7 +251,7 @@ class _KeptFilters:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
         self._turn = threading.Lock()
 
@@ -262,7 +262,7 @@ class _KeptFilters:
         for segment in segments:
             if not _may_hold(segment, sought):
                 continue
-            facts = _Facts(segment, self._kept.get(segment.id))
+            facts = _Facts(segment, self._kept.get(segment.key))
             if may_match(sought.node, facts, LOGS):
                 (undecided if facts.lacks_filter else left).append(segment)
         for segment, found in zip(undecided, self._read(undecided), strict=True):
@@ -272,16 +272,16 @@ class _KeptFilters:
 
     def _read(self, segments: Sequence[Segment]) -> Iterator[bytes | None]:
         for start in range(0, len(segments), 64):
-            ids = [segment.id for segment in segments[start : start + 64]]
-            found = self._database.read(lambda tx, ids=ids: catalogue.token_filters(tx, ids))  # type: ignore[misc]
+            keys = [segment.key for segment in segments[start : start + 64]]
+            found = self._database.read(lambda tx, keys=keys: catalogue.token_filters(tx, keys))  # type: ignore[misc]
             with self._turn:
                 self._keep(found)
-            yield from (found.get(segment_id) for segment_id in ids)
+            yield from (found.get(key) for key in keys)
 
-    def _keep(self, found: dict[int, bytes]) -> None:
-        for segment_id, token_filter in found.items():
-            if segment_id not in self._kept:
-                self._kept[segment_id] = token_filter
+    def _keep(self, found: dict[str, bytes]) -> None:
+        for key, token_filter in found.items():
+            if key not in self._kept:
+                self._kept[key] = token_filter
                 self._bytes += len(token_filter)
         while self._bytes > KEPT_FILTER_BYTES:
             self._bytes -= len(self._kept.popitem(last=False)[1])
