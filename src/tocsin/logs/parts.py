@@ -74,7 +74,7 @@ class Budget:
 @dataclass(slots=True)
 class Scanned:
     """How much was looked at: `records` in `parts`; what the catalogue ruled out (`pruned`) was not. `damaged` segments
-    could not be."""
+    may hold what is sought, and could not be."""
 
     records: int = 0
     parts: int = 0
@@ -107,12 +107,18 @@ class Parts:
         stock = self._tail.look(since=sought.since, until=sought.until)
         segments = self._filters.promising(stock.segments, sought)
         scanned.pruned += len(stock.segments) - len(segments)
+        scanned.damaged += len(self._filters.promising(stock.damaged, sought))
         found = [_part_of_block(block) for block in stock.blocks]
         found += [
             _part_of(group) for group in in_groups(stock.unread, records=SEGMENT_RECORDS, size_bytes=SEGMENT_BYTES)
         ]
         found += [Part(s.min_at, s.max_at, s.records, s.raw_bytes, s) for s in segments]
         return found
+
+    def damaged(self, sought: Sought) -> int:
+        """How many segments may hold what is sought, and are known to be damaged."""
+        found = self._database.read(lambda tx: catalogue.damaged(tx, since=sought.since, until=sought.until))
+        return len(self._filters.promising(found, sought))
 
     def scan(
         self,
