@@ -16,7 +16,7 @@ from tocsin.logs.catalogue import Segment
 from tocsin.logs.fields import LOGS
 from tocsin.logs.hot import Block, HotTail, in_groups
 from tocsin.logs.levels import Level
-from tocsin.logs.segmentfiles import SegmentFiles, Vanished
+from tocsin.logs.segmentfiles import SegmentFiles, reading
 from tocsin.logs.segments import SEGMENT_BYTES, SEGMENT_RECORDS
 from tocsin.logs.shapes import PREFIX, SHAPE, type_of
 from tocsin.logs.store import StoredChunk
@@ -162,18 +162,14 @@ class Parts:
 
 def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
     """The rows. Raises Vanished when a file was removed meanwhile."""
-    try:
+    with reading():
         return lazy.collect(engine="streaming")
-    except FileNotFoundError as error:
-        raise Vanished from error
 
 
 def collected_all(lazies: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
     """The rows of several, read side by side. Raises Vanished when a file was removed meanwhile."""
-    try:
+    with reading():
         return pl.collect_all(lazies, engine="streaming")
-    except FileNotFoundError as error:
-        raise Vanished from error
 
 
 def condition(sought: Sought, layout: Layout) -> pl.Expr:
