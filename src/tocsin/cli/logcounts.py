@@ -60,6 +60,7 @@ def top(
     found = answer.data
     if not found["values"]:
         typer.echo(f"No matching record has {found['field']}." if found["total"] else "No record matches.")
+        tell_if_partial(found)
         return
     most = found["values"][0]["count"]
     rows = [
@@ -105,6 +106,7 @@ def histogram(
     found = answer.data
     if not found["total"]:
         typer.echo("No record matches.")
+        tell_if_partial(found)
         return
     groups = _coloured(found["groups"], by)
     most = max(found["totals"])

@@ -105,6 +105,7 @@ def search(
         return
     if not page.data["items"] and not page.data["partial"]:
         typer.echo("No record matches." if any(filters.values()) else "No records yet. Send one: tocsin send hello")
+        tell_if_partial(page.data)
         return
     out = console()
     for record in reversed(page.data["items"]):
@@ -164,6 +165,7 @@ def context(
     for record in reversed([*answer.data["after"], answer.data["record"], *answer.data["before"]]):
         mark = "> " if record["id"] == record_id else "  "
         out.print(Text.assemble((mark, "bold"), _line(record, utc=utc)), soft_wrap=True)
+    tell_if_partial(answer.data)
 
 
 @app.command(epilog=examples("tocsin logs tail", "tocsin logs tail 'level:>=WARNING' --service payments"))

@@ -5,6 +5,7 @@ import time
 from typing import Final
 
 MAX_SEARCH_S: Final = 5.0
+_GRACE: Final = 1.0  # times as long again, and at least a second, for a search that has got nowhere yet
 
 
 class Budget:
@@ -12,6 +13,7 @@ class Budget:
 
     def __init__(self, seconds: float = MAX_SEARCH_S) -> None:
         self._deadline = time.monotonic() + seconds
+        self._last_moment = self._deadline + max(_GRACE * seconds, 1.0)
         self._left = threading.Event()
         self.cut = False
 
@@ -20,12 +22,13 @@ class Budget:
         self._left.set()
 
     @property
-    def cancelled(self) -> bool:
-        return self._left.is_set()
-
-    @property
     def over(self) -> bool:
         return self._left.is_set() or time.monotonic() > self._deadline
+
+    @property
+    def quite_over(self) -> bool:
+        """Even for a search that could not be gone on with from where it would end now."""
+        return self._left.is_set() or time.monotonic() > self._last_moment
 
     @property
     def remaining_s(self) -> float:

@@ -17,7 +17,7 @@ from tocsin.logs.fields import LOGS
 from tocsin.logs.hot import Block, HotTail, in_groups
 from tocsin.logs.judging import CERTAIN, Judge
 from tocsin.logs.levels import Level
-from tocsin.logs.segmentfiles import SegmentFiles, Vanished
+from tocsin.logs.segmentfiles import SegmentFiles, reading
 from tocsin.logs.segments import SEGMENT_BYTES, SEGMENT_RECORDS
 from tocsin.logs.shapes import PREFIX, SHAPE, type_of
 from tocsin.logs.store import StoredChunk
@@ -55,7 +55,7 @@ class Sought:
 @dataclass(slots=True)
 class Scanned:
     """How much was looked at: `records` in `parts`; what the catalogue ruled out (`pruned`) was not. `damaged` segments
-    could not be."""
+    may hold what is sought, and could not be."""
 
     records: int = 0
     parts: int = 0
@@ -88,12 +88,18 @@ class Parts:
         stock = self._tail.look(since=sought.since, until=sought.until)
         segments = self._filters.promising(stock.segments, sought)
         scanned.pruned += len(stock.segments) - len(segments)
+        scanned.damaged += len(self._filters.promising(stock.damaged, sought))
         found = [_part_of_block(block) for block in stock.blocks]
         found += [
             _part_of(group) for group in in_groups(stock.unread, records=SEGMENT_RECORDS, size_bytes=SEGMENT_BYTES)
         ]
         found += [Part(s.min_at, s.max_at, s.records, s.raw_bytes, s) for s in segments]
         return found
+
+    def damaged(self, sought: Sought) -> int:
+        """How many segments may hold what is sought, and are known to be damaged."""
+        found = self._database.read(lambda tx: catalogue.damaged(tx, since=sought.since, until=sought.until))
+        return len(self._filters.promising(found, sought))
 
     def scan(
         self,
@@ -144,18 +150,14 @@ class Parts:
 
 def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
     """The rows. Raises Vanished when a file was removed meanwhile."""
-    try:
+    with reading():
         return lazy.collect(engine="streaming")
-    except FileNotFoundError as error:
-        raise Vanished from error
 
 
 def collected_all(lazies: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
     """The rows of several, read side by side. Raises Vanished when a file was removed meanwhile."""
-    try:
+    with reading():
         return pl.collect_all(lazies, engine="streaming")
-    except FileNotFoundError as error:
-        raise Vanished from error
 
 
 def matching(
@@ -254,7 +256,7 @@ class _KeptFilters:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
         self._turn = threading.Lock()
 
@@ -265,7 +267,7 @@ class _KeptFilters:
         for segment in segments:
             if not _may_hold(segment, sought):
                 continue
-            facts = _Facts(segment, self._kept.get(segment.id))
+            facts = _Facts(segment, self._kept.get(segment.key))
             if may_match(sought.node, facts, LOGS):
                 (undecided if facts.lacks_filter else left).append(segment)
         for segment, found in zip(undecided, self._read(undecided), strict=True):
@@ -275,16 +277,16 @@ class _KeptFilters:
 
     def _read(self, segments: Sequence[Segment]) -> Iterator[bytes | None]:
         for start in range(0, len(segments), 64):
-            ids = [segment.id for segment in segments[start : start + 64]]
-            found = self._database.read(lambda tx, ids=ids: catalogue.token_filters(tx, ids))  # type: ignore[misc]
+            keys = [segment.key for segment in segments[start : start + 64]]
+            found = self._database.read(lambda tx, keys=keys: catalogue.token_filters(tx, keys))  # type: ignore[misc]
             with self._turn:
                 self._keep(found)
-            yield from (found.get(segment_id) for segment_id in ids)
+            yield from (found.get(key) for key in keys)
 
-    def _keep(self, found: dict[int, bytes]) -> None:
-        for segment_id, token_filter in found.items():
-            if segment_id not in self._kept:
-                self._kept[segment_id] = token_filter
+    def _keep(self, found: dict[str, bytes]) -> None:
+        for key, token_filter in found.items():
+            if key not in self._kept:
+                self._kept[key] = token_filter
                 self._bytes += len(token_filter)
         while self._bytes > KEPT_FILTER_BYTES:
             self._bytes -= len(self._kept.popitem(last=False)[1])

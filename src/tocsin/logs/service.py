@@ -11,13 +11,13 @@ import polars as pl
 
 from tocsin.kit.clock import Clock, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
-from tocsin.kit.errors import NotFound, Unavailable
+from tocsin.kit.errors import NotFound, Unavailable, Unreadable
 from tocsin.logs import aggregate, catalogue, store
 from tocsin.logs.aggregate import Fields, Histogram, Top
 from tocsin.logs.budget import MAX_SEARCH_S, Budget
 from tocsin.logs.chunks import record_at
 from tocsin.logs.fields import LOGS
-from tocsin.logs.frames import records_of
+from tocsin.logs.frames import empty, records_of
 from tocsin.logs.hot import HotTail
 from tocsin.logs.levels import Level
 from tocsin.logs.parts import Parts, Scanned, Sought
@@ -67,11 +67,14 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The records around one, of its service, all newest first."""
+    """The records around one, of its service, all newest first. `partial`: there may be nearer ones; `scanned.damaged`
+    segments may hold some between the first and the last of these."""
 
     after: list[Record]
     record: Record
     before: list[Record]
+    partial: bool
+    scanned: Scanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class LogReader:
         return Sought(node, query.level, query.service, query.since, query.until)
 
     def get(self, record_id: int) -> Record:
-        """One record. Raises NotFound."""
+        """One record. Raises NotFound; Unreadable when it may be in a segment that is damaged."""
         found = again_if_vanished(lambda: self._get(record_id)) if 0 < record_id < MAX_ID else None
         if found is None:
             raise NotFound(what="log record", id=record_id)
@@ -138,10 +141,15 @@ class LogReader:
         found = self._database.read(look)
         if isinstance(found, Record):
             return found
+        damaged: list[str] = []
         for segment in found:
-            rows = self._files.rows(segment, pl.col("id") == record_id)
-            if rows is not None and len(rows):
+            rows = None if segment.damaged_at else self._files.rows(segment, pl.col("id") == record_id)
+            if rows is None:
+                damaged.append(segment.key)
+            elif len(rows):
                 return records_of(rows)[0]
+        if damaged:
+            raise Unreadable(what="log record", id=record_id, place=f"segment {damaged[0]}")
         return None
 
     def search(self, query: LogQuery, *, budget: Budget | None = None, max_bytes: int = MAX_PAGE_BYTES) -> LogPage:
@@ -154,20 +162,38 @@ class LogReader:
     def context(
         self, record_id: int, *, before: int, after: int, query: LogQuery, budget: Budget | None = None
     ) -> Context:
-        """The `before` older and `after` newer records of the same service around one; `query` narrows them."""
+        """The `before` older and `after` newer records of the same service around one; `query` narrows them. Raises
+        as `get` does."""
         record = self.get(record_id)
         sought = replace(self.sought(query), service=record.service)
-        key = (to_us(record.timestamp), record.id)
         with self._turn(budget or self.budget()) as within:
-            older = find(self.parts, sought, limit=before, budget=within, after=key) if before else None
-            newer = (
-                find(self.parts, sought, limit=after, budget=within, after=key, newest_first=False) if after else None
+            older = self._beside(record, sought, limit=before, budget=within, newest_first=True)
+            newer = self._beside(record, sought, limit=after, budget=within, newest_first=False)
+            first, last = _reach(older, record), _reach(newer, record)
+            shown = replace(
+                sought,
+                since=first or sought.since,
+                until=sought.until if last is None else last + timedelta(microseconds=1),
             )
+            damaged = self.parts.damaged(shown)
         return Context(
-            after=records_of(newer.rows)[::-1] if newer else [],
+            after=records_of(newer.rows)[::-1],
             record=record,
-            before=records_of(older.rows) if older else [],
+            before=records_of(older.rows),
+            partial=older.partial or newer.partial,
+            scanned=Scanned(
+                records=older.scanned.records + newer.scanned.records,
+                parts=older.scanned.parts + newer.scanned.parts,
+                pruned=older.scanned.pruned + newer.scanned.pruned,
+                damaged=damaged,  # not a sum: one may reach to both sides
+            ),
         )
+
+    def _beside(self, record: Record, sought: Sought, *, limit: int, budget: Budget, newest_first: bool) -> Found:
+        if not limit:
+            return Found(empty(), more=True)
+        key = (to_us(record.timestamp), record.id)
+        return find(self.parts, sought, limit=limit, budget=budget, after=key, newest_first=newest_first)
 
     def histogram(
         self, query: LogQuery, *, interval: timedelta | None, by: Sequence[str], budget: Budget | None = None
@@ -245,6 +271,13 @@ class LogReader:
             raise Unavailable(detail="The stored logs were reorganised faster than they could be read.") from error
         finally:
             self._turns.release()
+
+
+def _reach(found: Found, record: Record) -> datetime | None:
+    """The event time up to which all neighbours of a record were found; None: all that are sought."""
+    if found.partial or not found.more:
+        return None
+    return found.rows.item(-1, "timestamp") if len(found.rows) else record.timestamp
 
 
 def _after(cursor: str | None) -> Key | None:

@@ -81,7 +81,9 @@ class ScannedOut(BaseModel):
     records: int
     parts: int = Field(description="Segments and blocks of hot records that were read.")
     pruned: int = Field(description="Segments that could be ruled out without reading them.")
-    damaged: int = Field(description="Segments that could not be read; their records are not in the answer.")
+    damaged: int = Field(
+        description="Segments that may hold such records, but can't be read; their records are not in the answer."
+    )
 
 
 class _Searched(Out):
@@ -137,8 +139,8 @@ class FieldsOut(_Searched):
     sampled: int = Field(description="The newest matching records that were looked at.")
 
 
-class ContextOut(Out):
-    """All newest first: `after` are newer than the record, `before` older."""
+class ContextOut(_Searched):
+    """All newest first: `after` are newer than the record, `before` older. `partial`: there may be nearer ones."""
 
     after: list[LogOut]
     record: LogOut

@@ -106,7 +106,10 @@ async def context(
     query: Annotated[ContextIn, Query()],
     with_: With,
 ) -> Response:
-    """A record and its neighbours of the same service by event time, all newest first."""
+    """A record and its neighbours of the same service by event time, all newest first.
+
+    `scanned.damaged` counts segments that may hold more of them, between the first and the last of those in the answer.
+    """
     given = query.reckoned(with_.clock.now())
     before, after = given.pop("before"), given.pop("after")
     budget, wanted = with_.logs.budget(), LogQuery(**given)
@@ -159,7 +162,7 @@ async def stream(query: Annotated[StreamIn, Query()], with_: With) -> StreamingR
 
 @router.get("/logs/{id}", response_model=LogOut, summary="One record", responses={404: {"model": ProblemOut}})
 def get_log(id: RecordId, with_: With) -> Response:  # noqa: A002
-    """A record by its id."""
+    """A record by its id. When it may be in a segment that is damaged, the problem is `unreadable`, not `not-found`."""
     return _json(with_.logs.get(id))
 
 
