@@ -15,7 +15,10 @@ _MANY_ROWS: Final = 50_000
 
 
 class Count:
-    """One count over the parts that may hold what is sought. `partial`: the budget was over before all were read."""
+    """One count over the parts that may hold what is sought.
+
+    `batches` are those that were read. `partial`: the budget was over before all were.
+    """
 
     def __init__(self, parts: Parts, sought: Sought, budget: Budget) -> None:
         self._parts = parts
@@ -23,6 +26,7 @@ class Count:
         self._budget = budget
         self.scanned = Scanned()
         self.partial = False
+        self.batches: list[Sequence[Part]] = []
         self.waiting: Sequence[Part] = sorted(parts.for_(sought, self.scanned), key=lambda p: p.max_at, reverse=True)
 
     def frames(
@@ -39,6 +43,7 @@ class Count:
             begun, rows = time.monotonic(), 0
             if self._over():
                 return
+            self.batches.append(batch)
             for lazy in self._parts.scan(batch, self._sought, wanted, self.scanned):
                 if self._over():
                     return

@@ -19,7 +19,7 @@ from tocsin.query.expressions import Layout
 MAX_BUCKETS: Final = 2_000
 AUTO_BUCKETS: Final = 60
 MAX_GROUPS: Final = 50
-MAX_CELLS: Final = 500_000  # counts of one group in one bucket that are held at one time
+MAX_CELLS: Final = 300_000  # counts of one group in one bucket that are held at one time
 BY: Final = ("level", "service")
 OTHER: Final = "(other)"
 _SECOND_US: Final = 1_000_000
@@ -146,6 +146,7 @@ class Counts:
         self._most = most
         self._totals = np.zeros(buckets, np.int64)
         self._cells = pl.DataFrame(schema={"bucket": pl.Int64, **dict.fromkeys(names, pl.String), "n": pl.Int64})
+        self._new: list[pl.DataFrame] = []
         self.approximate = False
 
     @property
@@ -160,7 +161,13 @@ class Counts:
             return
         if "level" in self._names:
             counted = counted.with_columns(level=level_names())
-        both = pl.concat([self._cells, counted.select(self._cells.columns)])
+        self._new.append(counted.select(self._cells.columns))
+        if sum(map(len, self._new)) > self._most // 2:
+            self._bring_together()
+
+    def _bring_together(self) -> None:
+        both = pl.concat([self._cells, *self._new])
+        self._new.clear()
         self._cells = both.group_by("bucket", *self._names).agg(pl.col("n").sum())
         if len(self._cells) > self._most:
             self._let_go()
@@ -182,6 +189,7 @@ class Counts:
         """The largest groups; all that is beyond `MAX_GROUPS` together, as `(other)`."""
         if not self._names:
             return []
+        self._bring_together()
         shown = self._ranked().head(MAX_GROUPS).select("rank", *self._names)
         counts = np.zeros((len(shown), len(self._totals)), np.int64)
         cells = self._cells.join(shown, on=self._names)

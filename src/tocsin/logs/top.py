@@ -1,5 +1,7 @@
 """The most frequent values of a field."""
 
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,15 +10,15 @@ import polars as pl
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.logs.counting import Count
 from tocsin.logs.frames import level_names
-from tocsin.logs.parts import Budget, Parts, Scanned, Sought
-from tocsin.logs.search import again_if_vanished
+from tocsin.logs.parts import Budget, Parts, Scanned, Sought, collected
+from tocsin.logs.search import MAX_PAGE_BYTES, again_if_vanished
 from tocsin.logs.shapes import PREFIX
 from tocsin.query.expressions import Layout
 from tocsin.query.values import flatten
 
 TOP_FIELDS: Final = ("level", "service", "message", "trace_id", "span_id", "source", "severity_number", "backfill")
-MAX_DISTINCT: Final = 100_000  # values that stay counted when there are too many
-MAX_TEXT_BYTES: Final = 16 << 20  # of the values that are counted at one time
+MAX_DISTINCT: Final = 250_000  # values that stay counted when there are too many
+_NAMING_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -24,8 +26,10 @@ class Top:
     """The most frequent values of a field, as text. `total` values were counted, one for each matching record unless
     the field is a list; `missing` of them stand for records without the field.
 
-    `approximate`: there were so many values that the rarest were let go on the way. Then the values shown have at least
-    their counts, and there are at least `distinct` values; `total` and `missing` are exact.
+    Of equally frequent values those of newer records come first when not all can be shown. Fewer are shown when their
+    texts would hold more than `MAX_PAGE_BYTES`. `approximate`: there were so many values that the rarest were let go on
+    the way. Then those shown have at least their counts, and there are at least `distinct` values; `total` and
+    `missing` are exact.
     """
 
     field: str
@@ -54,63 +58,87 @@ def _top(parts: Parts, sought: Sought, name: str, limit: int, budget: Budget) ->
     count = Count(parts, sought, budget)
     values = ValueCounts()
 
-    def counted(lazy: pl.LazyFrame) -> pl.LazyFrame:
-        return _one_each(lazy, name).group_by("value").agg(n=pl.len().cast(pl.Int64))
+    def wanted(layout: Layout) -> list[pl.Expr | str]:
+        return [_values(name, layout)]
 
-    for frame in count.frames(lambda layout: [_values(name, layout)], counted):
-        values.add(frame)
+    for frame in count.frames(wanted, lambda lazy: _hashed(lazy).group_by("hash").agg(n=pl.len().cast(pl.Int64))):
+        values.add(frame, batch=len(count.batches) - 1)
+    winners = values.most_frequent(limit)
+    named = _named(winners, lambda batch: parts.scan(count.batches[batch], sought, wanted, Scanned()), budget)
+    shown = named.filter(pl.col("value").str.len_bytes().cast(pl.Int64).cum_sum() <= MAX_PAGE_BYTES)
     return Top(
         field=name,
-        values=values.most_frequent(limit),
+        values=[(value, n) for value, n in shown.rows()],
         total=values.total,
         missing=values.missing,
         distinct=values.distinct,
         approximate=values.approximate,
-        partial=count.partial,
+        partial=count.partial or len(named) < len(winners),
         scanned=count.scanned,
     )
 
 
-class ValueCounts:
-    """How often there was each value. From 2 * `most` values on, or `most_bytes` of them, the rarest are let go."""
+def _named(winners: pl.DataFrame, read: Callable[[int], Iterator[pl.LazyFrame]], budget: Budget) -> pl.DataFrame:
+    """`value` and `n` of the most frequent values, whose texts are read again.
 
-    def __init__(self, *, most: int = MAX_DISTINCT, most_bytes: int = MAX_TEXT_BYTES) -> None:
+    A count that took all its time is worth a little more for these; one that nobody waits for is not.
+    """
+    enough = time.monotonic() + _NAMING_S
+    texts = [pl.DataFrame(schema={"hash": pl.UInt64, "value": pl.String})]
+    for some in winners.partition_by("batch", maintain_order=True):
+        ours = pl.col("hash").is_in(some.get_column("hash").implode())
+        found = (_hashed(lazy).filter(ours) for lazy in read(some.item(0, "batch")))
+        texts += [collected(lazy.unique("hash").select("hash", "value")) for lazy in found]
+        if budget.over and (budget.remaining_s or time.monotonic() > enough):
+            break
+    named = winners.join(pl.concat(texts).unique("hash"), on="hash").select("value", "n")
+    return named.sort(["n", "value"], descending=[True, False])
+
+
+class ValueCounts:
+    """How often there was each value, of which only a hash is kept. From 2 * `most` on, the rarest are let go."""
+
+    def __init__(self, *, most: int = MAX_DISTINCT) -> None:
         self._most = most
-        self._most_bytes = most_bytes
-        self._counts = pl.DataFrame(schema={"value": pl.String, "n": pl.Int64})
+        self._counts = pl.DataFrame(schema={"hash": pl.UInt64, "n": pl.Int64, "batch": pl.Int32})
+        self._new: list[pl.DataFrame] = []
+        self._distinct = 0
         self.total = 0
         self.missing = 0
-        self.distinct = 0  # at least so many
         self.approximate = False
 
-    def add(self, counted: pl.DataFrame) -> None:
-        """A frame with `value`, null for records that have none, and `n`."""
-        present = counted.drop_nulls("value")
+    def add(self, counted: pl.DataFrame, *, batch: int) -> None:
+        """A frame with `hash`, null for records that have no value, and `n`; `batch` says where it comes from."""
+        present = counted.drop_nulls("hash").select("hash", "n", batch=pl.lit(batch, pl.Int32))
         together = int(counted.get_column("n").sum())
         self.total += together
         self.missing += together - int(present.get_column("n").sum())
-        both = pl.concat([self._counts, present.select("value", "n")])
-        self._counts = both.group_by("value").agg(pl.col("n").sum())
-        self.distinct = max(self.distinct, len(self._counts))
-        size = int(self._counts.get_column("value").str.len_bytes().sum())
-        if len(self._counts) > 2 * self._most or size > self._most_bytes:
-            self._let_go()
+        self._new.append(present)
+        if sum(map(len, self._new)) > self._most // 2:
+            self._bring_together()
 
-    def _let_go(self) -> None:
-        """Keep the most frequent values, or one that is different in each record would fill the memory."""
-        ranked = self._counts.sort("n", descending=True).head(self._most)
-        sizes = pl.col("value").str.len_bytes().cast(pl.Int64).cum_sum()
-        kept = ranked.filter(sizes <= self._most_bytes // 2)
-        self.approximate |= len(kept) < len(self._counts)
-        self._counts = kept
+    @property
+    def distinct(self) -> int:
+        """How many values there are; when `approximate`, at least so many."""
+        self._bring_together()
+        return self._distinct
 
-    def most_frequent(self, limit: int) -> list[tuple[str, int]]:
-        """The values that were there most often, with how often; of equally frequent ones the first in order."""
+    def most_frequent(self, limit: int) -> pl.DataFrame:
+        """The values that were there most often: `hash`, `n`, and the first `batch` with it; of equals the earlier."""
+        self._bring_together()
         n = pl.col("n")
-        found = (
-            self._counts.filter(n >= n.top_k(limit).min()).sort(["n", "value"], descending=[True, False]).head(limit)
-        )
-        return [(value, n) for value, n in found.rows()]
+        found = self._counts.filter(n >= n.top_k(limit).min())
+        return found.sort(["n", "batch", "hash"], descending=[True, False, False]).head(limit)
+
+    def _bring_together(self) -> None:
+        both = pl.concat([self._counts, *self._new])
+        self._new.clear()
+        self._counts = both.group_by("hash").agg(pl.col("n").sum(), pl.col("batch").min())
+        self._distinct = max(self._distinct, len(self._counts))
+        if len(self._counts) > 2 * self._most:  # one that is different in each record would fill the memory
+            # Of equals always the same ones stay, so that their counts are whole.
+            self._counts = self._counts.sort(["n", "hash"], descending=[True, False]).head(self._most)
+            self.approximate = True
 
 
 def _values(name: str, layout: Layout) -> pl.Expr:
@@ -127,10 +155,12 @@ def _values(name: str, layout: Layout) -> pl.Expr:
     return pl.when(pl.col("attributes").is_null()).then(pl.concat_list(typed)).otherwise(listed).alias("value")
 
 
-def _one_each(lazy: pl.LazyFrame, name: str) -> pl.LazyFrame:
-    if name.startswith(PREFIX) and isinstance(lazy.collect_schema()["value"], pl.List):
-        return lazy.explode("value", empty_as_null=True)
-    return lazy
+def _hashed(lazy: pl.LazyFrame) -> pl.LazyFrame:
+    """One row for each value, with its hash; null where there is none."""
+    if isinstance(lazy.collect_schema()["value"], pl.List):
+        lazy = lazy.explode("value", empty_as_null=True)
+    value = pl.col("value")
+    return lazy.with_columns(hash=pl.when(value.is_not_null()).then(value.hash()))
 
 
 def _texts_at(raw: pl.Series, path: str) -> pl.Series:

@@ -125,7 +125,10 @@ class ValueOut(BaseModel):
 
 class TopOut(_Searched):
     field: str
-    values: list[ValueOut]
+    values: list[ValueOut] = Field(
+        description="The most frequent first; of equally frequent ones, those of newer records are chosen. Fewer than"
+        " `limit` when their texts would hold more than 8 MiB."
+    )
     total: int = Field(
         description="Values counted, one for each matching record unless the field is a list; `missing` is part of it."
     )
