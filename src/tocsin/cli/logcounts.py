@@ -73,7 +73,7 @@ def top(
         for one in found["values"]
     ]
     print_table(("count", "share", "", found["field"]), rows, flexible=(found["field"],))
-    rest = [f"{found['distinct']:,} values"]
+    rest = [f"{'at least ' if found['approximate'] else ''}{found['distinct']:,} values"]
     rest += [f"{found['missing']:,} records without it"] if found["missing"] else []
     rest += ["counts are approximate"] if found["approximate"] else []
     typer.echo(", ".join(rest) + ".")
@@ -119,6 +119,8 @@ def histogram(
     legend = Text("  ").join([Text(f"█ {name}", style) for name, style in _legend(found["groups"], by)])
     out.print(legend, soft_wrap=True)
     typer.echo(f"{found['total']:,} records, a bar every {found['interval_s']:g} s.")
+    if found["approximate"]:
+        typer.echo("There are too many groups to count each exactly; the bars' lengths are exact.")
     tell_if_partial(found)
 
 

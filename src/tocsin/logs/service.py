@@ -12,18 +12,20 @@ import polars as pl
 from tocsin.kit.clock import Clock, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import NotFound, Unavailable, Unreadable
-from tocsin.logs import aggregate, catalogue, store
-from tocsin.logs.aggregate import Fields, Histogram, Top
+from tocsin.logs import catalogue, histogram, seenfields, store, top
 from tocsin.logs.budget import MAX_SEARCH_S, Budget
 from tocsin.logs.chunks import record_at
 from tocsin.logs.fields import LOGS
 from tocsin.logs.frames import empty, records_of
+from tocsin.logs.histogram import Histogram
 from tocsin.logs.hot import HotTail
 from tocsin.logs.levels import Level
 from tocsin.logs.parts import Parts, Scanned, Sought
 from tocsin.logs.record import Record
 from tocsin.logs.search import MAX_ID, MAX_PAGE_BYTES, Found, Key, again_if_vanished, find
+from tocsin.logs.seenfields import Fields
 from tocsin.logs.segmentfiles import SegmentFiles, Vanished
+from tocsin.logs.top import Top
 from tocsin.query.parse import parse
 from tocsin.query.tree import And, Everything, Named, Node, Phrase
 from tocsin.storage.database import Database
@@ -198,22 +200,20 @@ class LogReader:
     def histogram(
         self, query: LogQuery, *, interval: timedelta | None, by: Sequence[str], budget: Budget | None = None
     ) -> Histogram:
-        """See `aggregate.histogram`."""
+        """See `histogram.histogram`."""
         with self._turn(budget or self.budget()) as within:
             now = self._clock.now()
-            return aggregate.histogram(self.parts, self.sought(query), interval=interval, by=by, budget=within, now=now)
+            return histogram.histogram(self.parts, self.sought(query), interval=interval, by=by, budget=within, now=now)
 
     def top(self, query: LogQuery, *, field_name: str, budget: Budget | None = None) -> Top:
-        """See `aggregate.top`."""
+        """See `top.top`."""
         with self._turn(budget or self.budget()) as within:
-            return aggregate.top(
-                self.parts, self.sought(query), field_name=field_name, limit=query.limit, budget=within
-            )
+            return top.top(self.parts, self.sought(query), field_name=field_name, limit=query.limit, budget=within)
 
     def fields(self, query: LogQuery, *, budget: Budget | None = None) -> Fields:
-        """See `aggregate.fields`."""
+        """See `seenfields.fields`."""
         with self._turn(budget or self.budget()) as within:
-            return aggregate.fields(self.parts, self.sought(query), budget=within)
+            return seenfields.fields(self.parts, self.sought(query), budget=within)
 
     def pages(self, query: LogQuery, *, rows: int, budget: Budget) -> Iterator[pl.DataFrame]:
         """All matching records, newest first, in frames of at most `rows`: for exports of any size.

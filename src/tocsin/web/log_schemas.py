@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from tocsin.logs.aggregate import BY
+from tocsin.logs.histogram import BY
 from tocsin.web.schemas import InstantIn, LevelIn, LogOut, Out, QueryIn, QueryText, Reckoned, Word, duration_of
 
 
@@ -14,7 +14,7 @@ def _interval(value: object) -> timedelta:
         return value
     found = duration_of(str(value))
     if found is None or not found:
-        raise ValueError("expected a duration such as 30s, 5m, 1h, 1d")
+        raise ValueError("expected a whole number of s, m, h, d or w, such as 30s, 5m, 1h, 1d")
     return found
 
 
@@ -44,7 +44,7 @@ class LogPageIn(LogFilterIn, QueryIn):
 
 class HistogramIn(LogFilterIn):
     interval: Annotated[timedelta, BeforeValidator(_interval, json_schema_input_type=str)] | None = Field(
-        None, description="Width of a bucket: 30s, 5m, 1h, 1d.", examples=["5m"]
+        None, description="Width of a bucket: 30s, 5m, 1h, 1d. No more than 2000 buckets.", examples=["5m"]
     )
     by: Annotated[list[str], BeforeValidator(_names, json_schema_input_type=str)] = Field(
         default_factory=list, description="level, service, or both with a comma.", examples=["level"]
@@ -102,15 +102,22 @@ class SeriesOut(BaseModel):
 
 
 class HistogramOut(_Searched):
-    """Counts by event time. `buckets` are the starts of the intervals, without gaps."""
+    """Counts by event time."""
 
     interval_s: float
     since: datetime | None
     until: datetime | None
-    buckets: list[datetime]
-    totals: list[int]
+    buckets: list[datetime] = Field(
+        description="The starts of the intervals, without gaps: whole multiples of `interval_s` since 1970 in UTC. The"
+        " first may lie before `since`, and the last end after `until`; records outside are not counted in them."
+    )
+    totals: list[int] = Field(description="A number for each bucket.")
     groups: list[SeriesOut] = Field(description="The largest first; beyond 50 groups the rest is `(other)`.")
     total: int
+    approximate: bool = Field(
+        description="There were too many groups to count them all exactly: a group has at least its counts, and what is"
+        " missing there is in `(other)`. `totals` are exact."
+    )
 
 
 class ValueOut(BaseModel):
@@ -120,18 +127,26 @@ class ValueOut(BaseModel):
 
 class TopOut(_Searched):
     field: str
-    values: list[ValueOut]
-    total: int = Field(description="Values counted, one for each matching record unless the field is a list.")
+    values: list[ValueOut] = Field(
+        description="The most frequent first; of equally frequent ones, those of newer records are chosen. Fewer than"
+        " `limit` when their texts would hold more than 8 MiB."
+    )
+    total: int = Field(
+        description="Values counted, one for each matching record unless the field is a list; `missing` is part of it."
+    )
     missing: int = Field(description="Matching records without the field.")
-    distinct: int
-    approximate: bool = Field(description="There were too many values to count them all exactly.")
+    distinct: int = Field(description="How many values there are; when `approximate`, there are at least so many.")
+    approximate: bool = Field(
+        description="There were too many values to count them all exactly: a value has at least its count, and one that"
+        " is nearly as frequent as the last may be missing. `total` and `missing` are exact."
+    )
 
 
 class FieldOut(BaseModel):
     name: str = Field(examples=["attributes.region"])
     types: list[str] = Field(examples=[["string"]])
     examples: list[str]
-    records: int = Field(description="How many of the sampled records have it.")
+    records: int = Field(description="How many of the sampled records have it, with whatever number of values.")
 
 
 class FieldsOut(_Searched):

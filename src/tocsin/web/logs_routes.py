@@ -55,7 +55,9 @@ async def find_logs(request: Request, query: Annotated[LogPageIn, Query()], with
 async def count_logs(request: Request, query: Annotated[HistogramIn, Query()], with_: With) -> Response:
     """How many records match in each interval of event time, in all and by `level`, `service` or both.
 
-    Intervals begin at whole multiples since 1970 in UTC. Without `interval` one is chosen that gives about 60 buckets.
+    Intervals begin at whole multiples since 1970 in UTC; in the first and the last, too, only records from `since` on
+    and before `until` are counted. Without `interval` one is chosen that gives about 60 buckets. An `until` that is not
+    after `since` is a time without buckets.
     """
     given = query.reckoned(with_.clock.now())
     del given["interval"]  # a width, not an instant
