@@ -8,7 +8,7 @@ import pytest
 
 from desk import Desk, info
 from tocsin.kit.errors import Unavailable
-from tocsin.logs.parts import Budget
+from tocsin.logs.budget import Budget
 from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import AT_ONCE, EXPORTS_AT_ONCE, LogQuery, LogReader
 from tocsin.storage.dialects import Sqlite
