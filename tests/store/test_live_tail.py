@@ -154,6 +154,15 @@ def test_what_there_was_no_time_for_is_told_as_missed(desk: Desk) -> None:
     assert not lines.exact
 
 
+def test_a_slice_that_was_judged_in_part_counts_as_not_judged(desk: Desk) -> None:
+    impatient = LiveTail(desk.database, judge_s=0)
+    reader = joined(impatient, quiet(desk.reader.sought(LogQuery(q="-@tags:[5 TO 6]"))))
+    desk.post(*[info(str(n), attributes={"tags": ["a", "b"]}) for n in range(10)])
+    impatient.run()
+    lines = taken(reader)
+    assert (messages(lines), lines.missed, lines.exact) == ([], 10, False)
+
+
 def test_nobody_waits_for_a_filter_to_join_or_leave(desk: Desk) -> None:
     judging, go_on = threading.Event(), threading.Event()
 
