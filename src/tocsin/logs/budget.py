@@ -17,6 +17,12 @@ class Budget:
         self._left = threading.Event()
         self.cut = False
 
+    def share(self, seconds: float) -> "Budget":
+        """Some time for a part of the work; who leaves leaves that as well."""
+        part = Budget(seconds)
+        part._left = self._left
+        return part
+
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""
         self._left.set()

@@ -67,7 +67,7 @@ def _fields(parts: Parts, sought: Sought, budget: Budget) -> Fields:
             rows = collected(lazy.sort("timestamp", descending=True).head(_SAMPLE_ROWS - sampled))
             sampled += len(rows)
             seen.look_at(rows)
-    return Fields(seen.by_name(), sampled, scanned=scanned)
+    return Fields(seen.by_name(), sampled, partial=budget.cut, scanned=scanned)
 
 
 def _all_columns(layout: Layout) -> list[pl.Expr | str]:

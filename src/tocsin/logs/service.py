@@ -33,6 +33,9 @@ from tocsin.storage.tx import ReadTx
 
 _CURSOR: Final = "logs"
 AT_ONCE: Final = 4  # searches; each may need some ten MB
+EXPORTS_AT_ONCE: Final = 2  # of them
+_EXPORT_WAIT_S: Final = 0.1
+_TURN_WAIT_S: Final = 1.0  # of the few exports whose turn it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ class LogReader:
         self._clock = clock
         self._search_s = search_s
         self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._export_turns = threading.BoundedSemaphore(EXPORTS_AT_ONCE)
         self.parts = Parts(database, files, HotTail(database))
 
     def budget(self) -> Budget:
@@ -218,19 +222,24 @@ class LogReader:
     def pages(self, query: LogQuery, *, rows: int, budget: Budget) -> Iterator[pl.DataFrame]:
         """All matching records, newest first, in frames of at most `rows`: for exports of any size.
 
-        Each frame is looked for by itself, so nothing is held between two of them. `budget` only tells when the
-        reader has left; the search for one frame has no other bound.
+        Each frame is looked for by itself, for as long as a search may take, from where the one before ended; so
+        nothing is held between two of them. One is empty when nothing was found in that time, or when others were
+        searching. `budget` tells when the receiver has left.
         """
-        sought = self.sought(query)
-        after = _after(query.cursor)
+        sought, after = self.sought(query), _after(query.cursor)
+        patience_s = self._search_s
         while not budget.over:
-            with self._turn(budget):
-                found = find(self.parts, sought, limit=rows, budget=budget, after=after)
-            if len(found.rows):
-                yield found.rows
-                after = _key(found.rows, len(found.rows) - 1)
-            if not found.more:
+            try:
+                with self._export_turn():
+                    found = find(self.parts, sought, limit=rows, budget=budget.share(patience_s), after=after)
+            except _Busy:
+                yield empty()
+                continue
+            yield found.rows
+            if not found.more and not found.partial:
                 return
+            before, after = after, _reached(found, after)
+            patience_s = patience_s * 2 if after == before else self._search_s  # or it would never get beyond this
 
     def stats(self) -> Stats:
         """How much is stored, and how well it is packed."""
@@ -263,14 +272,30 @@ class LogReader:
     @contextmanager
     def _turn(self, budget: Budget) -> Iterator[Budget]:
         """A few searches at a time: more would only make each other slow, and need memory."""
-        if not self._turns.acquire(timeout=budget.remaining_s):
-            raise Unavailable(detail=f"{AT_ONCE} searches are running already; try again.")
-        try:
+        with self._held(self._turns, wait_s=min(budget.remaining_s, threading.TIMEOUT_MAX)):
             yield budget
+
+    @contextmanager
+    def _export_turn(self) -> Iterator[None]:
+        """As `_turn`, but some are left to searches; what isn't free soon is asked for again later, as few threads may
+        wait."""
+        with self._held(self._export_turns, wait_s=_EXPORT_WAIT_S), self._held(self._turns, wait_s=_TURN_WAIT_S):
+            yield
+
+    @contextmanager
+    def _held(self, turns: threading.Semaphore, *, wait_s: float) -> Iterator[None]:
+        if not turns.acquire(timeout=wait_s):
+            raise _Busy(detail=f"{AT_ONCE} searches are running already; try again.")
+        try:
+            yield
         except Vanished as error:
             raise Unavailable(detail="The stored logs were reorganised faster than they could be read.") from error
         finally:
-            self._turns.release()
+            turns.release()
+
+
+class _Busy(Unavailable):
+    """{detail}"""
 
 
 def _reach(found: Found, record: Record) -> datetime | None:
@@ -289,6 +314,13 @@ def _after(cursor: str | None) -> Key | None:
 
 def _key(rows: pl.DataFrame, row: int) -> Key:
     return to_us(rows.item(row, "timestamp")), rows.item(row, "id")
+
+
+def _reached(found: Found, after: Key | None) -> Key | None:
+    """Behind which record the next page begins."""
+    if found.more and len(found.rows):
+        return _key(found.rows, len(found.rows) - 1)
+    return after if found.frontier is None else (found.frontier, MAX_ID)
 
 
 def _next(found: Found) -> str | None:

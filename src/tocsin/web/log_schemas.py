@@ -27,15 +27,20 @@ def _names(value: object) -> list[str]:
     return names
 
 
-class LogFilterIn(Reckoned):
+class StreamIn(Reckoned):
     """Which records. Everything that is given must be true of a record."""
 
     q: QueryText | None = None
     level: LevelIn | None = Field(None, description="This level and all above it.", examples=["ERROR"])
     service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
+    text: Word | None = Field(None, description="Found anywhere in the message, in any case.", examples=["timed out"])
+
+
+class LogFilterIn(StreamIn):
+    """Which of the records that are stored: also by event time."""
+
     since: InstantIn | None = Field(None, description="Event time, included.", examples=["15m", "2026-11-24T02:00:00Z"])
     until: InstantIn | None = Field(None, description="Event time, excluded.", examples=["5m"])
-    text: Word | None = Field(None, description="Found anywhere in the message, in any case.", examples=["timed out"])
 
 
 class LogPageIn(LogFilterIn, QueryIn):
@@ -62,17 +67,12 @@ class ContextIn(LogFilterIn):
 
 
 class ExportIn(LogFilterIn):
-    format: Literal["ndjson", "csv"] = Field("ndjson", description="JSON lines, or CSV with a header.")
+    format: Literal["ndjson", "csv"] = Field(
+        "ndjson",
+        description="JSON lines, or CSV with a header. In CSV a text that a spreadsheet would take for a formula has an"
+        " apostrophe before it.",
+    )
     limit: int | None = Field(None, ge=1, description="No more than so many records.")
-
-
-class StreamIn(Reckoned):
-    """Which records of those to come."""
-
-    q: QueryText | None = None
-    level: LevelIn | None = Field(None, description="This level and all above it.", examples=["ERROR"])
-    service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
-    text: Word | None = Field(None, description="Found anywhere in the message, in any case.", examples=["timed out"])
 
 
 class ScannedOut(BaseModel):
