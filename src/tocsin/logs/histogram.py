@@ -85,11 +85,10 @@ def _histogram(
     columns = ["bucket", *("severity_number" if name == "level" else name for name in names)]
 
     def wanted(_layout: Layout) -> list[pl.Expr | str]:
-        bucket = pl.col("timestamp").cast(pl.Int64) // width - buckets.start
-        return [bucket.alias("bucket"), *columns[1:]]
+        return [(pl.col("timestamp").cast(pl.Int64) // width).alias("bucket"), *columns[1:]]
 
-    for frame in count.frames(wanted, lambda lazy: lazy.group_by(columns).agg(n=pl.len().cast(pl.Int64))):
-        counts.add(frame)
+    for frame in count.frames(wanted, lambda lazy: lazy.group_by(columns).agg(n=pl.len())):
+        counts.add(frame.with_columns(pl.col("bucket") - buckets.start, pl.col("n").cast(pl.Int64)))
     return Histogram(
         interval_s=width / _SECOND_US,
         since=sought.since,
