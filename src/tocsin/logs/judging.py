@@ -43,7 +43,7 @@ class Judge:
     def _hits(self, places: pl.Series, rows: pl.DataFrame) -> Iterator[int]:
         names = rows.columns
         for number, (place, values) in enumerate(zip(places, rows.iter_rows(), strict=True)):
-            if number % _LOOK_EVERY == 0 and self._budget.quite_over:
+            if number % _LOOK_EVERY == 0 and self._budget.over:
                 self._budget.cut = True
                 return
             if self._holds(_Row(dict(zip(names, values, strict=True)))):

@@ -111,7 +111,8 @@ class Parts:
     ) -> Iterator[pl.LazyFrame]:
         """What is sought in these parts, `wanted` of each row; parts of one layout together. Raises Vanished.
 
-        Hot chunks that are not kept in memory are read one part at a time: take what is yielded before the next.
+        Hot chunks that are not kept in memory, and parts with rows to be judged, are read one at a time: take what is
+        yielded before the next.
         """
         groups: dict[tuple[object, ...], list[pl.LazyFrame | str]] = {}
         layouts: dict[tuple[object, ...], Layout] = {}
@@ -123,7 +124,7 @@ class Parts:
             source, layout = opened
             scanned.records += part.records
             scanned.parts += 1
-            if isinstance(part.of, tuple):
+            if isinstance(part.of, tuple) or not _is_exact(sought, layout):
                 yield matching(_frames([source]), sought, layout, budget, wanted=wanted(layout))
                 continue
             key = (isinstance(source, str), *_needed(layout, sought, wanted))
@@ -163,15 +164,16 @@ def collected_all(lazies: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
 def matching(
     lazy: pl.LazyFrame, sought: Sought, layout: Layout, budget: Budget, *, wanted: Sequence[pl.Expr | str]
 ) -> pl.LazyFrame:
-    """What is sought in a frame of this layout, `wanted` of each row."""
+    """What is sought in a frame of this layout, `wanted` of each row. Raises Vanished.
+
+    Where rows have to be judged, that is done here and now: within a query of Polars it would hold up all others.
+    """
     bounds = compile_bounds(sought.node, layout, LOGS)
     found = lazy.filter(*_plain_conditions(sought), bounds.possible)
     if not bounds.exact:
         judge = Judge(sought.node, budget)
         needed = sorted(judge.columns | _roots(wanted))
-        found = found.select(*needed, bounds.certain.alias(CERTAIN)).map_batches(
-            judge, predicate_pushdown=True, streamable=True
-        )
+        found = judge(collected(found.select(*needed, bounds.certain.alias(CERTAIN)))).lazy()
     return found.select(wanted)
 
 
@@ -186,6 +188,10 @@ def _plain_conditions(sought: Sought) -> list[pl.Expr]:
     if sought.until is not None:
         parts.append(pl.col("timestamp") < sought.until)
     return parts
+
+
+def _is_exact(sought: Sought, layout: Layout) -> bool:
+    return not layout.has_raw or compile_bounds(sought.node, layout, LOGS).exact
 
 
 def _roots(expressions: Sequence[pl.Expr | str]) -> set[str]:
