@@ -21,7 +21,7 @@ from tocsin.logs.store import StoredChunk
 from tocsin.storage.database import Database
 from tocsin.storage.tx import ReadTx
 
-MAX_KEPT_BYTES: Final = 128 << 20  # of chunks as they are packed, uncompressed
+MAX_KEPT_BYTES: Final = 48 << 20  # of chunks as they are packed, uncompressed
 _SPLIT_ROWS: Final = 4_096
 _SPLIT_BYTES: Final = 4 << 20
 

@@ -18,7 +18,6 @@ from tocsin.logs.hot import Block, HotTail, in_groups
 from tocsin.logs.judging import CERTAIN, Judge
 from tocsin.logs.levels import Level
 from tocsin.logs.segmentfiles import SegmentFiles, reading
-from tocsin.logs.segments import SEGMENT_BYTES, SEGMENT_RECORDS
 from tocsin.logs.shapes import PREFIX, SHAPE, type_of
 from tocsin.logs.store import StoredChunk
 from tocsin.query.expressions import Layout, compile_bounds
@@ -27,6 +26,9 @@ from tocsin.query.tree import Everything, Node
 from tocsin.storage.database import Database
 
 KEPT_FILTER_BYTES: Final = 32 << 20
+# Of hot chunks that are read for one search: unpacked they take several times as much, and several may search.
+_UNREAD_RECORDS: Final = 16_384
+_UNREAD_BYTES: Final = 8 << 20
 
 
 _EVERYTHING: Final = Everything()
@@ -91,7 +93,7 @@ class Parts:
         scanned.damaged += len(self._filters.promising(stock.damaged, sought))
         found = [_part_of_block(block) for block in stock.blocks]
         found += [
-            _part_of(group) for group in in_groups(stock.unread, records=SEGMENT_RECORDS, size_bytes=SEGMENT_BYTES)
+            _part_of(group) for group in in_groups(stock.unread, records=_UNREAD_RECORDS, size_bytes=_UNREAD_BYTES)
         ]
         found += [Part(s.min_at, s.max_at, s.records, s.raw_bytes, s) for s in segments]
         return found
