@@ -14,6 +14,7 @@ from sqlalchemy import func, select, text
 from tocsin import pipeline
 from tocsin.alerts import service as alert_service
 from tocsin.alerts import store as alert_store
+from tocsin.alerts.counting import PatternCounter
 from tocsin.alerts.model import verdicts
 from tocsin.alerts.service import AlertQuery, RollUp
 from tocsin.alerts.store import Alert
@@ -94,7 +95,8 @@ class Desk:
         self._roll_up = RollUp(self.database)
         self.objects = Folder(settings.segments_path)
         files = SegmentFiles(self.database, self.objects, metrics=self.metrics)
-        self.compactor = Compactor(self.database, self.objects, files, self.metrics, alone=True)
+        counter = PatternCounter(self.database, self.metrics)
+        self.compactor = Compactor(self.database, self.objects, files, self.metrics, alone=True, count=counter.count)
         self.reader = LogReader(self.database, files, clock, search_s=PATIENCE_S)
         self.tail = LiveTail(self.database)
 

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from tocsin import pipeline
 from tocsin.access.policy import AccessPolicy
+from tocsin.alerts.counting import PatternCounter
 from tocsin.kit.clock import Clock, SystemClock
 from tocsin.kit.errors import StartRefused
 from tocsin.kit.metrics import Metrics
@@ -90,7 +91,8 @@ class Instance:
         check_identity(self.database, objects, in_use=self.database.read(catalogue.any_segment))
         files = SegmentFiles(self.database, objects, metrics=self.metrics)
         alone = settings.database_secret is None
-        compactor = Compactor(self.database, objects, files, self.metrics, alone=alone)
+        counter = PatternCounter(self.database, self.metrics)
+        compactor = Compactor(self.database, objects, files, self.metrics, alone=alone, count=counter.count)
         expiry = Expiry(self.database, compactor, _retention(settings))
         return files, LogKeeping(compactor, expiry, LiveTail(self.database))
 

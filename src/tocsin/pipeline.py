@@ -7,6 +7,7 @@ from typing import Final
 
 from tocsin import upkeep
 from tocsin.alerts import service as alerts
+from tocsin.alerts.counting import FoldHours
 from tocsin.alerts.detect import detect
 from tocsin.alerts.rules import REOPEN_WINDOW, SEED_RULE, Rule
 from tocsin.kit.events import AlertOpened, LogsStored, Matched, Recorded
@@ -70,6 +71,7 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping) -> list[Loop]:
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
+        Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),
     ]
     if isinstance(database.dialect, Sqlite):

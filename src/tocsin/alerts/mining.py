@@ -89,6 +89,12 @@ class Miner:
         """All merges from the given position on, the miner's own and those asked for, in their order."""
         return [Merge(old, new) for old, new in self._groups.merges[since:]]
 
+    @property
+    def learned(self) -> tuple[int, ...]:
+        """What changes whenever the miner learned something: all that a dump holds but for how many lines there were."""
+        state = self._state
+        return len(self._groups.parents), len(self._groups.merges), len(state.kinds), state.kind_chars
+
     def dump(self) -> bytes:
         """Everything: a miner that loads this goes on as if it were this one."""
         return msgspec.msgpack.encode(self._state)
