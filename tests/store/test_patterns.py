@@ -4,16 +4,20 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from desk import ANA, RUI, START, Desk, info
+from tocsin.alerts import patterns as service
 from tocsin.alerts.counting import NOT_MINED, OTHER_SERVICES, FoldHours, PatternCounter
+from tocsin.alerts.merging import roots
 from tocsin.alerts.mining import Miner
 from tocsin.alerts.pattern_model import miner_state, pattern_counts, patterns
+from tocsin.alerts.pattern_store import Change
+from tocsin.alerts.patterns import PatternQuery
+from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.settings import Settings
 
 
@@ -54,7 +58,7 @@ def test_every_record_is_counted_once_when_it_becomes_a_segments(desk: Desk) -> 
 
 
 def test_a_restart_in_the_middle_gives_the_same(settings: Settings, open_desk: Callable[..., Desk]) -> None:
-    words = "alpha bravo carol delta echo fox golf hotel india jade kilo lima".split()
+    words = ["alpha", "bravo", "carol", "delta", "echo", "fox", "golf", "hotel", "india", "jade", "kilo", "lima"]
     messages = [f"user {word} opened page {n} of {words[(n * 5) % 12]}" for n, word in enumerate(words * 4)]
     whole = [miner_of(messages)]
     for start in range(0, len(messages), 8):
@@ -151,3 +155,151 @@ def test_old_hours_are_counted_by_their_days(desk: Desk) -> None:
     FoldHours(desk.database).run()
     assert desk.database.read(lambda tx: tx.execute(rows).scalar_one()) == 3 + 2
     assert in_all(desk) == (72, 72)
+
+
+# Merges and splits.
+
+
+def listed(desk: Desk, **query: Any) -> dict[str, int]:
+    """Counts by template, as they are shown."""
+    return {
+        one.summary.pattern.template: one.summary.count for one in service.find(desk.database, PatternQuery(**query))[0]
+    }
+
+
+def id_of(desk: Desk, template: str) -> int:
+    same = select(patterns.c.id).where(patterns.c.template == template)
+    return int(desk.database.read(lambda tx: tx.execute(same).scalar_one()))
+
+
+ORDER = "order <*> paid by card <*>"
+LOGIN = "login from <*> accepted"
+
+
+def test_what_the_miner_merges_is_shown_and_summed_as_one(desk: Desk) -> None:
+    words = ["alpha", "bravo", "carol", "delta", "echo", "fox", "golf", "hotel", "india", "jade", "kilo", "lima"]
+    for start in range(0, 12, 2):
+        desk.post(*[info(f"user {word} opened the door") for word in words[start : start + 2]])
+        desk.compact()
+    assert len(counts(desk)) > 1
+    assert listed(desk) == {"user <*> opened the door": 12}
+    [shown] = service.find(desk.database, PatternQuery())[0]
+    assert service.get(desk.database, shown.summary.pattern.id).aliases
+    assert in_all(desk) == (12, 12)
+
+
+def test_a_merge_by_hand_holds_for_later_records_and_is_undone(desk: Desk) -> None:
+    desk.post(*orders(5), *logins(3))
+    desk.compact()
+    login, order = id_of(desk, LOGIN), id_of(desk, ORDER)
+    change = desk.database.write(lambda tx: service.merge(tx, login, order), actor=ANA)
+    assert listed(desk) == {ORDER: 8}
+    desk.post(*logins(4))
+    desk.compact()
+    assert listed(desk) == {ORDER: 12}
+    assert listed(desk, text="LOGIN") == {ORDER: 12}  # found by what it stands for
+    with pytest.raises(Conflict):
+        desk.database.write(lambda tx: service.merge(tx, order, login), actor=ANA)
+
+    undone = desk.database.write(lambda tx: service.undo(tx, change.id), actor=RUI)
+    assert listed(desk) == {ORDER: 5, LOGIN: 7}
+    assert (undone.actor, undone.undone_by) == (str(ANA), str(RUI))
+    told = [(event.kind, event.actor) for event in desk.events(f"pattern:{login}")]
+    assert told == [("PatternMerged", str(ANA)), ("PatternChangeUndone", str(RUI))]
+    with pytest.raises(Conflict):
+        desk.database.write(lambda tx: service.undo(tx, change.id), actor=RUI)
+
+
+def test_a_split_takes_what_matches_from_now_on_and_is_undone(
+    settings: Settings, open_desk: Callable[..., Desk]
+) -> None:
+    desk = open_desk(settings)
+    desk.post(*orders(10))
+    desk.compact()
+    special = "order <*> paid by card 77"
+    change = desk.database.write(lambda tx: service.split(tx, id_of(desk, ORDER), special), actor=ANA)
+    assert listed(desk) == {ORDER: 10, special: 0}
+    desk = open_desk(settings)
+    desk.clock.advance(minutes=3)
+    desk.post(*orders(10, 5))  # one of them with card 77
+    desk.compact()
+    assert listed(desk) == {ORDER: 19, special: 1}
+    detail = service.get(desk.database, change.pattern_id)
+    assert detail.shown.summary.pattern.example == "order 11 paid by card 77"
+    assert detail.regex is not None
+
+    desk.database.write(lambda tx: service.undo(tx, change.id), actor=ANA)
+    assert listed(desk) == {ORDER: 20}
+    desk.post(*orders(1, 11))
+    desk.compact()
+    assert listed(desk) == {ORDER: 21}
+    assert in_all(desk) == (21, 21)
+
+
+def test_what_the_miner_has_merged_can_be_split_off_and_stays_so(desk: Desk) -> None:
+    words = ["alpha", "bravo", "carol", "delta", "echo", "fox", "golf", "hotel", "india", "jade", "kilo", "lima"]
+    for start in range(0, 12, 2):
+        desk.post(*[info(f"user {word} opened the door") for word in words[start : start + 2]])
+        desk.compact()
+    wide = id_of(desk, "user <*> opened the door")
+    desk.database.write(lambda tx: service.split(tx, wide, "user alpha opened the door"), actor=ANA)
+    assert listed(desk) == {"user <*> opened the door": 11, "user alpha opened the door": 1}
+    desk.post(*[info(f"user {word} opened the door") for word in words])
+    desk.compact()
+    assert listed(desk) == {"user <*> opened the door": 22, "user alpha opened the door": 2}
+
+
+def test_a_split_that_makes_no_sense_is_refused(desk: Desk) -> None:
+    desk.post(*orders(3), *logins(2))
+    desk.compact()
+    order = id_of(desk, ORDER)
+    with pytest.raises(Invalid, match="no message of pattern"):
+        desk.database.write(lambda tx: service.split(tx, order, "another thing"), actor=ANA)
+    with pytest.raises(Conflict, match="already"):
+        desk.database.write(lambda tx: service.split(tx, order, ORDER), actor=ANA)
+    with pytest.raises(NotFound):
+        desk.database.write(lambda tx: service.split(tx, 999, ORDER), actor=ANA)
+
+
+def test_pages_follow_each_other_in_every_order(desk: Desk) -> None:
+    names = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen"]
+    for n, name in enumerate(names):
+        at = (START - timedelta(hours=3 * n)).isoformat()
+        desk.post(*[info(f"{name} has {k} {name}s in the {name} house", timestamp=at) for k in range(n % 4 + 1)])
+        desk.compact()
+    for sort in service.SORTS:
+        whole = [one.summary.pattern.id for one in service.find(desk.database, PatternQuery(sort=sort))[0]]
+        assert len(whole) == 8
+        paged: list[int] = []
+        query = PatternQuery(sort=sort, limit=3)
+        while True:
+            items, cursor = service.find(desk.database, query)
+            paged += [one.summary.pattern.id for one in items]
+            if cursor is None:
+                break
+            query = PatternQuery(sort=sort, limit=3, cursor=cursor)
+        assert paged == whole
+    recent = service.find(desk.database, PatternQuery(since=START - timedelta(hours=4), sort="newest"))[0]
+    assert [one.summary.count for one in recent] == [1, 2]
+    assert [sum(one.bars) for one in recent] == [1, 2]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 5), st.sampled_from(["alias", "merge", "split"])), max_size=12
+    ),
+    st.sets(st.integers(1, 12)),
+)
+def test_undoing_everything_leaves_what_the_miner_did(made: list[tuple[int, int, str]], undone: set[int]) -> None:
+    def change(number: int, one: int, other: int, kind: str, *, gone: bool) -> Change:
+        return Change(number, kind, one, other, "", START, START if gone else None, None)
+
+    by_hand = [change(n, *m, gone=n in undone) for n, m in enumerate(made, 1) if m[2] != "split"]
+    shown = roots(range(6), by_hand)
+    assert all(shown[root] == root for root in shown.values())
+    for one in by_hand:
+        if one.undone_at is None:
+            assert shown[one.pattern_id] == shown[one.into_id]
+    assert roots(range(6), [change(n, a, b, "merge", gone=True) for n, (a, b, _) in enumerate(made)]) == {
+        n: n for n in range(6)
+    }

@@ -132,9 +132,7 @@ class PatternCounter:
         changed = before != miner.learned or bool(aliases)
         return Batch(counted, aliases, token, self._saved(miner) if changed else None)
 
-    def _apart(
-        self, rows: pl.DataFrame, rule: Rule, groups: Mapping[str, int]
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _apart(self, rows: pl.DataFrame, rule: Rule, groups: Mapping[str, int]) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows that a split takes, and the others."""
         assert self._miner is not None
         mine = {self._miner.find(group) for group, digest in self._digests.items() if digest in rule.digests}
@@ -174,7 +172,7 @@ class PatternCounter:
             return self.make_miner(), {}
         try:
             if version != STATE_VERSION:
-                raise ValueError(f"version {version}, this program knows {STATE_VERSION}")  # noqa: TRY301
+                raise ValueError(f"version {version}, this program knows {STATE_VERSION}")
             learned = msgspec.msgpack.decode(zstandard.decompress(dump), type=Learned)
             return Miner.load(learned.dump), learned.digests
         except (ValueError, msgspec.MsgspecError, zstandard.ZstdError) as error:

@@ -1,9 +1,8 @@
-"""Letting patterns stand for each other: the miner's aliases, merges and splits by hand, and undoing these."""
+"""Letting patterns stand for each other, and working out anew which stands for which."""
 
 from tocsin.alerts import pattern_store
 from tocsin.alerts.merging import roots
-from tocsin.alerts.pattern_store import ALIAS, MERGE, Change
-from tocsin.kit.errors import Conflict
+from tocsin.alerts.pattern_store import ALIAS, Change
 from tocsin.storage.tx import ReadTx, Tx
 
 
@@ -14,17 +13,6 @@ def alias(tx: Tx, pattern_id: int, into_id: int) -> None:
     if one != other:
         pattern_store.record_change(tx, ALIAS, pattern_id, into_id)
         pattern_store.repoint(tx, one, other)
-
-
-def merge(tx: Tx, pattern_id: int, into_id: int) -> int:
-    """Merge by hand; returns the change. Raises Conflict when they are shown as one already."""
-    rows = pattern_store.by_id(tx, {pattern_id, into_id})
-    one, other = rows[pattern_id].shown_as, rows[into_id].shown_as
-    if one == other:
-        raise Conflict(detail=f"patterns {pattern_id} and {into_id} are one already")
-    change_id = pattern_store.record_change(tx, MERGE, pattern_id, into_id)
-    pattern_store.repoint(tx, one, other)
-    return change_id
 
 
 def connected(tx: ReadTx, pattern_id: int) -> tuple[set[int], list[Change]]:

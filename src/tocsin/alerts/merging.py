@@ -8,11 +8,12 @@ from tocsin.alerts.pattern_store import SPLIT, Change
 def roots(ids: Iterable[int], changes: Iterable[Change]) -> dict[int, int]:
     """The pattern that each is shown as, when these changes are made one after the other, from nothing.
 
-    A merge lets what stands for the one be shown as what stands for the other. A split that holds parts nothing and
-    joins nothing; one that was undone is a merge. Only the last split of a pattern counts.
+    A merge lets what stands for the one be shown as what stands for the other. A split that holds joins nothing, and
+    what its pattern was merged into before does not count; one that was undone is a merge. Only a pattern's last split
+    counts.
     """
-    made = list(changes)
-    last_split = {change.pattern_id: change.id for change in made if change.kind == SPLIT}
+    made = sorted(changes, key=lambda change: change.id)
+    splits = {change.pattern_id: change for change in made if change.kind == SPLIT}
     parents = {one: one for one in ids}
 
     def find(one: int) -> int:
@@ -21,10 +22,13 @@ def roots(ids: Iterable[int], changes: Iterable[Change]) -> dict[int, int]:
         return one
 
     for change in made:
-        if change.kind == SPLIT:
-            joins = change.undone_at is not None and last_split[change.pattern_id] == change.id
-        else:
-            joins = change.undone_at is None
-        if joins:
+        if _joins(change, splits.get(change.pattern_id)):
             parents[find(change.pattern_id)] = find(change.into_id)
     return {one: find(one) for one in list(parents)}
+
+
+def _joins(change: Change, split: Change | None) -> bool:
+    if change.kind == SPLIT:
+        return change == split and change.undone_at is not None
+    apart = split is not None and split.undone_at is None and change.id < split.id
+    return change.undone_at is None and not apart

@@ -91,7 +91,7 @@ class Miner:
 
     @property
     def learned(self) -> tuple[int, ...]:
-        """What changes whenever the miner learned something: all that a dump holds but for how many lines there were."""
+        """Changes whenever the miner learned something: all that a dump holds but for how many lines there were."""
         state = self._state
         return len(self._groups.parents), len(self._groups.merges), len(state.kinds), state.kind_chars
 

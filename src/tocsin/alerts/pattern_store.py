@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, case, delete, func, insert, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, and_, bindparam, case, delete, func, insert, or_, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.alerts.pattern_model import miner_state, pattern_changes, pattern_counts, patterns
@@ -108,7 +108,7 @@ def save_state(tx: Tx, new_token: str, version: int, dump: bytes) -> None:
 
 def ensure(tx: Tx, counted: Iterable[Counted]) -> None:
     """A row for each template that has none yet, with nothing counted."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "digest": one.digest,
             "template": one.template,
@@ -153,13 +153,16 @@ def _pattern(row: Any) -> Pattern:
 def add(tx: Tx, counted: Mapping[int, Counted], services: Mapping[int, Sequence[str]]) -> None:
     """Add to the rows of patterns, by id, and to their counts. `services` are those that a pattern has now."""
     first, last = bindparam("seen_first", type_=Instant()), bindparam("seen_last", type_=Instant())
+    none_yet = patterns.c.records == 0
     statement = (
         update(patterns)
         .where(patterns.c.id == bindparam("of_pattern"))
         .values(
             records=patterns.c.records + bindparam("more"),
-            first_seen_at=case((first < patterns.c.first_seen_at, first), else_=patterns.c.first_seen_at),
-            last_seen_at=case((last > patterns.c.last_seen_at, last), else_=patterns.c.last_seen_at),
+            first_seen_at=case((none_yet | (first < patterns.c.first_seen_at), first), else_=patterns.c.first_seen_at),
+            last_seen_at=case((none_yet | (last > patterns.c.last_seen_at), last), else_=patterns.c.last_seen_at),
+            example=case((patterns.c.example_id.is_(None), bindparam("seen_example")), else_=patterns.c.example),
+            example_id=func.coalesce(patterns.c.example_id, bindparam("seen_id", type_=BigInteger())),
             services=bindparam("of_services", type_=patterns.c.services.type),
         )
     )
@@ -169,6 +172,8 @@ def add(tx: Tx, counted: Mapping[int, Counted], services: Mapping[int, Sequence[
             "more": sum(one.n.values()),
             "seen_first": one.first_at,
             "seen_last": one.last_at,
+            "seen_id": one.example_id,
+            "seen_example": one.example,
             "of_services": list(services[pattern_id]),
         }
         for pattern_id, one in sorted(counted.items())
@@ -281,11 +286,29 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Event times [since, until), hours cut off as a whole; `middle` parts what is recent from what was before."""
+    """Event times [since, until) on whole hours; `middle` parts what is recent from what was before."""
 
     since: datetime
     middle: datetime
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which canonical patterns: with a text in a template, of a service, with records in the window (`only_within`).
+
+    Sorted by `count`, `newest` (first seen last) or `trend` (grew most), the largest first; `after` is the last
+    page's last key and id.
+    """
+
+    window: Window
+    text: str | None = None
+    service: str | None = None
+    only_within: bool = False
+    sort: str = "count"
+    after: tuple[int, int] | None = None
+    limit: int = 100
+    pattern_id: int | None = None
 
 
 def _canonical() -> Any:
@@ -307,69 +330,71 @@ def _whole() -> Any:
     )
 
 
-def _within(window: Window, service: str | None) -> Any:
-    """Records of each canonical pattern in a time, and in a service if one is given."""
-    canonical = _canonical()
-    inside = (pattern_counts.c.hour >= window.since, pattern_counts.c.hour < window.until)
-    recent = case((pattern_counts.c.hour >= window.middle, pattern_counts.c.n), else_=0)
+def _inside(since: datetime, until: datetime) -> Any:
+    return and_(pattern_counts.c.hour >= since, pattern_counts.c.hour < until)
+
+
+def _counted(wanted: Wanted) -> Any:
+    """Records of each canonical pattern by their hours: in the window, or all when only a service is asked for."""
+    window, n, canonical = wanted.window, pattern_counts.c.n, _canonical()
+    recent = case((_inside(window.middle, window.until), n), else_=0)
+    before = case((_inside(window.since, window.middle), n), else_=0)
     statement = (
         select(
-            canonical.label("of"), func.sum(pattern_counts.c.n).label("n"), func.sum(recent).label("recent")
+            canonical.label("of"),
+            func.sum(n).label("n"),
+            func.sum(recent).label("recent"),
+            func.sum(before).label("before"),
         )
         .join(patterns, patterns.c.id == pattern_counts.c.pattern_id)
-        .where(*inside)
         .group_by(canonical)
     )
-    if service is not None:
-        statement = statement.where(pattern_counts.c.service == service)
+    if wanted.service is not None:
+        statement = statement.where(pattern_counts.c.service == wanted.service)
+    if wanted.only_within or wanted.service is None:
+        statement = statement.where(_inside(window.since, window.until))
     return statement.subquery()
 
 
-def page(
-    tx: ReadTx,
-    *,
-    text: str | None,
-    service: str | None,
-    window: Window,
-    only_within: bool,
-    sort: str,
-    after: tuple[int, int] | None,
-    limit: int,
-    of: int | None = None,
-) -> list[Summary]:
-    """Canonical patterns by `count`, `newest` (first seen last) or `trend` (grew most), the largest first.
-
-    `only_within`: those with records in the window, counted there; else all of them, with all their records.
-    """
-    whole, within = _whole(), _within(window, service)
-    recent = func.coalesce(within.c.recent, 0)
-    n = func.coalesce(within.c.n, 0)
-    count = n if only_within else whole.c.n
-    keys = {"count": count, "newest": type_coerce(whole.c.first_at, BigInteger), "trend": 2 * recent - n}
-    key = type_coerce(keys[sort], BigInteger)
+def page(tx: ReadTx, wanted: Wanted) -> list[Summary]:
+    """Canonical patterns with their counts."""
+    whole, counted = _whole(), _counted(wanted)
+    filtered = wanted.only_within or wanted.service is not None
+    recent, before = func.coalesce(counted.c.recent, 0), func.coalesce(counted.c.before, 0)
+    count = counted.c.n if filtered else whole.c.n
+    keys = {"count": count, "newest": whole.c.first_at, "trend": recent - before}
+    key = type_coerce(keys[wanted.sort], BigInteger)
     statement = (
-        select(patterns, count.label("count"), recent.label("recent"), n.label("inside"), whole.c.first_at, whole.c.last_at)
+        select(
+            patterns,
+            count.label("count"),
+            recent.label("recent"),
+            before.label("before"),
+            whole.c.first_at,
+            whole.c.last_at,
+        )
         .join(whole, whole.c.of == patterns.c.id)
-        .join(within, within.c.of == patterns.c.id, isouter=not only_within)
+        .join(counted, counted.c.of == patterns.c.id, isouter=not filtered)
         .order_by(key.desc(), patterns.c.id.desc())
-        .limit(limit)
+        .limit(wanted.limit)
     )
-    if text is not None:
+    if wanted.text is not None:
         some = patterns.alias()
-        like = select(func.coalesce(some.c.merged_into, some.c.id)).where(some.c.template.icontains(text, autoescape=True))
-        statement = statement.where(patterns.c.id.in_(like))
-    if after is not None:
-        statement = statement.where(or_(key < after[0], (key == after[0]) & (patterns.c.id < after[1])))
-    if of is not None:
-        statement = statement.where(patterns.c.id == of)
+        like = some.c.template.icontains(wanted.text, autoescape=True)
+        statement = statement.where(patterns.c.id.in_(select(func.coalesce(some.c.merged_into, some.c.id)).where(like)))
+    if wanted.after is not None:
+        at, last_id = wanted.after
+        statement = statement.where(or_(key < at, and_(key == at, patterns.c.id < last_id)))
+    if wanted.pattern_id is not None:
+        statement = statement.where(patterns.c.id == wanted.pattern_id)
     return [_summary(row) for row in tx.execute(statement)]
 
 
 def _summary(row: Any) -> Summary:
     values = dict(row._mapping)
-    count, recent, inside = (int(values.pop(name)) for name in ("count", "recent", "inside"))
+    count, recent, before = (int(values.pop(name)) for name in ("count", "recent", "before"))
     first_at, last_at = values.pop("first_at"), values.pop("last_at")
-    return Summary(Pattern(**values), count, recent, inside - recent, first_at, last_at)
+    return Summary(Pattern(**values), count, recent, before, first_at, last_at)
 
 
 def services_of(tx: ReadTx, ids: Sequence[int]) -> dict[int, list[str]]:
@@ -394,7 +419,7 @@ def hours_of(tx: ReadTx, ids: Sequence[int], window: Window, service: str | None
             select(canonical.label("of"), pattern_counts.c.hour, func.sum(pattern_counts.c.n).label("n"))
             .join(patterns, patterns.c.id == pattern_counts.c.pattern_id)
             .where(canonical.in_(ids[start : start + IN_CLAUSE]))
-            .where(pattern_counts.c.hour >= window.since, pattern_counts.c.hour < window.until)
+            .where(_inside(window.since, window.until))
             .group_by(canonical, pattern_counts.c.hour)
         )
         if service is not None:

@@ -139,7 +139,7 @@ def _building() -> Iterator[None]:
 class Compactor:
     """One worker of the loop. `alone` says that no other process writes objects: what is unnamed is nobody's.
 
-    `count` looks at records once, when they leave the hot chunks, and returns what is to be written with their segments.
+    `count` looks at records once, when they leave the hot chunks; it returns what is to be written with their segments.
     """
 
     database: Database
@@ -235,9 +235,7 @@ class Compactor:
 
         return self._swap(frame, replace)
 
-    def _swap(
-        self, frame: pl.DataFrame, consume: Callable[[Tx], None], *, count: Count = count_nothing
-    ) -> bool:
+    def _swap(self, frame: pl.DataFrame, consume: Callable[[Tx], None], *, count: Count = count_nothing) -> bool:
         """Write the rows as segments, then name them and consume their sources in one transaction; False when another
         worker was first. Raises Unbuildable."""
         self._swept_at, swept_at = None, self._swept_at  # until this is done, there may be orphans

@@ -69,6 +69,9 @@ Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_no_
 Reason = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000), AfterValidator(_no_nul)
 ]
+Template = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(_no_nul)
+]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_no_nul)]
 PriorityIn = Annotated[
     Priority,
