@@ -112,7 +112,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "PatternPageOut": {"items": [_PATTERN], "next": None},
     "PatternDetailOut": {
         **_PATTERN,
-        "regex": r"(?s)^\s*connection\s+to\b.*lost\s+after\b.*ms\s*(?:\n.*)?$",
+        "regex": r"^\s*connection\s+to\b.*\blost\s+after\b.*\bms\s*(?:\n(?s:.*))?$",
         "hours": [{"at": "2026-11-24T01:00:00Z", "count": 730}, {"at": "2026-11-24T02:00:00Z", "count": 1018}],
         "by_service": {"orders": 12, "payments": 1800},
         "aliases": [{"id": 9, "template": "lost connection to <*>", "count": 3}],
