@@ -1,17 +1,19 @@
 """The patterns of all records: counted once when they become segments, merged and split, by the miner and by hand."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from desk import ANA, RUI, START, Desk, info
 from tocsin.alerts import patterns as service
-from tocsin.alerts.counting import NOT_MINED, OTHER_SERVICES, FoldHours, PatternCounter
+from tocsin.alerts.counting import MAX_TEXTS, NOT_MINED, OTHER_SERVICES, FoldHours, PatternCounter
 from tocsin.alerts.merging import roots
 from tocsin.alerts.mining import Miner
 from tocsin.alerts.pattern_model import miner_state, pattern_counts, patterns
@@ -19,6 +21,10 @@ from tocsin.alerts.pattern_store import Change
 from tocsin.alerts.patterns import PatternQuery
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.settings import Settings
+from tocsin.storage.tx import Tx
+
+ORDER = "order <*> paid by card <*>"
+LOGIN = "login from <*> accepted"
 
 
 def counts(desk: Desk) -> dict[str, int]:
@@ -46,14 +52,14 @@ def test_every_record_is_counted_once_when_it_becomes_a_segments(desk: Desk) -> 
     desk.post(*orders(30), *logins(12))
     assert counts(desk) == {}
     desk.compact(records=20)
-    expected = {"order <*> paid by card <*>": 30, "login from <*> accepted": 12}
+    expected = {ORDER: 30, LOGIN: 12}
     assert counts(desk) == expected
     desk.post(*orders(8))
     desk.compact(records=20)
     for _ in range(3):
         desk.clock.advance(minutes=5)
         desk.compact()  # merges what is small
-    assert counts(desk) == {**expected, "order <*> paid by card <*>": 38}
+    assert counts(desk) == {**expected, ORDER: 38}
     assert in_all(desk) == (50, 50)
 
 
@@ -86,7 +92,7 @@ def test_the_state_is_saved_only_when_something_was_learned(desk: Desk) -> None:
         tokens.append(desk.database.read(lambda tx: tx.execute(select(miner_state.c.token)).scalar_one()))
     assert tokens[0]
     assert tokens[0] == tokens[1] == tokens[2]
-    assert counts(desk) == {"order <*> paid by card <*>": 30}
+    assert counts(desk) == {ORDER: 30}
 
 
 def test_a_state_that_can_not_be_read_is_learned_again(settings: Settings, open_desk: Callable[..., Desk]) -> None:
@@ -98,7 +104,64 @@ def test_a_state_that_can_not_be_read_is_learned_again(settings: Settings, open_
     second.clock.advance(minutes=3)
     second.post(*orders(10))
     second.compact()
-    assert counts(second) == {"order <*> paid by card <*>": 20}
+    assert counts(second) == {ORDER: 20}
+
+
+def test_what_follows_from_a_state_that_another_worker_has_replaced_is_done_again(desk: Desk) -> None:
+    desk.post(*orders(5))
+    desk.compact()
+    own = desk.compactor.count
+    looks: list[int] = []
+
+    def overtaken(frame: pl.DataFrame) -> Callable[[Tx], None]:
+        write = own(frame)
+        if not looks:
+            desk.database.write(lambda tx: tx.execute(miner_state.update().values(token="another's")), actor=ANA)
+        looks.append(len(frame))
+        return write
+
+    desk.compactor.count = overtaken
+    desk.post(*orders(5), *logins(2))
+    desk.compact()
+    assert (looks, desk.reader.stats().hot_records) == ([7], 7)
+    desk.compact()
+    assert looks == [7, 7]
+    assert counts(desk) == {ORDER: 10, LOGIN: 2}
+
+
+def test_counts_that_can_not_be_written_do_not_stop_compaction(desk: Desk) -> None:
+    desk.post(*orders(5))
+    desk.compact()
+    failed: list[str] = []
+
+    def fail_once(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO pattern_counts") and not failed:
+            failed.append(statement)
+            raise RuntimeError("a bug in a statement")
+
+    desk.post(*orders(4), *logins(2))
+    event.listen(desk.database.dialect.writers, "before_cursor_execute", fail_once)
+    desk.compact()
+    event.remove(desk.database.dialect.writers, "before_cursor_execute", fail_once)
+    assert (len(failed), desk.reader.stats().hot_records) == (1, 0)
+    assert counts(desk) == {ORDER: 5, NOT_MINED: 6}
+    desk.post(*logins(2))
+    desk.compact()
+    assert in_all(desk) == (13, 13)
+    assert counts(desk)[LOGIN] == 2
+
+
+def test_more_kinds_of_texts_than_are_looked_at_are_counted_all_the_same(
+    sqlite_settings: Settings, open_desk: Callable[..., Desk]
+) -> None:
+    desk = open_desk(sqlite_settings)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    names = ["".join(name) for name in itertools.islice(itertools.product(letters, repeat=4), MAX_TEXTS)]
+    desk.post(*[info(f"hello {name}") for name in names], *orders(10))
+    desk.compact()
+    assert counts(desk)[NOT_MINED] == 1
+    assert counts(desk)[ORDER] == 10
+    assert in_all(desk) == (MAX_TEXTS + 10, MAX_TEXTS + 10)
 
 
 class Broken(Miner):
@@ -119,13 +182,13 @@ def test_what_can_not_be_mined_is_compacted_and_counted_all_the_same(
     desk.post(*orders(5), info("poison"))
     desk.compact()
     assert desk.reader.stats().hot_records == 0
-    assert counts(desk) == {"order <*> paid by card <*>": 5, NOT_MINED: 6}
+    assert counts(desk) == {ORDER: 5, NOT_MINED: 6}
     assert in_all(desk) == (11, 11)
     assert desk.metrics.registry.get_sample_value("tocsin_logs_not_mined_total") == 6
     assert "not_mined" in capsys.readouterr().out
     desk.post(*orders(5))
     desk.compact()
-    assert counts(desk) == {"order <*> paid by card <*>": 10, NOT_MINED: 6}
+    assert counts(desk) == {ORDER: 10, NOT_MINED: 6}
 
 
 def test_texts_that_a_database_does_not_take_are_counted(desk: Desk) -> None:
@@ -172,10 +235,6 @@ def id_of(desk: Desk, template: str) -> int:
     return int(desk.database.read(lambda tx: tx.execute(same).scalar_one()))
 
 
-ORDER = "order <*> paid by card <*>"
-LOGIN = "login from <*> accepted"
-
-
 def test_what_the_miner_merges_is_shown_and_summed_as_one(desk: Desk) -> None:
     words = ["alpha", "bravo", "carol", "delta", "echo", "fox", "golf", "hotel", "india", "jade", "kilo", "lima"]
     for start in range(0, 12, 2):
@@ -204,7 +263,7 @@ def test_a_merge_by_hand_holds_for_later_records_and_is_undone(desk: Desk) -> No
     undone = desk.database.write(lambda tx: service.undo(tx, change.id), actor=RUI)
     assert listed(desk) == {ORDER: 5, LOGIN: 7}
     assert (undone.actor, undone.undone_by) == (str(ANA), str(RUI))
-    told = [(event.kind, event.actor) for event in desk.events(f"pattern:{login}")]
+    told = [(one.kind, one.actor) for one in desk.events(f"pattern:{login}")]
     assert told == [("PatternMerged", str(ANA)), ("PatternChangeUndone", str(RUI))]
     with pytest.raises(Conflict):
         desk.database.write(lambda tx: service.undo(tx, change.id), actor=RUI)

@@ -32,6 +32,7 @@ from tocsin.storage.tx import ReadTx, Tx
 STATE_VERSION: Final = 1
 NOT_MINED: Final = "(not mined)"
 OTHER_SERVICES: Final = "(other services)"
+MAX_TEXTS: Final = 16_384  # that a batch is mined for: new ones cost 30 us each, and logs must not wait for that
 MAX_SERVICES: Final = 50  # of a pattern that are counted by themselves
 MAX_EXAMPLE_CHARS: Final = 2_000
 BY_HOUR: Final = timedelta(days=7)
@@ -115,7 +116,7 @@ class PatternCounter:
         miner = self._current_miner()
         before, token = miner.learned, self._token
         rows = frame.select("id", "timestamp", "service", "message", alike(frame.get_column("message")))
-        texts = rows.group_by("text").agg(pl.col("id").first()).sort("id").get_column("text").to_list()
+        texts = _to_mine(rows)
         at_arrival = [miner.group_of(text) for text in texts]
         groups = {text: miner.find(group) for text, group in zip(texts, at_arrival, strict=True)}
         rules = self.database.read(_rules)
@@ -125,8 +126,12 @@ class PatternCounter:
             for row in _summed(of_rule, now):
                 _add(counted, rule.template, row)
         for row in _summed(rows, now):
-            group = groups[row["text"]]
-            self._digests[group] = _add(counted, miner.template(group), row)
+            group = groups.get(row["text"])
+            if group is None:
+                self.metrics.not_mined.inc(row["n"])
+                _add(counted, NOT_MINED, row)
+            else:
+                self._digests[group] = _add(counted, miner.template(group), row)
         split = {digest_of(rule.template) for rule in rules}
         aliases = self._aliases(miner, counted, now, split)
         changed = before != miner.learned or bool(aliases)
@@ -187,6 +192,14 @@ class PatternCounter:
         return self._token, zstandard.compress(learned, 1)
 
 
+def _to_mine(rows: pl.DataFrame) -> list[str]:
+    """The texts of the rows in the order of their arrival; the most frequent ones, if there are too many."""
+    texts = rows.group_by("text").agg(pl.col("id").first(), n=pl.len())
+    if len(texts) > MAX_TEXTS:
+        texts = texts.sort("n", "id", descending=[True, False]).head(MAX_TEXTS)
+    return texts.sort("id").get_column("text").to_list()
+
+
 def _summed(rows: pl.DataFrame, now: datetime) -> Iterable[dict[str, Any]]:
     """Rows by text, service and hour, the first record first."""
     at = pl.col("timestamp")
@@ -239,8 +252,9 @@ def _apply(tx: Tx, batch: Batch) -> None:
     held = pattern_store.hold(tx)
     if batch.token is not None and held != batch.token:
         raise Conflict(detail="another worker has learned patterns meanwhile")
-    pattern_store.ensure(tx, batch.counted.values())
     rows = pattern_store.by_digest(tx, {*batch.counted, *(old for old, _ in batch.aliases)})
+    new = [one for digest, one in batch.counted.items() if digest not in rows]
+    rows |= pattern_store.add_new(tx, new)
     services: dict[int, list[str]] = {}
     counted: dict[int, Counted] = {}
     for digest, one in batch.counted.items():
@@ -250,9 +264,9 @@ def _apply(tx: Tx, batch: Batch) -> None:
             counted[pattern.id] = one
     if counted:
         pattern_store.add(tx, counted, services)
-    for old, new in batch.aliases:
+    for old, wider in batch.aliases:
         if old in rows:
-            linking.alias(tx, rows[old].id, rows[new].id)
+            linking.alias(tx, rows[old].id, rows[wider].id)
     if batch.state is not None:
         pattern_store.save_state(tx, batch.state[0], STATE_VERSION, batch.state[1])
 

@@ -21,15 +21,16 @@ patterns = Table(
     Index("ix_patterns_merged_into", "merged_into"),
 )
 
-# By event time: hours; what is older than some days is counted by days.
+# By event time: hours; what is older than some days is counted by days. Kept in the order in which times are read.
 pattern_counts = Table(
     "pattern_counts",
     metadata,
-    Column("pattern_id", BigInteger, primary_key=True, autoincrement=False),
     Column("hour", Instant, primary_key=True),
+    Column("pattern_id", BigInteger, primary_key=True, autoincrement=False),
     Column("service", Text, primary_key=True),
     Column("n", BigInteger, nullable=False),
-    Index("ix_pattern_counts_hour", "hour"),
+    Index("ix_pattern_counts_pattern_id", "pattern_id"),
+    sqlite_with_rowid=False,
 )
 
 # What leads from one pattern to another: `alias` (the miner's), `merge` and `split` (people's).

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, and_, bindparam, case, delete, func, insert, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, and_, bindparam, case, cast, delete, func, insert, or_, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.alerts.pattern_model import miner_state, pattern_changes, pattern_counts, patterns
@@ -106,8 +106,8 @@ def save_state(tx: Tx, new_token: str, version: int, dump: bytes) -> None:
 # Counting.
 
 
-def ensure(tx: Tx, counted: Iterable[Counted]) -> None:
-    """A row for each template that has none yet, with nothing counted."""
+def add_new(tx: Tx, counted: Iterable[Counted]) -> dict[str, Pattern]:
+    """Make a row for each template, which has none yet, with nothing counted; by digest."""
     rows: list[dict[str, Any]] = [
         {
             "digest": one.digest,
@@ -122,7 +122,8 @@ def ensure(tx: Tx, counted: Iterable[Counted]) -> None:
         for one in sorted(counted, key=lambda one: one.digest)
     ]
     if rows:
-        tx.execute(_upsert(tx, patterns).on_conflict_do_nothing(index_elements=["digest"]), rows)
+        tx.execute(insert(patterns), rows)
+    return by_digest(tx, [row["digest"] for row in rows])
 
 
 def by_digest(tx: ReadTx, digests: Collection[str]) -> dict[str, Pattern]:
@@ -180,16 +181,21 @@ def add(tx: Tx, counted: Mapping[int, Counted], services: Mapping[int, Sequence[
     ]
     tx.execute(statement, rows)
     _add_counts(
-        tx, [((pattern_id, *key), n) for pattern_id, one in sorted(counted.items()) for key, n in sorted(one.n.items())]
+        tx,
+        sorted(
+            ((hour, pattern_id, service), n)
+            for pattern_id, one in counted.items()
+            for (hour, service), n in one.n.items()
+        ),
     )
 
 
-def _add_counts(tx: Tx, counts: Sequence[tuple[tuple[int, datetime, str], int]]) -> None:
+def _add_counts(tx: Tx, counts: Sequence[tuple[tuple[datetime, int, str], int]]) -> None:
     upsert = _upsert(tx, pattern_counts)
     statement = upsert.on_conflict_do_update(
-        index_elements=["pattern_id", "hour", "service"], set_={"n": pattern_counts.c.n + upsert.excluded.n}
+        index_elements=["hour", "pattern_id", "service"], set_={"n": pattern_counts.c.n + upsert.excluded.n}
     )
-    rows = [{"pattern_id": key[0], "hour": key[1], "service": key[2], "n": n} for key, n in counts]
+    rows = [{"hour": key[0], "pattern_id": key[1], "service": key[2], "n": n} for key, n in counts]
     if rows:
         tx.execute(statement, rows)
 
@@ -203,9 +209,9 @@ def fold_hours(tx: Tx, before: datetime, *, limit: int) -> bool:
     of_hour = type_coerce(pattern_counts.c.hour, BigInteger)
     mine = (pattern_counts.c.hour < before, of_hour % _DAY_US != 0)
     rows = list(tx.execute(select(pattern_counts).where(*mine).order_by(pattern_counts.c.hour).limit(limit)))
-    days: dict[tuple[int, datetime, str], int] = {}
+    days: dict[tuple[datetime, int, str], int] = {}
     for row in rows:
-        key = (row.pattern_id, row.hour.replace(hour=0), row.service)
+        key = (row.hour.replace(hour=0), row.pattern_id, row.service)
         days[key] = days.get(key, 0) + row.n
     if not rows:
         return False
@@ -278,8 +284,7 @@ class Summary:
 
     pattern: Pattern
     count: int
-    recent: int
-    before: int
+    key: int
     first_seen_at: datetime
     last_seen_at: datetime
 
@@ -310,9 +315,15 @@ class Wanted:
     limit: int = 100
     pattern_id: int | None = None
 
+    @property
+    def filtered(self) -> bool:
+        """Whether only some of the records of a pattern count."""
+        return self.only_within or self.service is not None
+
 
 def _canonical() -> Any:
-    return func.coalesce(patterns.c.merged_into, patterns.c.id)
+    # Cast, or SQLite makes no index for what is joined by it.
+    return cast(func.coalesce(patterns.c.merged_into, patterns.c.id), BigInteger)
 
 
 def _whole() -> Any:
@@ -335,53 +346,51 @@ def _inside(since: datetime, until: datetime) -> Any:
 
 
 def _counted(wanted: Wanted) -> Any:
-    """Records of each canonical pattern by their hours: in the window, or all when only a service is asked for."""
-    window, n, canonical = wanted.window, pattern_counts.c.n, _canonical()
-    recent = case((_inside(window.middle, window.until), n), else_=0)
-    before = case((_inside(window.since, window.middle), n), else_=0)
-    statement = (
-        select(
-            canonical.label("of"),
-            func.sum(n).label("n"),
-            func.sum(recent).label("recent"),
-            func.sum(before).label("before"),
-        )
-        .join(patterns, patterns.c.id == pattern_counts.c.pattern_id)
-        .group_by(canonical)
-    )
+    """Records of each canonical pattern by their hours: in the window, or all when only a service is asked for.
+
+    They are summed by pattern first: these are few, their hours many.
+    """
+    window, n = wanted.window, pattern_counts.c.n
+    recent, before = _inside(window.middle, window.until), _inside(window.since, window.middle)
+    grown = case((recent, n), (before, -n), else_=0)
+    of_pattern = (pattern_counts.c.pattern_id + 0).label("pattern_id")  # SQLite would read by pattern, all of it
+    inner = select(of_pattern, func.sum(n).label("n"), func.sum(grown).label("grown"))
     if wanted.service is not None:
-        statement = statement.where(pattern_counts.c.service == wanted.service)
+        inner = inner.where(pattern_counts.c.service == wanted.service)
     if wanted.only_within or wanted.service is None:
-        statement = statement.where(_inside(window.since, window.until))
-    return statement.subquery()
+        inner = inner.where(_inside(window.since, window.until))
+    each = inner.group_by(of_pattern).subquery()
+    canonical = _canonical()
+    return (
+        select(canonical.label("of"), func.sum(each.c.n).label("n"), func.sum(each.c.grown).label("grown"))
+        .join(patterns, patterns.c.id == each.c.pattern_id)
+        .group_by(canonical)
+        .subquery()
+    )
 
 
 def page(tx: ReadTx, wanted: Wanted) -> list[Summary]:
     """Canonical patterns with their counts."""
-    whole, counted = _whole(), _counted(wanted)
-    filtered = wanted.only_within or wanted.service is not None
-    recent, before = func.coalesce(counted.c.recent, 0), func.coalesce(counted.c.before, 0)
-    count = counted.c.n if filtered else whole.c.n
-    keys = {"count": count, "newest": whole.c.first_at, "trend": recent - before}
+    whole = _whole()
+    keys = {"count": whole.c.n, "newest": whole.c.first_at}
+    source = select(patterns, whole.c.first_at, whole.c.last_at).join(whole, whole.c.of == patterns.c.id)
+    if wanted.filtered or wanted.sort == "trend":
+        counted = _counted(wanted)
+        source = source.join(counted, counted.c.of == patterns.c.id, isouter=not wanted.filtered)
+        keys["trend"] = func.coalesce(counted.c.grown, 0)
+        keys["count"] = counted.c.n if wanted.filtered else whole.c.n
     key = type_coerce(keys[wanted.sort], BigInteger)
     statement = (
-        select(
-            patterns,
-            count.label("count"),
-            recent.label("recent"),
-            before.label("before"),
-            whole.c.first_at,
-            whole.c.last_at,
-        )
-        .join(whole, whole.c.of == patterns.c.id)
-        .join(counted, counted.c.of == patterns.c.id, isouter=not filtered)
+        source.add_columns(keys["count"].label("count"), key.label("key"))
         .order_by(key.desc(), patterns.c.id.desc())
         .limit(wanted.limit)
     )
     if wanted.text is not None:
         some = patterns.alias()
-        like = some.c.template.icontains(wanted.text, autoescape=True)
-        statement = statement.where(patterns.c.id.in_(select(func.coalesce(some.c.merged_into, some.c.id)).where(like)))
+        like = select(func.coalesce(some.c.merged_into, some.c.id)).where(
+            some.c.template.icontains(wanted.text, autoescape=True)
+        )
+        statement = statement.where(patterns.c.id.in_(like))
     if wanted.after is not None:
         at, last_id = wanted.after
         statement = statement.where(or_(key < at, and_(key == at, patterns.c.id < last_id)))
@@ -392,49 +401,63 @@ def page(tx: ReadTx, wanted: Wanted) -> list[Summary]:
 
 def _summary(row: Any) -> Summary:
     values = dict(row._mapping)
-    count, recent, before = (int(values.pop(name)) for name in ("count", "recent", "before"))
-    first_at, last_at = values.pop("first_at"), values.pop("last_at")
-    return Summary(Pattern(**values), count, recent, before, first_at, last_at)
+    count, key, first_at, last_at = (values.pop(name) for name in ("count", "key", "first_at", "last_at"))
+    return Summary(Pattern(**values), int(count), int(key), first_at, last_at)
 
 
-def services_of(tx: ReadTx, ids: Sequence[int]) -> dict[int, list[str]]:
-    """The services of canonical patterns, with those of what they stand for."""
-    canonical = _canonical()
-    found: dict[int, set[str]] = {}
-    for start in range(0, len(ids), IN_CLAUSE):
-        statement = select(canonical.label("of"), patterns.c.services).where(
-            canonical.in_(ids[start : start + IN_CLAUSE])
-        )
-        for row in tx.execute(statement):
-            found.setdefault(row.of, set()).update(row.services)
-    return {of: sorted(services) for of, services in found.items()}
+@dataclass(slots=True)
+class Parts:
+    """What belongs to a canonical pattern: itself and what it stands for, by id, and their services."""
+
+    ids: list[int] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
 
 
-def hours_of(tx: ReadTx, ids: Sequence[int], window: Window, service: str | None) -> dict[int, dict[datetime, int]]:
+def parts_of(tx: ReadTx, canonical: Collection[int]) -> dict[int, Parts]:
+    found = {one: Parts() for one in canonical}
+    wanted = sorted(canonical)
+    for start in range(0, len(wanted), IN_CLAUSE):
+        some = wanted[start : start + IN_CLAUSE]
+        mine = or_(patterns.c.id.in_(some), patterns.c.merged_into.in_(some))
+        for row in tx.execute(select(patterns.c.id, patterns.c.merged_into, patterns.c.services).where(mine)):
+            of = row.id if row.merged_into is None else row.merged_into
+            if of in found:
+                found[of].ids.append(row.id)
+                found[of].services.update(row.services)
+    return found
+
+
+def hours_of(
+    tx: ReadTx, parts: Mapping[int, Parts], window: Window, service: str | None
+) -> dict[int, dict[datetime, int]]:
     """Records of canonical patterns by hour, within a window."""
-    canonical = _canonical()
-    found: dict[int, dict[datetime, int]] = {}
-    for start in range(0, len(ids), IN_CLAUSE):
+    owners = {one: of for of, part in parts.items() for one in part.ids}
+    found: dict[int, dict[datetime, int]] = {of: {} for of in parts}
+    wanted = sorted(owners)
+    for start in range(0, len(wanted), IN_CLAUSE):
         statement = (
-            select(canonical.label("of"), pattern_counts.c.hour, func.sum(pattern_counts.c.n).label("n"))
-            .join(patterns, patterns.c.id == pattern_counts.c.pattern_id)
-            .where(canonical.in_(ids[start : start + IN_CLAUSE]))
+            select(pattern_counts.c.pattern_id, pattern_counts.c.hour, func.sum(pattern_counts.c.n).label("n"))
+            .where(pattern_counts.c.pattern_id.in_(wanted[start : start + IN_CLAUSE]))
             .where(_inside(window.since, window.until))
-            .group_by(canonical, pattern_counts.c.hour)
+            .group_by(pattern_counts.c.pattern_id, pattern_counts.c.hour)
         )
         if service is not None:
             statement = statement.where(pattern_counts.c.service == service)
         for row in tx.execute(statement):
-            found.setdefault(row.of, {})[row.hour] = int(row.n)
+            hours = found[owners[row.pattern_id]]
+            hours[row.hour] = hours.get(row.hour, 0) + int(row.n)
     return found
 
 
-def by_service(tx: ReadTx, canonical: int) -> dict[str, int]:
-    """All records of a canonical pattern by service."""
-    statement = (
-        select(pattern_counts.c.service, func.sum(pattern_counts.c.n).label("n"))
-        .join(patterns, patterns.c.id == pattern_counts.c.pattern_id)
-        .where(_canonical() == canonical)
-        .group_by(pattern_counts.c.service)
-    )
-    return {row.service: int(row.n) for row in tx.execute(statement)}
+def by_service(tx: ReadTx, ids: Sequence[int]) -> dict[str, int]:
+    """All records of patterns by service."""
+    found: dict[str, int] = {}
+    for start in range(0, len(ids), IN_CLAUSE):
+        statement = (
+            select(pattern_counts.c.service, func.sum(pattern_counts.c.n).label("n"))
+            .where(pattern_counts.c.pattern_id.in_(ids[start : start + IN_CLAUSE]))
+            .group_by(pattern_counts.c.service)
+        )
+        for row in tx.execute(statement):
+            found[row.service] = found.get(row.service, 0) + int(row.n)
+    return found

@@ -8,7 +8,7 @@ from typing import Final
 from tocsin.alerts import linking, pattern_store
 from tocsin.alerts.pattern_store import ALIAS, MERGE, SPLIT, Change, Counted, Pattern, Summary, Wanted, Window
 from tocsin.alerts.regexes import matches, regex_for, regex_of
-from tocsin.kit.clock import EPOCH, to_us
+from tocsin.kit.clock import EPOCH
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound
 from tocsin.kit.events import PatternChangeUndone, PatternMerged, PatternSplit
@@ -44,8 +44,11 @@ class Shown:
     summary: Summary
     services: list[str]
     window: Window
+    hours: dict[datetime, int]
     bar_s: float
     bars: list[int]
+    recent: int
+    before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,6 @@ class Detail:
 
     shown: Shown
     regex: str | None
-    hours: dict[datetime, int]
     by_service: dict[str, int]
     aliases: list[Pattern]
     changes: list[Change]
@@ -98,28 +100,34 @@ def find(database: Database, query: PatternQuery) -> tuple[list[Shown], str | No
     if len(found) <= query.limit:
         return items, None
     last = items[-1].summary
-    return items, encode_cursor(kind, _key(last, query.sort) + _ZERO, last.pattern.id)
-
-
-def _key(summary: Summary, sort: str) -> int:
-    if sort == "newest":
-        return to_us(summary.first_seen_at)
-    return summary.count if sort == "count" else summary.recent - summary.before
+    return items, encode_cursor(kind, last.key + _ZERO, last.pattern.id)
 
 
 def _shown(tx: ReadTx, summaries: Sequence[Summary], wanted: Wanted) -> list[Shown]:
-    ids = [summary.pattern.id for summary in summaries]
-    services = pattern_store.services_of(tx, ids)
     window = wanted.window
-    by_hour = pattern_store.hours_of(tx, ids, window, wanted.service)
+    parts = pattern_store.parts_of(tx, [summary.pattern.id for summary in summaries])
+    by_hour = pattern_store.hours_of(tx, parts, window, wanted.service)
     hours_a_bar = max(-(-_hours(window.until - window.since) // BARS), 1)
     bars = -(-_hours(window.until - window.since) // hours_a_bar)
     found: list[Shown] = []
     for summary in summaries:
+        hours = dict(sorted(by_hour[summary.pattern.id].items()))
         counts = [0] * bars
-        for hour, n in by_hour.get(summary.pattern.id, {}).items():
+        for hour, n in hours.items():
             counts[_hours(hour - window.since) // hours_a_bar] += n
-        found.append(Shown(summary, services[summary.pattern.id], window, hours_a_bar * 3600.0, counts))
+        recent = sum(n for hour, n in hours.items() if hour >= window.middle)
+        found.append(
+            Shown(
+                summary=summary,
+                services=sorted(parts[summary.pattern.id].services),
+                window=window,
+                hours=hours,
+                bar_s=hours_a_bar * 3600.0,
+                bars=counts,
+                recent=recent,
+                before=sum(hours.values()) - recent,
+            )
+        )
     return found
 
 
@@ -137,8 +145,7 @@ def get(database: Database, pattern_id: int, *, since: datetime | None = None, u
         return Detail(
             shown=shown,
             regex=regex_for(pattern.template, pattern.example),
-            hours=dict(sorted(pattern_store.hours_of(tx, [canonical], window, None).get(canonical, {}).items())),
-            by_service=pattern_store.by_service(tx, canonical),
+            by_service=pattern_store.by_service(tx, [one.id for one in members]),
             aliases=members[1:],
             changes=[change for change in changes if change.kind != ALIAS],
         )
@@ -178,8 +185,8 @@ def split(tx: Tx, pattern_id: int, template: str) -> Change:
     if len(pattern_store.active_splits(tx)) >= MAX_SPLITS:
         raise Conflict(detail=f"there are {MAX_SPLITS} splits already; undo one first")
     new = Counted(template, tx.now, tx.now, None, "")
-    pattern_store.ensure(tx, [new])
-    row = pattern_store.by_digest(tx, [new.digest])[new.digest]
+    rows = pattern_store.by_digest(tx, [new.digest]) or pattern_store.add_new(tx, [new])
+    row = rows[new.digest]
     apart = row.shown_as != source and (row.records > 0 or row.merged_into is not None)
     holds = any(change.pattern_id == row.id for change in pattern_store.active_splits(tx))
     if row.id == source or apart or holds:

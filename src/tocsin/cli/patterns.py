@@ -167,7 +167,7 @@ def _row(pattern: dict[str, Any]) -> list[Any]:
         f"{pattern['count']:,}",
         trend(pattern["trend"]["counts"]),
         _change(pattern["trend"]),
-        age(pattern["last_seen_at"]),
+        age(pattern["last_seen_at"]) if pattern["count"] else "-",
         ", ".join(pattern["services"]),
         template(pattern["template"]),
     ]

@@ -131,8 +131,8 @@ def _fields(shown: Shown) -> dict[str, Any]:
             until=window.until,
             interval_s=shown.bar_s,
             counts=shown.bars,
-            recent=summary.recent,
-            before=summary.before,
+            recent=shown.recent,
+            before=shown.before,
         ),
         "first_seen_at": summary.first_seen_at,
         "last_seen_at": summary.last_seen_at,
@@ -145,7 +145,7 @@ def _detail(found: Detail) -> PatternDetailOut:
     return PatternDetailOut(
         **_fields(found.shown),
         regex=found.regex,
-        hours=[HourOut(at=at, count=n) for at, n in found.hours.items()],
+        hours=[HourOut(at=at, count=n) for at, n in found.shown.hours.items()],
         by_service=found.by_service,
         aliases=[AliasOut(id=one.id, template=one.template, count=one.records) for one in found.aliases],
         changes=[PatternChangeOut.model_validate(change) for change in found.changes],
@@ -171,7 +171,10 @@ def find_patterns(query: Annotated[PatternQueryIn, Query()], with_: With) -> Pat
 
 @router.get("/patterns/{id}", summary="One pattern", responses=_MISSING)
 def get_pattern(id: Id, query: Annotated[DetailQueryIn, Query()], with_: With) -> PatternDetailOut:  # noqa: A002
-    """A pattern with its regular expression, counts and history; for one that was merged, what stands for it."""
+    """A pattern with its regular expression, all its counts and its history.
+
+    For one that was merged, what stands for it is answered.
+    """
     return _detail(patterns.get(with_.database, id, **query.reckoned(with_.clock.now())))
 
 

@@ -30,13 +30,14 @@ def upgrade() -> None:
     op.create_index("ix_patterns_merged_into", "patterns", ["merged_into"], unique=False)
     op.create_table(
         "pattern_counts",
-        sa.Column("pattern_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("hour", Instant(), nullable=False),
+        sa.Column("pattern_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("service", sa.Text(), nullable=False),
         sa.Column("n", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("pattern_id", "hour", "service"),
+        sa.PrimaryKeyConstraint("hour", "pattern_id", "service"),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ix_pattern_counts_hour", "pattern_counts", ["hour"], unique=False)
+    op.create_index("ix_pattern_counts_pattern_id", "pattern_counts", ["pattern_id"], unique=False)
     op.create_table(
         "pattern_changes",
         sa.Column("id", BigId, autoincrement=True, nullable=False),
