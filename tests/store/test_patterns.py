@@ -14,10 +14,9 @@ from sqlalchemy import event, func, select
 from desk import ANA, RUI, START, Desk, info
 from tocsin.alerts import patterns as service
 from tocsin.alerts.counting import MAX_TEXTS, NOT_MINED, OTHER_SERVICES, FoldHours, PatternCounter
-from tocsin.alerts.merging import roots
+from tocsin.alerts.merging import Change, roots
 from tocsin.alerts.mining import Miner
 from tocsin.alerts.pattern_model import miner_state, pattern_counts, patterns
-from tocsin.alerts.pattern_store import Change
 from tocsin.alerts.patterns import PatternQuery
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.settings import Settings

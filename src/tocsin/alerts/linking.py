@@ -1,8 +1,7 @@
 """Letting patterns stand for each other, and working out anew which stands for which."""
 
 from tocsin.alerts import pattern_store
-from tocsin.alerts.merging import roots
-from tocsin.alerts.pattern_store import ALIAS, Change
+from tocsin.alerts.merging import ALIAS, Change, roots
 from tocsin.storage.tx import ReadTx, Tx
 
 

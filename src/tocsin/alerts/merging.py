@@ -1,8 +1,27 @@
 """Which pattern stands for which: follows from the merges and splits in their order, so that any can be undone."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
-from tocsin.alerts.pattern_store import SPLIT, Change
+ALIAS: Final = "alias"
+MERGE: Final = "merge"
+SPLIT: Final = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A merge or split: `pattern_id` was merged into, or split from, `into_id`."""
+
+    id: int
+    kind: str
+    pattern_id: int
+    into_id: int
+    actor: str
+    at: datetime
+    undone_at: datetime | None
+    undone_by: str | None
 
 
 def roots(ids: Iterable[int], changes: Iterable[Change]) -> dict[int, int]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, and_, bindparam, case, cast, delete, func, insert, or_, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tocsin.alerts.merging import SPLIT, Change
 from tocsin.alerts.pattern_model import miner_state, pattern_changes, pattern_counts, patterns
 from tocsin.kit.clock import MICROSECOND
 from tocsin.storage.columns import Instant
@@ -16,9 +17,6 @@ from tocsin.storage.tx import ReadTx, Tx
 
 IN_CLAUSE: Final = 500
 STATE: Final = "patterns"
-ALIAS: Final = "alias"
-MERGE: Final = "merge"
-SPLIT: Final = "split"
 _DAY_US: Final = timedelta(days=1) // MICROSECOND
 
 
@@ -62,20 +60,6 @@ class Pattern:
     def shown_as(self) -> int:
         """The pattern that stands for this one."""
         return self.id if self.merged_into is None else self.merged_into
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A merge or split: `pattern_id` was merged into, or split from, `into_id`."""
-
-    id: int
-    kind: str
-    pattern_id: int
-    into_id: int
-    actor: str
-    at: datetime
-    undone_at: datetime | None
-    undone_by: str | None
 
 
 # What the miner learned.

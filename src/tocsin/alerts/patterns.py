@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tocsin.alerts import linking, pattern_store
-from tocsin.alerts.pattern_store import ALIAS, MERGE, SPLIT, Change, Counted, Pattern, Summary, Wanted, Window
+from tocsin.alerts.merging import ALIAS, MERGE, SPLIT, Change
+from tocsin.alerts.pattern_store import Counted, Pattern, Summary, Wanted, Window
 from tocsin.alerts.regexes import matches, regex_for, regex_of
 from tocsin.kit.clock import EPOCH
 from tocsin.kit.cursors import decode_cursor, encode_cursor

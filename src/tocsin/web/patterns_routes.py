@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field
 
 from tocsin.alerts import patterns
-from tocsin.alerts.pattern_store import Change
+from tocsin.alerts.merging import Change
 from tocsin.alerts.patterns import Detail, PatternQuery, Shown
 from tocsin.web.schemas import In, InstantIn, Out, ProblemOut, QueryIn, Reckoned, Template, Word
 from tocsin.web.services import Desk, Services, desk, services
