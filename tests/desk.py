@@ -15,13 +15,14 @@ from tocsin import pipeline
 from tocsin.alerts import service as alert_service
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.model import verdicts
+from tocsin.alerts.rule_service import RuleBook
 from tocsin.alerts.service import AlertQuery, RollUp
 from tocsin.alerts.store import Alert
 from tocsin.kit.actors import Actor
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Bounds, Compactor
 from tocsin.logs.decode import Batch, decode
-from tocsin.logs.intake import Detect, Intake, Outcome, Stored, Submission
+from tocsin.logs.intake import Detection, Intake, Outcome, Stored, Submission
 from tocsin.logs.live import LiveTail
 from tocsin.logs.record import Record
 from tocsin.logs.segmentfiles import SegmentFiles
@@ -85,12 +86,13 @@ class Desk:
         clock: FakeClock,
         *,
         routes: Routes = pipeline.ROUTES,
-        detect: Detect = pipeline.detect_in,
+        detection: Detection | None = None,
     ) -> None:
         self.clock = clock
         self.metrics = Metrics()
         self.database: Database = open_database(settings.database_secret, settings.data_dir, clock=clock, routes=routes)
-        self.intake = Intake(self.database, detect, metrics=self.metrics)
+        self.book = RuleBook(self.database)
+        self.intake = Intake(self.database, detection or self.book, metrics=self.metrics)
         self._roll_up = RollUp(self.database)
         self.objects = Folder(settings.segments_path)
         files = SegmentFiles(self.database, self.objects, metrics=self.metrics)
@@ -168,7 +170,7 @@ class Desk:
     # What loops do.
 
     def run_due_timers(self) -> None:
-        pipeline.run_due_timers(self.database, self.metrics)
+        pipeline.run_due_timers(self.database, self.metrics, self.book)
 
     def roll_up(self) -> None:
         self._roll_up.run()

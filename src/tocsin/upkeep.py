@@ -1,22 +1,23 @@
 """What runs beside the requests: due timers, parked records, expired keys, the size of the database's files."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
 import structlog
 
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.errors import Unavailable
-from tocsin.kit.events import LogsStored, LogsUnparked, Matched, Recorded
+from tocsin.kit.events import Detected, LogsStored, LogsUnparked, Recorded
 from tocsin.kit.metrics import Metrics
 from tocsin.logs import store as logs
-from tocsin.logs.intake import Detect
+from tocsin.logs.record import Columns
 from tocsin.storage import idempotency, parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import FileSpace, Sqlite, environment_fault
 from tocsin.storage.parking import Parked
 from tocsin.storage.timers import Timer
-from tocsin.storage.tx import Tx
+from tocsin.storage.tx import ReadTx, Tx
 
 WAL_LIMIT_BYTES: Final = 64 << 20
 FREE_LIMIT_BYTES: Final = 16 << 20
@@ -63,33 +64,63 @@ def _claim_and_run(tx: Tx, database: Database, timer: Timer, work: Work) -> bool
     return True
 
 
-def retry_parked(database: Database, timer: Timer, *, detect: Detect) -> Work:
-    """Match parked records again, outside any lock; the work then runs the handlers that failed."""
+class Rules(Protocol):
+    """The rules in force: all of them, or one."""
+
+    @property
+    def version(self) -> int: ...
+
+    def refresh(self, tx: ReadTx) -> int: ...
+
+    def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected: ...
+
+    def find_of(self, rule: str, columns: Columns, first_id: int, backfill: bool) -> Detected: ...
+
+
+def retry_parked(database: Database, timer: Timer, *, rules: Rules, mended: Callable[[Tx, str], None]) -> Work:
+    """Match parked records again, outside any lock; the work then runs the handlers that failed.
+
+    Records that wait for one rule are matched with that one alone: the others have had their say. When it is no longer
+    in force, nothing follows from them.
+    """
     item = database.read(lambda tx: parking.get(tx, int(timer.subject)))
     if item is None:
         return lambda _: None
+    database.read(rules.refresh)
     chunks = database.read(lambda tx: logs.chunks_between(tx, item.first_id, item.last_id))
-    matches: list[Matched] = []
+    find = rules.find if item.rule is None else partial(rules.find_of, item.rule)
+    found: list[Detected] = []
     failed: Exception | None = None
     for chunk in chunks:
         columns = database.read(lambda tx, chunk=chunk: logs.load(tx, chunk))  # type: ignore[misc]
         try:
-            matches.extend(detect(columns, chunk.first_id, chunk.backfill))
+            found.append(find(columns, chunk.first_id, chunk.backfill))
         except Exception as error:  # noqa: BLE001  # the records stay parked, whatever detection raised
             failed = error
             break
+    undecided = tuple(one for part in found for one in part.undecided)
+    if item.rule is not None and undecided:
+        failed = RuleRaised(undecided[0].reason)
     stored = LogsStored(
         first_id=item.first_id,
         last_id=item.last_id,
         accepted=sum(chunk.last_id - chunk.first_id + 1 for chunk in chunks),
         rejected=0,
         observed_at=chunks[0].observed_at if chunks else item.parked_at,
-        matches=tuple(matches),
+        ruleset=rules.version,
+        matches=tuple(match for part in found for match in part.matches),
+        undecided=undecided,
     )
-    return lambda tx: _work_off(tx, item, stored, failed)
+    return lambda tx: _work_off(tx, item, stored, failed, mended)
 
 
-def _work_off(tx: Tx, item: Parked, stored: LogsStored, failed: Exception | None) -> None:
+class RuleRaised(Exception):
+    """A rule raised again on records that wait for it."""
+
+
+def _work_off(
+    tx: Tx, item: Parked, stored: LogsStored, failed: Exception | None, mended: Callable[[Tx, str], None]
+) -> None:
     """Run the handlers of a parked commit. When one raises again, the records stay parked."""
     try:
         with tx.attempt():
@@ -103,7 +134,15 @@ def _work_off(tx: Tx, item: Parked, stored: LogsStored, failed: Exception | None
         parking.postpone(tx, item, error)
         return
     parking.done(tx, item)
-    unparked = LogsUnparked(first_id=item.first_id, last_id=item.last_id, attempts=item.attempts + 1)
+    if item.rule is not None and not parking.any_of_rule(tx, item.rule):
+        mended(tx, item.rule)
+    unparked = LogsUnparked(
+        first_id=item.first_id,
+        last_id=item.last_id,
+        attempts=item.attempts + 1,
+        rule=item.rule,
+        ruleset=stored.ruleset,
+    )
     tx.emit(unparked, causes=[item.event_id])
 
 

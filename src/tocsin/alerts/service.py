@@ -2,39 +2,96 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import select
 
-from tocsin.alerts import store
+from tocsin.alerts import rule_store, store, window_store
 from tocsin.alerts.detect import merge
 from tocsin.alerts.store import Alert
+from tocsin.alerts.thresholds import Share, weigh_all
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, NotFound
-from tocsin.kit.events import AlertEnded, AlertOpened, LogsStored, Matched, Recorded
+from tocsin.kit.events import (
+    AlertEnded,
+    AlertOpened,
+    AlertQuieted,
+    LogsStored,
+    Matched,
+    Recorded,
+    RuleBroken,
+    Undecided,
+)
+from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
+from tocsin.storage.timers import Timer
 from tocsin.storage.tx import Tx
 
 TRIES: Final = 5
 ROLL_UP_SLICE: Final = 50
+QUIET: Final = "alert.quiet"
 _CURSOR: Final = "alerts"
 
 
 def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
-    """Give every match its verdict: open an alert for a fingerprint that has none, count on the one it has."""
+    """Give every match its verdict: open an alert for a fingerprint that has none, count on the one it has.
+
+    Records that a rule raised on are parked for that rule: the parked row is their verdict until a retry gives them the
+    one they should have had (see `parking`).
+    """
     for recorded in stored:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
-        opened, counted = _open_or_count(tx, live)
-        _announce(tx, recorded, live, opened)
-        rows = [_verdict(recorded, m, "backfill", None) for m in matches if m.backfill]
-        rows += [_verdict(recorded, m, "opened", opened[m.fingerprint]) for m in live if m.fingerprint in opened]
-        rows += [_verdict(recorded, m, "counted", counted[m.fingerprint]) for m in live if m.fingerprint in counted]
+        rows = [_verdict(recorded, match, "backfill") for match in matches if match.backfill]
+        shares = [Share(match, None, 0) for match in live if not match.threshold]
+        shares += weigh_all(tx, [m for m in live if m.threshold], observed_at=recorded.event.observed_at)
+        rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
+        rows += _carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])
         if rows:
             store.append_verdicts(tx, rows)
+        if recorded.event.undecided:
+            _park(tx, recorded)
+
+
+def _carry_out(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
+    """Open or count what is not pending; the verdicts of all."""
+    live = [share.match for share in shares if share.verdict is None]
+    opened, counted = _open_or_count(tx, live)
+    _announce(tx, recorded, live, opened)
+    rows = []
+    for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
+        if verdict is not None:
+            rows.append(_verdict(recorded, match, verdict, late=late))
+        elif match.fingerprint in opened:
+            rows.append(_verdict(recorded, match, "opened", opened[match.fingerprint], late=late))
+        else:
+            rows.append(_verdict(recorded, match, "counted", counted[match.fingerprint], late=late))
+    return rows
+
+
+def _rehearse(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
+    """The verdicts of rules that only say what they would do. An episode of a dry run lasts as long as its version."""
+    seen = store.rehearsed(tx, {share.match.fingerprint for share in shares}) if shares else set()
+    rows = []
+    for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
+        would = verdict or ("counted" if (match.fingerprint, match.rule_version) in seen else "opened")
+        rows.append(_verdict(recorded, match, "dry_run", late=late, would=would))
+    return rows
+
+
+def _park(tx: Tx, recorded: Recorded[LogsStored]) -> None:
+    """Keep what rules raised on for a retry, and show those rules as broken. Their other records were not matched."""
+    by_rule: dict[str, list[Undecided]] = {}
+    for one in recorded.event.undecided:
+        by_rule.setdefault(one.rule, []).append(one)
+    for rule, parts in sorted(by_rule.items()):
+        first_id, last_id = min(one.first_id for one in parts), max(one.last_id for one in parts)
+        parking.park(tx, recorded.id, first_id=first_id, last_id=last_id, error=parts[0].reason, rule=rule)
+    for one in rule_store.mark_broken(tx, [parts[0] for parts in by_rule.values()]):
+        tx.emit(RuleBroken(one.rule, one.rule_version, reason=one.reason), causes=[recorded.id])
 
 
 def _open_or_count(tx: Tx, matches: list[Matched]) -> tuple[dict[str, int], dict[str, int]]:
@@ -68,9 +125,21 @@ def _announce(tx: Tx, stored: Recorded[LogsStored], matches: list[Matched], open
         if match.fingerprint in opened
     ]
     tx.emit(*new, causes=[stored.id] * len(new))
+    for match in matches:
+        if match.quiet_s is not None and match.fingerprint in opened:
+            due_at = tx.now + timedelta(seconds=match.quiet_s)
+            timers.put(tx, QUIET, str(opened[match.fingerprint]), due_at=due_at, version=match.rule_version)
 
 
-def _verdict(stored: Recorded[LogsStored], match: Matched, verdict: str, alert_id: int | None) -> dict[str, Any]:
+def _verdict(
+    stored: Recorded[LogsStored],
+    match: Matched,
+    verdict: str,
+    alert_id: int | None = None,
+    *,
+    late: int = 0,
+    would: str | None = None,
+) -> dict[str, Any]:
     return {
         "event_id": stored.id,
         "rule": match.rule,
@@ -83,6 +152,8 @@ def _verdict(stored: Recorded[LogsStored], match: Matched, verdict: str, alert_i
         "last_id": match.last_id,
         "first_at": match.first_at,
         "last_at": match.last_at,
+        "late": late,
+        "would": would,
     }
 
 
@@ -90,6 +161,27 @@ def end_episodes(tx: Tx, ticket_id: int) -> None:
     """End the open alerts of a ticket that is being resolved: the next such record begins a new episode."""
     ended = store.end_of_ticket(tx, ticket_id)
     tx.emit(*(AlertEnded(alert_id=alert_id, ticket_id=ticket_id) for alert_id in ended))
+
+
+def end_if_quiet(tx: Tx, timer: Timer) -> None:
+    """End an episode whose rule has had nothing to say for as long as it is to last; otherwise look again then.
+
+    A rule that counts says something while its window is full, another one with each record. By the server's clock.
+    """
+    alert = store.hold(tx, int(timer.subject))
+    row = None if alert is None else rule_store.get(tx, alert.rule)
+    if alert is None or row is None or row.rule.quiet_s is None:
+        return  # it has ended, or no longer ends by itself
+    said_at = store.last_counted_at(tx, alert.id)
+    if row.rule.window_s is not None:
+        said_at = window_store.full_at(tx, alert.rule, alert.fingerprint)
+    due_at = (said_at or alert.opened_at) + timedelta(seconds=row.rule.quiet_s)
+    if due_at > tx.now:
+        timers.put(tx, QUIET, timer.subject, due_at=due_at, version=row.rule.version)
+        return
+    store.end(tx, alert.id)
+    if alert.ticket_id is not None:
+        tx.emit(AlertQuieted(alert.id, alert.ticket_id, quiet_s=row.rule.quiet_s))
 
 
 @dataclass(slots=True)
