@@ -20,7 +20,7 @@ from tocsin.logs.record import Columns
 BUDGET: Final = 2.0
 PER_REQUEST: Final = 1000
 _NOW: Final = datetime(2026, 11, 24, tzinfo=UTC)
-_SUBJECTS: Final = ("disk", "lease", "replica", "certificate", "queue", "checkout", "session", "index", "backup", "shard")
+_SUBJECTS: Final = ("disk", "lease", "replica", "certificate", "queue", "checkout", "session", "index", "shard")
 _TROUBLES: Final = ("stalled", "expired", "corrupt", "unreachable", "overflowed", "rejected", "diverged", "leaked")
 
 

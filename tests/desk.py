@@ -12,10 +12,13 @@ import msgspec
 from sqlalchemy import func, select, text
 
 from tocsin import pipeline
+from tocsin.alerts import rule_service
 from tocsin.alerts import service as alert_service
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.model import verdicts
 from tocsin.alerts.rule_service import RuleBook
+from tocsin.alerts.rule_store import RuleRow
+from tocsin.alerts.rules import Rule
 from tocsin.alerts.service import AlertQuery, RollUp
 from tocsin.alerts.store import Alert
 from tocsin.kit.actors import Actor
@@ -64,6 +67,11 @@ class FakeClock:
 def critical(message: str = "database connection lost", service: str = "payments", **fields: Any) -> dict[str, Any]:
     """A record that alerts."""
     return {"level": "CRITICAL", "service": service, "message": message, **fields}
+
+
+def error(message: str = "request failed", service: str = "payments", **fields: Any) -> dict[str, Any]:
+    """A record that no rule asks for before there is one that does."""
+    return {"level": "ERROR", "service": service, "message": message, **fields}
 
 
 def info(message: str = "request served", service: str = "payments", **fields: Any) -> dict[str, Any]:
@@ -167,6 +175,14 @@ class Desk:
             lambda tx: ticket_service.reopen(tx, ticket_id, reason=reason, assignee=None), actor=actor
         )
 
+    def save_rule(self, name: str = "errors", condition: str = "level:>=ERROR", **fields: Any) -> RuleRow:
+        """Make a rule, or replace the one of that name."""
+        rule = Rule(name=name, version=0, condition=condition, **fields)
+        return self.database.write(lambda tx: rule_service.save(tx, rule)[0], actor=ANA)
+
+    def remove_rule(self, name: str = "critical-logs") -> None:
+        self.database.write(lambda tx: rule_service.remove(tx, name), actor=ANA)
+
     # What loops do.
 
     def run_due_timers(self) -> None:
@@ -223,10 +239,26 @@ class Desk:
         """The kinds of a subject's events, oldest first."""
         return [event.kind for event in self.events(subject)]
 
-    def verdicts(self) -> dict[str, int]:
+    def rule(self, name: str = "errors") -> RuleRow:
+        return self.database.read(lambda tx: rule_service.get(tx, name))
+
+    def verdicts(self, rule: str | None = None) -> dict[str, int]:
         """Records by verdict."""
         statement = select(verdicts.c.verdict, func.sum(verdicts.c.n)).group_by(verdicts.c.verdict)
+        if rule is not None:
+            statement = statement.where(verdicts.c.rule == rule)
         return {row[0]: int(row[1]) for row in self.database.read(lambda tx: list(tx.execute(statement)))}
+
+    def would(self, rule: str) -> dict[str, int]:
+        """What a rule in a dry run would have done with so many records."""
+        mine = (verdicts.c.rule == rule) & (verdicts.c.verdict == "dry_run")
+        statement = select(verdicts.c.would, func.sum(verdicts.c.n)).where(mine).group_by(verdicts.c.would)
+        return {row[0]: int(row[1]) for row in self.database.read(lambda tx: list(tx.execute(statement)))}
+
+    @property
+    def late(self) -> int:
+        """Records that were late for their window."""
+        return int(self.database.read(lambda tx: tx.execute(select(func.sum(verdicts.c.late))).scalar_one()) or 0)
 
     def alerts_of(self, ticket_id: int) -> list[Alert]:
         return self.database.read(lambda tx: alert_store.of_tickets(tx, ticket_id, limit=1000))

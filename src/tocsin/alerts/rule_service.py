@@ -8,7 +8,7 @@ from typing import Any, Final
 from tocsin.alerts import rule_store as store
 from tocsin.alerts.detect import detect
 from tocsin.alerts.rule_store import RuleRow, RuleVersion
-from tocsin.alerts.rules import DEFINED, Rule, check
+from tocsin.alerts.rules import DEFINED, Rule, check, check_name
 from tocsin.alerts.ruleset import RuleSet
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, NotFound, PreconditionFailed
@@ -126,6 +126,7 @@ def mend(tx: Tx, name: str) -> None:
 def find(database: Database, *, cursor: str | None, limit: int) -> tuple[list[RuleRow], str | None]:
     """A page of rules by name, and the cursor of the next."""
     after = "" if cursor is None else str(decode_cursor(cursor, _RULES, str)[0])
+    check_name(after or "a")
     found = database.read(lambda tx: store.page(tx, after=after, limit=limit + 1))
     items = found[:limit]
     return items, encode_cursor(_RULES, items[-1].rule.name) if len(found) > limit else None

@@ -24,6 +24,7 @@ DEFAULT_REOPEN_WINDOW_S: Final = 1800  # a relapse, not a recurrence
 TEMPLATE: Final = "template"
 RULE: Final = "rule"
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")
+_NAMES: Final = "expected up to 100 characters of a-z, 0-9, '.', '_', '-', such as payments-errors"
 _URL: Final = re.compile(r"https?://[^\s\x00-\x1f]{1,1990}")
 # A record is judged when it arrives, before it has an id and an arrival time; and its own time says nothing of now.
 _UNKNOWN_YET: Final = frozenset({"id", "timestamp", "observed_at", "backfill"})
@@ -48,8 +49,9 @@ class Rule:
     `level`, other fields of a record, `@x` for an attribute. Alerts whose `correlate_by` fields (those, and `rule`) are
     the same go to one ticket; without any, each group has its own. `service` stands for the record's own on alert and
     ticket. A `threshold` of n needs n records of a group within `window_s`: the last 12 buckets of `window_s`/12, in
-    event time. An alert ends by itself `auto_resolve_after_s` after its rule last had something to say. `dry_run` writes
-    down what would have happened. `version` stands on every verdict, so that it can be checked against the rule then.
+    event time. An alert ends by itself `auto_resolve_after_s` after its rule last had something to say. `dry_run` only
+    writes down what would have happened. `version` stands on every verdict, so that it can be checked
+    against the rule then.
     """
 
     name: str
@@ -118,9 +120,14 @@ def check(rule: Rule) -> None:
         raise Invalid("; ".join(f"{error.pointer[1:]}: {error.detail}" for error in found), errors=tuple(found))
 
 
+def check_name(name: str) -> None:
+    """Raises Invalid for what no rule can be called."""
+    if not _NAME.fullmatch(name):
+        raise Invalid("name: " + _NAMES, errors=(FieldError("name", _NAMES),))
+
+
 def _name(rule: Rule) -> list[str]:
-    fits = _NAME.fullmatch(rule.name)
-    return [] if fits else ["expected up to 100 characters of a-z, 0-9, '.', '_', '-', such as payments-errors"]
+    return [] if _NAME.fullmatch(rule.name) else [_NAMES]
 
 
 def _condition(rule: Rule) -> list[str]:

@@ -143,12 +143,7 @@ class Part:
     def _found(self, columns: Columns, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         yield from self._sought([columns.messages[row].encode() for row in rows], rows)
         if self._beyond:
-            having = [
-                row
-                for row in rows
-                if columns.attributes[row] != NO_ATTRIBUTES or row in columns.trace_ids or row in columns.span_ids
-            ]
-            yield from self._sought([_beyond_message(columns, row) for row in having], having)
+            yield from self._sought(_beyond_messages(columns, rows), rows)
 
     def _sought(self, texts: Sequence[bytes], rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """Each place where one of the literals begins, by row. No literal holds what parts the texts."""
@@ -163,13 +158,27 @@ class Part:
             place = hit.start() + 1
 
 
-def _beyond_message(columns: Columns, row: int) -> bytes:
-    document = columns.attributes[row]
-    if b"\\" in document:  # names and values as they are meant, not as JSON has them
-        flat = flatten(document)
-        document = "\n".join([*flat, *(value.text for values in flat.values() for value in values)]).encode()
-    ids = (columns.trace_ids.get(row), columns.span_ids.get(row))
-    return b"\n".join([document, *(one.encode() for one in ids if one)])
+def _beyond_messages(columns: Columns, rows: Sequence[int]) -> list[bytes]:
+    """The other texts of each row: its attributes, and the ids of trace and span."""
+    documents = columns.attributes
+    if not columns.trace_ids and not columns.span_ids:
+        return [document if b"\\" not in (document := documents[row]) else _meant(document) for row in rows]
+    trace, span = columns.trace_ids.get, columns.span_ids.get
+    return [
+        b"%s\n%s\n%s"
+        % (
+            document if b"\\" not in (document := documents[row]) else _meant(document),
+            trace(row, "").encode(),
+            span(row, "").encode(),
+        )
+        for row in rows
+    ]
+
+
+def _meant(document: bytes) -> bytes:
+    """The names and values of a JSON object as they are meant, not as JSON writes them."""
+    flat = flatten(document)
+    return "\n".join([*flat, *(value.text for values in flat.values() for value in values)]).encode()
 
 
 def _finder(literals: Iterable[bytes]) -> Any:
