@@ -67,9 +67,6 @@ def _claim_and_run(tx: Tx, database: Database, timer: Timer, work: Work) -> bool
 class Rules(Protocol):
     """The rules in force: all of them, or one."""
 
-    @property
-    def version(self) -> int: ...
-
     def refresh(self, tx: ReadTx) -> int: ...
 
     def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected: ...
@@ -86,7 +83,7 @@ def retry_parked(database: Database, timer: Timer, *, rules: Rules, mended: Call
     item = database.read(lambda tx: parking.get(tx, int(timer.subject)))
     if item is None:
         return lambda _: None
-    database.read(rules.refresh)
+    ruleset = database.read(rules.refresh)
     chunks = database.read(lambda tx: logs.chunks_between(tx, item.first_id, item.last_id))
     find = rules.find if item.rule is None else partial(rules.find_of, item.rule)
     found: list[Detected] = []
@@ -107,7 +104,7 @@ def retry_parked(database: Database, timer: Timer, *, rules: Rules, mended: Call
         accepted=sum(chunk.last_id - chunk.first_id + 1 for chunk in chunks),
         rejected=0,
         observed_at=chunks[0].observed_at if chunks else item.parked_at,
-        ruleset=rules.version,
+        ruleset=max([ruleset, *(part.ruleset for part in found)]),
         matches=tuple(match for part in found for match in part.matches),
         undecided=undecided,
     )

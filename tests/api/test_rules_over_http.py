@@ -69,6 +69,16 @@ def test_a_rule_is_switched_off_and_to_a_dry_run(api: TestClient) -> None:
     assert api.patch("/rules/nothing", json={"enabled": True}).status_code == 404
 
 
+def test_what_a_dry_run_would_have_opened_is_found_in_pages(api: TestClient) -> None:
+    made(api, dry_run=True)
+    for message in ("one", "two", "one"):
+        api.post("/logs", json=[error(message), error(message)])
+    first = api.get("/rules/errors/rehearsals", params={"limit": 1}).json()
+    [second] = api.get("/rules/errors/rehearsals", params={"cursor": first["next"]}).json()["items"]
+    assert [(one["records"], one["first_log_id"]) for one in [*first["items"], second]] == [(2, 3), (2, 1)]
+    assert api.get("/rules/nothing/rehearsals").status_code == 404
+
+
 def test_a_removed_rule_still_has_its_versions(api: TestClient) -> None:
     made(api)
     api.patch("/rules/errors", json={"enabled": False})

@@ -211,7 +211,8 @@ def test_the_version_is_printed(tocsin):
         ["serve"], ["migrate"], ["backup"], ["restore"], ["send"], ["logs"], ["logs", "show"], ["alerts", "list"],
         ["alerts", "show"], ["tickets"], *(["tickets", name] for name in
         ("list", "show", "open", "ack", "resolve", "close", "reopen", "priority")),
-        ["rules"], *(["rules", name] for name in ("list", "show", "save", "enable", "disable", "remove", "versions")),
+        ["rules"], *(["rules", name] for name in ("list", "show", "save", "enable", "disable", "remove", "versions",
+        "rehearsals")),
     ],
 )  # fmt: skip
 def test_every_help_has_an_example(tocsin, args):

@@ -50,6 +50,14 @@ def test_rules_are_switched_off_and_on_and_their_versions_are_told(at_server, na
     assert told == ["enabled: true, dry_run: true", "enabled: false", "service:nowhere"]
 
 
+def test_what_a_dry_run_would_have_opened_is_listed(at_server, name):
+    at_server("rules", "save", name, f"service:{name}", "--dry-run")
+    assert at_server("rules", "rehearsals", name).out == "It would have opened nothing so far.\n"
+    log_id = json.loads(at_server("send", "x", "--service", name, "--json").out)["id"]
+    [row] = at_server("rules", "rehearsals", name).out.splitlines()[2:]
+    assert row.split()[2:4] == ["1", str(log_id)]
+
+
 def test_a_wrong_rule_is_refused_with_the_place(at_server):
     result = at_server("rules", "save", "wrong", "servce:x")
     assert result.code == 4

@@ -88,8 +88,6 @@ def test_logs_are_kept_when_a_stage_raises_and_worked_off_once_it_is_mended(
 class Astray:
     """Detection with a bug."""
 
-    version = 1
-
     def refresh(self, tx: ReadTx) -> int:
         return 1
 

@@ -115,12 +115,16 @@ def test_while_there_is_enough_it_stays_open_whatever_the_clock_says(desk: Desk,
     assert (len(desk.alerts), desk.ticket.status) == (1, "OPEN")
 
 
-def test_a_dry_run_counts_and_opens_nothing(desk: Desk) -> None:
+def test_a_dry_run_counts_and_opens_nothing(desk: Desk, clock: FakeClock) -> None:
     desk.save_rule(**COUNTING, dry_run=True)
     desk.post(*[error()] * 6)
     desk.post(error())
     assert (desk.alerts, desk.verdicts()) == ([], {"dry_run": 7})
     assert desk.would("errors") == {"pending": 4, "opened": 2, "counted": 1}
+
+    clock.advance(hours=1)
+    desk.post(*[error()] * 5)
+    assert desk.would("errors") == {"pending": 8, "opened": 3, "counted": 1}
 
 
 def test_another_window_begins_anew(desk: Desk) -> None:

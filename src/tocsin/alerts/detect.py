@@ -37,7 +37,7 @@ def detect(columns: Columns, ruleset: RuleSet, *, first_id: int, backfill: bool)
             reason = one.error or f"{type(error).__name__}: {error}"
             last_id = first_id + len(columns) - 1
             undecided.append(Undecided(one.rule.name, one.rule.version, first_id, last_id, reason[:MAX_REASON_CHARS]))
-    return Detected(matches, undecided)
+    return Detected(ruleset.version, matches, undecided)
 
 
 def _candidates(columns: Columns, ruleset: RuleSet) -> Iterable[tuple[Compiled, Sequence[int]]]:

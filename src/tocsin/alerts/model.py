@@ -64,10 +64,11 @@ verdicts = Table(
     Index("ix_verdicts_position", "position"),
     Index("ix_verdicts_first_id", "first_id"),
     Index(
-        "ix_verdicts_dry_run_fingerprint",
+        "ix_verdicts_would_open",
+        "rule",
         "fingerprint",
-        sqlite_where=text("verdict = 'dry_run'"),
-        postgresql_where=text("verdict = 'dry_run'"),
+        sqlite_where=text("would = 'opened'"),
+        postgresql_where=text("would = 'opened'"),
     ),
 )
 

@@ -10,6 +10,8 @@ from tocsin.alerts.detect import detect
 from tocsin.alerts.rule_store import RuleRow, RuleVersion
 from tocsin.alerts.rules import DEFINED, Rule, check, check_name
 from tocsin.alerts.ruleset import RuleSet
+from tocsin.alerts.store import Rehearsal
+from tocsin.alerts.store import rehearsals as stored_rehearsals
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, NotFound, PreconditionFailed
 from tocsin.kit.events import Detected, RuleMended, RuleRemoved, RuleSaved
@@ -19,6 +21,7 @@ from tocsin.storage.tx import ReadTx, Tx
 
 _RULES: Final = "rules"
 _VERSIONS: Final = "rule_versions"
+_REHEARSALS: Final = "rehearsals"
 
 
 class RuleBook:
@@ -29,16 +32,13 @@ class RuleBook:
         self._ruleset = RuleSet(0, ())
         database.read(self.refresh)
 
-    @property
-    def version(self) -> int:
-        """The state of the rules that `find` knows."""
-        return self._ruleset.version
-
     def refresh(self, tx: ReadTx) -> int:
-        """Read the rules again if they changed since; the version that is now known."""
-        if store.ruleset_version(tx) != self._ruleset.version:
+        """Read the rules again if they changed since; the state that is known from now on."""
+        if store.ruleset_version(tx) > self._ruleset.version:
             with self._reading:
-                self._ruleset = RuleSet(store.ruleset_version(tx), store.enabled_rules(tx))
+                version = store.ruleset_version(tx)
+                if version > self._ruleset.version:  # and no other thread that looked later was faster
+                    self._ruleset = RuleSet(version, store.enabled_rules(tx))
         return self._ruleset.version
 
     def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected:
@@ -140,3 +140,16 @@ def versions(database: Database, name: str, *, cursor: str | None, limit: int) -
         raise NotFound(what="rule", id=name)
     items = found[:limit]
     return items, encode_cursor(_VERSIONS, items[-1].version) if len(found) > limit else None
+
+
+def rehearsals(database: Database, name: str, *, cursor: str | None, limit: int) -> tuple[list[Rehearsal], str | None]:
+    """A page of what a rule in a dry run would have opened, newest first. Raises NotFound."""
+    before = None if cursor is None else int(decode_cursor(cursor, _REHEARSALS, int)[0])
+
+    def look(tx: ReadTx) -> list[Rehearsal]:
+        get(tx, name)
+        return stored_rehearsals(tx, name, before=before, limit=limit + 1)
+
+    found = database.read(look)
+    items = found[:limit]
+    return items, encode_cursor(_REHEARSALS, items[-1].id) if len(found) > limit else None

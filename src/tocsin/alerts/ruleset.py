@@ -25,7 +25,7 @@ from tocsin.query.values import flatten
 
 FINDER_MEMORY: Final = 64 << 20
 MAX_SERVICES: Final = 65_536  # met at one severity; after so many the memory begins anew
-_COMPILED: Final = 4_096
+_COMPILED: Final = 16_384
 Value = Callable[["Row"], str]
 
 
@@ -200,10 +200,9 @@ class RuleSet:
     def __init__(self, version: int, rules: Iterable[Rule]) -> None:
         self.version = version
         self.rules = tuple(compiled(rule) for rule in rules if rule.enabled)
-        self.possible = bytes(
-            any(one.condition is None or number in one.condition.severities for one in self.rules)
-            for number in range(256)
-        )
+        of_each = [SEVERITIES if one.condition is None else one.condition.severities for one in self.rules]
+        possible = frozenset[int]().union(*of_each)
+        self.possible = bytes(number in possible for number in range(256))
         self._parts: tuple[dict[str, tuple[Part, ...]], ...] = tuple({} for _ in SEVERITIES)
         self._shared: dict[tuple[int, ...], Part] = {}
         self._making = threading.Lock()

@@ -74,7 +74,8 @@ def _carry_out(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> l
 
 def _rehearse(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
     """The verdicts of rules that only say what they would do. An episode of a dry run lasts as long as its version."""
-    seen = store.rehearsed(tx, {share.match.fingerprint for share in shares}) if shares else set()
+    undecided = {(share.match.rule, share.match.fingerprint) for share in shares if share.verdict is None}
+    seen = store.rehearsed(tx, undecided) if undecided else set()
     rows = []
     for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
         would = verdict or ("counted" if (match.fingerprint, match.rule_version) in seen else "opened")
@@ -125,10 +126,12 @@ def _announce(tx: Tx, stored: Recorded[LogsStored], matches: list[Matched], open
         if match.fingerprint in opened
     ]
     tx.emit(*new, causes=[stored.id] * len(new))
-    for match in matches:
-        if match.quiet_s is not None and match.fingerprint in opened:
-            due_at = tx.now + timedelta(seconds=match.quiet_s)
-            timers.put(tx, QUIET, str(opened[match.fingerprint]), due_at=due_at, version=match.rule_version)
+    due_at_of = {
+        str(opened[match.fingerprint]): tx.now + timedelta(seconds=match.quiet_s)
+        for match in matches
+        if match.quiet_s is not None and match.fingerprint in opened
+    }
+    timers.put_many(tx, QUIET, due_at_of, version=0)
 
 
 def _verdict(

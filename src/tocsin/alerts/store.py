@@ -106,15 +106,49 @@ def append_verdicts(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
     tx.execute(insert(verdicts).values(position=tx.position), rows)
 
 
-def rehearsed(tx: ReadTx, fingerprints: Collection[str]) -> set[tuple[str, int]]:
-    """Those of these that a rule version has opened in a dry run already: fingerprint and version."""
-    wanted = sorted(fingerprints)
+def rehearsed(tx: ReadTx, groups: Collection[tuple[str, str]]) -> set[tuple[str, int]]:
+    """Those of these groups (rule and fingerprint) that a rule version would have opened: fingerprint and version."""
+    wanted = sorted(groups)
     found: set[tuple[str, int]] = set()
-    for start in range(0, len(wanted), IN_CLAUSE):
-        inside = verdicts.c.fingerprint.in_(wanted[start : start + IN_CLAUSE]) & (verdicts.c.verdict == "dry_run")
+    for start in range(0, len(wanted), IN_CLAUSE // 2):
+        group = tuple_(verdicts.c.rule, verdicts.c.fingerprint)
+        inside = group.in_(wanted[start : start + IN_CLAUSE // 2]) & (verdicts.c.would == "opened")
         statement = select(verdicts.c.fingerprint, verdicts.c.rule_version).where(inside).distinct()
         found.update((row.fingerprint, row.rule_version) for row in tx.execute(statement))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """An alert that a rule in a dry run would have opened, with the first `n` of its records."""
+
+    id: int
+    rule_version: int
+    fingerprint: str
+    n: int
+    first_record_id: int
+    last_record_id: int
+    first_at: datetime
+    last_at: datetime
+
+
+def rehearsals(tx: ReadTx, rule: str, *, before: int | None, limit: int) -> list[Rehearsal]:
+    """What a rule would have opened, newest first."""
+    columns = (
+        verdicts.c.id,
+        verdicts.c.rule_version,
+        verdicts.c.fingerprint,
+        verdicts.c.n,
+        verdicts.c.first_id.label("first_record_id"),
+        verdicts.c.last_id.label("last_record_id"),
+        verdicts.c.first_at,
+        verdicts.c.last_at,
+    )
+    mine = (verdicts.c.rule == rule) & (verdicts.c.would == "opened")
+    statement = select(*columns).where(mine).order_by(verdicts.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(verdicts.c.id < before)
+    return [Rehearsal(**row._mapping) for row in tx.execute(statement)]
 
 
 def end(tx: Tx, alert_id: int) -> bool:

@@ -4,7 +4,7 @@ A rule has at most `MAX_GROUPS` windows. When there are more groups, those that 
 if that is not enough, new groups are counted together in one that is named so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,7 +14,7 @@ from tocsin.alerts.detect import MAX_SAMPLES, merge
 from tocsin.alerts.grouping import fingerprint_of
 from tocsin.alerts.rules import QUIET_WINDOWS
 from tocsin.alerts.window_store import Held, Key
-from tocsin.alerts.windows import weigh, width_us_of
+from tocsin.alerts.windows import Window, weigh, width_us_of
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.events import Matched
 from tocsin.storage.tx import Tx
@@ -25,7 +25,8 @@ OVERFLOW: Final = "(other groups)"
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Records of a match that share their fate. `verdict` is `pending`, or None for those that open or are counted."""
+    """Records of a match that share their fate. `verdict` is None for those that open an alert or are counted on it:
+    which of both, the open alerts say. In a dry run there are none, so the window says it."""
 
     match: Matched
     verdict: str | None
@@ -38,27 +39,35 @@ def weigh_all(
     """What becomes of these records, by their windows, which nobody else can change until the transaction ends."""
     if not matches:
         return []
-    matches = _within_bounds(tx, matches, max_groups=max_groups)
-    held = window_store.hold(tx, {_key(match): width_us_of(match.window_s) for match in matches})
+    held = window_store.hold(tx, {_key(match) for match in matches})
+    matches = _within_bounds(tx, matches, held.keys(), max_groups=max_groups)
+    held |= window_store.make(tx, {_key(m): width_us_of(m.window_s) for m in matches if _key(m) not in held})
     firing = store.hold_open(tx, {match.fingerprint for match in matches if not match.dry_run})
     shares: list[Share] = []
     after: dict[Key, Held] = {}
     for match in matches:
-        before = held[_key(match)]
+        before = _of_width(held[_key(match)], width_us_of(match.window_s))
+        fires = _rehearses(match, before, tx.now) if match.dry_run else match.fingerprint in firing
         weighed = weigh(
             before.window,
             [at_us for _, at_us in match.records],
             threshold=match.threshold,
             observed_us=to_us(observed_at),
-            firing=_rehearses(match, before, tx.now) if match.dry_run else match.fingerprint in firing,
+            firing=fires,
         )
         after[_key(match)] = Held(weighed.window, tx.now if weighed.full else before.full_at)
         if weighed.pending:
             shares.append(Share(part(match, 0, weighed.pending), "pending", weighed.late_pending))
         if weighed.pending < match.n:
-            shares.append(Share(part(match, weighed.pending, match.n), None, weighed.late_counted))
+            verdict = ("counted" if fires else "opened") if match.dry_run else None
+            shares.append(Share(part(match, weighed.pending, match.n), verdict, weighed.late_counted))
     window_store.save(tx, after)
     return shares
+
+
+def _of_width(held: Held, width_us: int) -> Held:
+    """A window; one that was counted in other buckets begins anew."""
+    return held if held.window.width_us == width_us else Held(Window(width_us), None)
 
 
 def _key(match: Matched) -> Key:
@@ -90,8 +99,7 @@ def part(match: Matched, start: int, stop: int) -> Matched:
     )
 
 
-def _within_bounds(tx: Tx, matches: Sequence[Matched], *, max_groups: int) -> Sequence[Matched]:
-    known = window_store.known(tx, {_key(match) for match in matches})
+def _within_bounds(tx: Tx, matches: Sequence[Matched], known: Collection[Key], *, max_groups: int) -> Sequence[Matched]:
     new: dict[str, list[Matched]] = {}
     for match in matches:
         if _key(match) not in known:

@@ -25,23 +25,8 @@ class Held:
     full_at: datetime | None
 
 
-def hold(tx: Tx, width_us_of: Mapping[Key, int]) -> dict[Key, Held]:
-    """The windows of these groups, made where there are none. One of another width begins anew."""
-    found = _hold(tx, width_us_of.keys())
-    missing = sorted(width_us_of.keys() - found.keys())
-    if missing:
-        upsert = postgresql.insert(windows) if tx.dialect == "postgresql" else sqlite.insert(windows)
-        shared = {"counts": list(NO_COUNTS), "fired": False, "seen_at": tx.now}
-        rows = [{"rule": key[0], "fingerprint": key[1], "width_us": width_us_of[key], **shared} for key in missing]
-        tx.execute(upsert.on_conflict_do_nothing(), rows)
-        found |= _hold(tx, missing)
-    return {
-        key: held if held.window.width_us == width_us_of[key] else Held(Window(width_us_of[key]), None)
-        for key, held in found.items()
-    }
-
-
-def _hold(tx: Tx, keys: Collection[Key]) -> dict[Key, Held]:
+def hold(tx: Tx, keys: Collection[Key]) -> dict[Key, Held]:
+    """The windows of these groups, where there are any."""
     wanted = sorted(keys)
     found: dict[Key, Held] = {}
     for start in range(0, len(wanted), IN_CLAUSE):
@@ -57,18 +42,22 @@ def _hold(tx: Tx, keys: Collection[Key]) -> dict[Key, Held]:
     return found
 
 
+def make(tx: Tx, width_us_of: Mapping[Key, int]) -> dict[Key, Held]:
+    """Windows for groups that had none, unless another transaction has just made them; they are held."""
+    if not width_us_of:
+        return {}
+    upsert = postgresql.insert(windows) if tx.dialect == "postgresql" else sqlite.insert(windows)
+    shared = {"counts": list(NO_COUNTS), "fired": False, "seen_at": tx.now}
+    rows = [
+        {"rule": rule, "fingerprint": fingerprint, "width_us": width_us, **shared}
+        for (rule, fingerprint), width_us in sorted(width_us_of.items())
+    ]
+    tx.execute(upsert.on_conflict_do_nothing(), rows)
+    return hold(tx, width_us_of.keys())
+
+
 def _in(keys: Sequence[Key]) -> Any:
     return tuple_(windows.c.rule, windows.c.fingerprint).in_(keys)
-
-
-def known(tx: ReadTx, keys: Collection[Key]) -> set[Key]:
-    """Those of these groups that have a window."""
-    wanted = sorted(keys)
-    found: set[Key] = set()
-    for start in range(0, len(wanted), IN_CLAUSE):
-        statement = select(windows.c.rule, windows.c.fingerprint).where(_in(wanted[start : start + IN_CLAUSE]))
-        found.update((row.rule, row.fingerprint) for row in tx.execute(statement))
-    return found
 
 
 def count(tx: ReadTx, rule: str) -> int:

@@ -280,6 +280,36 @@ def versions(
     more_follows(page.data)
 
 
+@app.command(epilog=examples("tocsin rules rehearsals payments-errors"))
+def rehearsals(
+    name: NameArgument,
+    utc: UtcOption = False,
+    limit: LimitOption = 50,
+    cursor: CursorOption = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the alerts that a rule in a dry run would have opened, the newest first."""
+    with Server(url, key_file) as server:
+        page = server.get(f"/rules/{name}/rehearsals", limit=limit, cursor=cursor)
+    if as_json:
+        print_json(page.text)
+        return
+    if not page.data["items"]:
+        typer.echo("It would have opened nothing so far.")
+        return
+    print_table(
+        ["At", "Version", "Log", "Fingerprint"],
+        (
+            [when(one["last_at"], utc=utc), str(one["rule_version"]), str(one["first_log_id"]), one["fingerprint"]]
+            for one in page.data["items"]
+        ),
+        flexible=["Fingerprint"],
+    )
+    more_follows(page.data)
+
+
 def _difference(version: dict[str, Any], earlier: dict[str, Any] | None) -> str:
     """What a version changed; of one that has none before it on the page, its condition."""
     definition = version["definition"]

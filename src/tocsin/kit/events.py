@@ -92,8 +92,9 @@ class Undecided:
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """What the rules found in a chunk of records."""
+    """What the rules found in a chunk of records; `ruleset` is the state of the rules that were asked."""
 
+    ruleset: int
     matches: Sequence[Matched] = ()
     undecided: Sequence[Undecided] = ()
 

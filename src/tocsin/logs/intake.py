@@ -33,13 +33,8 @@ ID_BLOCK: Final = 100_000
 class Detection(Protocol):
     """What the rules say of records. `find` is asked before the write lock is taken, `refresh` in the transaction."""
 
-    @property
-    def version(self) -> int:
-        """The state of the rules that `find` goes by."""
-        ...
-
     def refresh(self, tx: Tx) -> int:
-        """Take up what changed of the rules; the version `find` goes by from now on."""
+        """Take up what changed of the rules; the state `find` goes by from now on."""
         ...
 
     def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected:
@@ -92,7 +87,6 @@ class _Piece:
     chunks: list[tuple[int, bool, Chunk]] = field(default_factory=list)
     parts: list[tuple[int, Columns]] = field(default_factory=list)
     detected: list[Detected] = field(default_factory=list)
-    ruleset: int = 0
     error: Exception | None = None
 
 
@@ -250,7 +244,7 @@ class Intake:
         self._match(piece)
 
     def _match(self, piece: _Piece) -> None:
-        piece.ruleset, piece.error = self._detection.version, None
+        piece.error = None
         try:
             piece.detected = [self._detection.find(part, first_id, piece.backfill) for first_id, part in piece.parts]
         except Exception as error:  # noqa: BLE001  # a bug in detection must not refuse logs: they are parked
@@ -285,7 +279,7 @@ class Intake:
             return
         ruleset = self._detection.refresh(tx)
         for piece in pieces:
-            if piece.ruleset != ruleset:  # the rules changed since it was matched
+            if any(found.ruleset != ruleset for found in piece.detected):  # the rules changed since it was matched
                 self._match(piece)
         stored = LogsStored(
             first_id=min(piece.first_id for piece in pieces),

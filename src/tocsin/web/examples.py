@@ -100,6 +100,15 @@ _RULE_VERSION: Final[dict[str, Any]] = {
     "actor": "local:admin",
     "definition": _DEFINITION,
 }
+_REHEARSAL: Final[dict[str, Any]] = {
+    "rule_version": 1,
+    "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
+    "records": 1,
+    "first_log_id": 240,
+    "last_log_id": 240,
+    "first_at": "2026-11-24T02:24:17.004112Z",
+    "last_at": "2026-11-24T02:24:17.004112Z",
+}
 
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "LogOut": _LOG,
@@ -135,6 +144,8 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "RulePageOut": {"items": [_RULE], "next": None},
     "RuleVersionOut": _RULE_VERSION,
     "RuleVersionPageOut": {"items": [_RULE_VERSION], "next": None},
+    "RehearsalOut": _REHEARSAL,
+    "RehearsalPageOut": {"items": [_REHEARSAL], "next": None},
     "ProblemOut": {
         "type": "urn:tocsin:problem:transition-refused",
         "title": "Transition refused",

@@ -114,6 +114,23 @@ class RuleVersionPageOut(Out):
     next: str | None
 
 
+class RehearsalOut(Out):
+    """An alert that a rule in its dry run would have opened."""
+
+    rule_version: int
+    fingerprint: str
+    records: int = Field(description="How many it would have opened with.")
+    first_log_id: int
+    last_log_id: int
+    first_at: datetime = Field(description="Event time.")
+    last_at: datetime
+
+
+class RehearsalPageOut(Out):
+    items: list[RehearsalOut]
+    next: str | None
+
+
 def _values(given: RuleDefinitionIn) -> dict[str, Any]:
     values = given.model_dump(exclude={"name"})
     values["kind"] = _kind(given.kind)

@@ -6,10 +6,13 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tocsin.alerts import rule_service as rules
 from tocsin.alerts.rule_store import RuleRow
+from tocsin.alerts.store import Rehearsal
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.storage.tx import Tx
 from tocsin.web.preconditions import IfMatch, agreed, seen_tags
 from tocsin.web.rule_schemas import (
+    RehearsalOut,
+    RehearsalPageOut,
     RuleDefinitionIn,
     RuleIn,
     RuleOut,
@@ -125,3 +128,22 @@ def rule_versions(name: Name, query: Annotated[QueryIn, Query()], with_: With) -
     """What a rule said and when, newest first, with who changed it; also of a rule that was removed."""
     found, cursor = rules.versions(with_.database, name, cursor=query.cursor, limit=query.limit)
     return RuleVersionPageOut(items=[RuleVersionOut.model_validate(version) for version in found], next=cursor)
+
+
+@router.get("/rules/{name}/rehearsals", summary="What a dry run would have opened", responses=_MISSING)
+def rehearsals(name: Name, query: Annotated[QueryIn, Query()], with_: With) -> RehearsalPageOut:
+    """The alerts that a rule would have opened while it was in a dry run, newest first."""
+    found, cursor = rules.rehearsals(with_.database, name, cursor=query.cursor, limit=query.limit)
+    return RehearsalPageOut(items=[_rehearsal_out(one) for one in found], next=cursor)
+
+
+def _rehearsal_out(one: Rehearsal) -> RehearsalOut:
+    return RehearsalOut(
+        rule_version=one.rule_version,
+        fingerprint=one.fingerprint,
+        records=one.n,
+        first_log_id=one.first_record_id,
+        last_log_id=one.last_record_id,
+        first_at=one.first_at,
+        last_at=one.last_at,
+    )

@@ -73,12 +73,12 @@ def upgrade() -> None:
     op.add_column("verdicts", sa.Column("late", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("verdicts", sa.Column("would", sa.Text(), nullable=True))
     op.create_index(
-        "ix_verdicts_dry_run_fingerprint",
+        "ix_verdicts_would_open",
         "verdicts",
-        ["fingerprint"],
+        ["rule", "fingerprint"],
         unique=False,
-        sqlite_where=sa.text("verdict = 'dry_run'"),
-        postgresql_where=sa.text("verdict = 'dry_run'"),
+        sqlite_where=sa.text("would = 'opened'"),
+        postgresql_where=sa.text("would = 'opened'"),
     )
     now = from_us(time.time_ns() // 1000)
     name = "critical-logs"
