@@ -22,12 +22,13 @@ from tocsin.alerts.rules import Rule
 from tocsin.alerts.service import AlertQuery, RollUp
 from tocsin.alerts.store import Alert
 from tocsin.kit.actors import Actor
+from tocsin.kit.events import Detected
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Bounds, Compactor
 from tocsin.logs.decode import Batch, decode
 from tocsin.logs.intake import Detection, Intake, Outcome, Stored, Submission
 from tocsin.logs.live import LiveTail
-from tocsin.logs.record import Record
+from tocsin.logs.record import Columns, Record
 from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogQuery, LogReader
 from tocsin.settings import Settings
@@ -36,7 +37,7 @@ from tocsin.storage.database import Database, open_database
 from tocsin.storage.idempotency import Answer, KeyedRequest
 from tocsin.storage.model import events
 from tocsin.storage.objects import Folder
-from tocsin.storage.tx import Routes
+from tocsin.storage.tx import ReadTx, Routes
 from tocsin.tickets import service as ticket_service
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.workflow import Status
@@ -83,6 +84,16 @@ def decode_records(records: Sequence[Mapping[str, Any]], *, arrived: datetime) -
     """The batch that POST /logs would make of these records."""
     body = b"\n".join(msgspec.json.encode(record) for record in records)
     return decode(body, lines=True, arrived=arrived)
+
+
+class Astray:
+    """Detection with a bug."""
+
+    def refresh(self, tx: ReadTx) -> int:
+        return 1
+
+    def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected:
+        raise RecursionError("detection went astray")
 
 
 class Desk:

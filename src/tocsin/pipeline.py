@@ -40,7 +40,7 @@ def timers_of(book: RuleBook) -> upkeep.TimerHandlers:
     return {
         alerts.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
-        parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend),
+        parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
     }
 
 

@@ -1,6 +1,7 @@
 """What runs beside the requests: due timers, parked records, expired keys, the size of the database's files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
 
@@ -8,7 +9,7 @@ import structlog
 
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.errors import Unavailable
-from tocsin.kit.events import Detected, LogsStored, LogsUnparked, Recorded
+from tocsin.kit.events import Detected, LogsStored, LogsUnparked, Recorded, Undecided
 from tocsin.kit.metrics import Metrics
 from tocsin.logs import store as logs
 from tocsin.logs.record import Columns
@@ -27,6 +28,8 @@ VACUUM_WITHIN_S: Final = 0.003  # so long; the commit comes on top
 VACUUM_TURNS: Final = 200  # in one run of the loop, which then lets itself be stopped
 Work = Callable[[Tx], None]
 # A handler looks at what it needs first, without holding anybody up, and returns what is to be done in a transaction.
+Mended = Callable[[Tx, str], None]  # a rule works again
+GivenUp = Callable[[Tx, int, Sequence[Undecided], datetime], bool]  # whether a rule is not waited for any longer
 TimerHandlers = Mapping[str, Callable[[Database, Timer], Work]]
 
 log = structlog.get_logger("tocsin.upkeep")
@@ -74,7 +77,7 @@ class Rules(Protocol):
     def find_of(self, rule: str, columns: Columns, first_id: int, backfill: bool) -> Detected: ...
 
 
-def retry_parked(database: Database, timer: Timer, *, rules: Rules, mended: Callable[[Tx, str], None]) -> Work:
+def retry_parked(database: Database, timer: Timer, *, rules: Rules, mended: Mended, given_up: GivenUp) -> Work:
     """Match parked records again, outside any lock; the work then runs the handlers that failed.
 
     Records that wait for one rule are matched with that one alone: the others have had their say. When it is no longer
@@ -108,17 +111,23 @@ def retry_parked(database: Database, timer: Timer, *, rules: Rules, mended: Call
         matches=tuple(match for part in found for match in part.matches),
         undecided=undecided,
     )
-    return lambda tx: _work_off(tx, item, stored, failed, mended)
+
+    def work(tx: Tx) -> None:
+        if item.rule is not None and undecided and given_up(tx, item.event_id, undecided, stored.observed_at):
+            parking.done(tx, item)
+            return
+        if _work_off(tx, item, stored, failed) and item.rule is not None and not parking.any_of_rule(tx, item.rule):
+            mended(tx, item.rule)
+
+    return work
 
 
 class RuleRaised(Exception):
     """A rule raised again on records that wait for it."""
 
 
-def _work_off(
-    tx: Tx, item: Parked, stored: LogsStored, failed: Exception | None, mended: Callable[[Tx, str], None]
-) -> None:
-    """Run the handlers of a parked commit. When one raises again, the records stay parked."""
+def _work_off(tx: Tx, item: Parked, stored: LogsStored, failed: Exception | None) -> bool:
+    """Run the handlers of a parked commit. When one raises again, the records stay parked, and this is False."""
     try:
         with tx.attempt():
             if failed is not None:
@@ -129,10 +138,8 @@ def _work_off(
             raise
         log.warning("still_parked", first_id=item.first_id, last_id=item.last_id, error=parking.describe(error))
         parking.postpone(tx, item, error)
-        return
+        return False
     parking.done(tx, item)
-    if item.rule is not None and not parking.any_of_rule(tx, item.rule):
-        mended(tx, item.rule)
     unparked = LogsUnparked(
         first_id=item.first_id,
         last_id=item.last_id,
@@ -141,6 +148,7 @@ def _work_off(
         ruleset=stored.ruleset,
     )
     tx.emit(unparked, causes=[item.event_id])
+    return True
 
 
 def forget_expired_keys(database: Database) -> None:

@@ -7,14 +7,13 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from desk import Desk, critical, info
+from desk import Astray, Desk, critical, info
 from tocsin import pipeline
 from tocsin.alerts import service as alerts
-from tocsin.kit.events import AlertOpened, Detected, LogsStored, TicketOpened
-from tocsin.logs.record import Columns
+from tocsin.kit.events import AlertOpened, LogsStored, TicketOpened
 from tocsin.settings import Settings
 from tocsin.storage import timers
-from tocsin.storage.tx import ReadTx, Routes, Tx
+from tocsin.storage.tx import Routes, Tx
 
 
 class Stage:
@@ -83,16 +82,6 @@ def test_logs_are_kept_when_a_stage_raises_and_worked_off_once_it_is_mended(
     desk.clock.advance(days=1)
     desk.run_due_timers()
     desk.check_books()
-
-
-class Astray:
-    """Detection with a bug."""
-
-    def refresh(self, tx: ReadTx) -> int:
-        return 1
-
-    def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected:
-        raise RecursionError("detection went astray")
 
 
 def test_detection_that_raises_parks_the_records_and_they_are_matched_again_later(

@@ -217,12 +217,27 @@ def test_a_rule_that_raises_is_shown_as_broken_the_others_go_on_and_its_records_
     assert desk.parked == 2
 
     _spoil(desk, "level:>=ERROR")
-    clock.advance(minutes=10)
+    clock.advance(minutes=5)
     desk.run_due_timers()
     assert (desk.parked, desk.rule().broken_at) == (0, None)
     assert desk.verdicts("errors") == {"opened": 2}
     assert desk.verdicts("critical-logs") == {"opened": 1}
     assert desk.kinds("rule:errors") == ["RuleSaved", "RuleBroken", "RuleMended"]
+
+
+def test_a_rule_that_stays_broken_is_waited_for_ten_minutes(desk: Desk, clock: FakeClock) -> None:
+    desk.save_rule()
+    _spoil(desk, "level:")
+    desk.post(error(), info())
+    clock.advance(minutes=10)
+    desk.run_due_timers()
+    assert (desk.parked, desk.verdicts()) == (0, {"parked": 2})
+    desk.post(error())
+    assert (desk.parked, desk.verdicts()) == (0, {"parked": 3})
+
+    desk.save_rule(description="saved anew")
+    desk.post(error())
+    assert (desk.verdicts(), desk.rule().broken_at) == ({"parked": 3, "opened": 1}, None)
 
 
 def test_records_that_wait_for_a_rule_wait_no_longer_once_it_is_removed(desk: Desk, clock: FakeClock) -> None:

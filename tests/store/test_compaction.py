@@ -14,7 +14,7 @@ import duckdb
 import pytest
 from sqlalchemy import func, select
 
-from desk import START, Desk, critical, in_threads, info
+from desk import START, Astray, Desk, critical, in_threads, info
 from tocsin.kit.clock import to_us
 from tocsin.kit.errors import NotFound
 from tocsin.logs import catalogue, store
@@ -261,10 +261,7 @@ def test_more_hot_records_than_are_kept_in_memory_are_found_all_the_same(desk: D
 def test_parked_records_stay_where_their_retry_looks_for_them(
     settings: Settings, open_desk: Callable[..., Desk]
 ) -> None:
-    def broken(*_: object) -> list[Any]:
-        raise RuntimeError("a bug in detection")
-
-    desk = open_desk(settings, detect=broken)
+    desk = open_desk(settings, detection=Astray())
     parked = desk.post(critical())
     assert parked.first_id is not None
     desk.compact()

@@ -138,6 +138,12 @@ def mark_broken(tx: Tx, failed: Iterable[Undecided]) -> list[Undecided]:
     return new
 
 
+def broken_since(tx: ReadTx, names: Iterable[str]) -> dict[str, datetime]:
+    """When each of these rules raised first, if it is shown as broken."""
+    broken = rules.c.name.in_(sorted(names)) & rules.c.broken_at.is_not(None)
+    return {row.name: row.broken_at for row in tx.execute(select(rules.c.name, rules.c.broken_at).where(broken))}
+
+
 def mark_mended(tx: Tx, name: str) -> int | None:
     """The version of a rule that was shown as broken and no longer is."""
     broken = (rules.c.name == name) & rules.c.broken_at.is_not(None)

@@ -33,6 +33,7 @@ from tocsin.storage.tx import Tx
 TRIES: Final = 5
 ROLL_UP_SLICE: Final = 50
 QUIET: Final = "alert.quiet"
+GIVE_UP_AFTER: Final = timedelta(minutes=10)
 _CURSOR: Final = "alerts"
 
 
@@ -40,7 +41,7 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
     """Give every match its verdict: open an alert for a fingerprint that has none, count on the one it has.
 
     Records that a rule raised on are parked for that rule: the parked row is their verdict until a retry gives them the
-    one they should have had (see `parking`).
+    one they should have had, or the rule has been broken for so long that they get the verdict `parked` for good.
     """
     for recorded in stored:
         matches = merge(recorded.event.matches)
@@ -84,15 +85,63 @@ def _rehearse(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> li
 
 
 def _park(tx: Tx, recorded: Recorded[LogsStored]) -> None:
-    """Keep what rules raised on for a retry, and show those rules as broken. Their other records were not matched."""
+    """Keep what rules raised on for a retry, and show those rules as broken. Nothing of it was matched with them.
+
+    Of a rule that has been broken for long there would be more and more to keep (and what is kept is not compacted):
+    its records get the verdict `parked` at once.
+    """
     by_rule: dict[str, list[Undecided]] = {}
     for one in recorded.event.undecided:
         by_rule.setdefault(one.rule, []).append(one)
+    since = rule_store.broken_since(tx, by_rule)
     for rule, parts in sorted(by_rule.items()):
-        first_id, last_id = min(one.first_id for one in parts), max(one.last_id for one in parts)
-        parking.park(tx, recorded.id, first_id=first_id, last_id=last_id, error=parts[0].reason, rule=rule)
+        if rule in since and since[rule] <= tx.now - GIVE_UP_AFTER:
+            store.append_verdicts(tx, [_undecided(recorded.id, one, recorded.event.observed_at) for one in parts])
+            continue
+        for first_id, last_id in _ranges(parts):
+            parking.park(tx, recorded.id, first_id=first_id, last_id=last_id, error=parts[0].reason, rule=rule)
     for one in rule_store.mark_broken(tx, [parts[0] for parts in by_rule.values()]):
         tx.emit(RuleBroken(one.rule, one.rule_version, reason=one.reason), causes=[recorded.id])
+
+
+def _ranges(parts: Sequence[Undecided]) -> list[tuple[int, int]]:
+    """The ids of all parts, in as few ranges as hold nothing else: what was decided must not be matched again."""
+    ranges: list[tuple[int, int]] = []
+    for one in sorted(parts, key=lambda one: one.first_id):
+        if ranges and ranges[-1][1] + 1 == one.first_id:
+            ranges[-1] = (ranges[-1][0], one.last_id)
+        else:
+            ranges.append((one.first_id, one.last_id))
+    return ranges
+
+
+def give_up(tx: Tx, event_id: int, undecided: Sequence[Undecided], observed_at: datetime) -> bool:
+    """A rule raised again on records that wait for it. Whether it has been broken for so long that they wait no more:
+    they then have the verdict `parked`."""
+    since = rule_store.broken_since(tx, {one.rule for one in undecided})
+    if not since or min(since.values()) > tx.now - GIVE_UP_AFTER:
+        return False
+    store.append_verdicts(tx, [_undecided(event_id, one, observed_at) for one in undecided])
+    return True
+
+
+def _undecided(event_id: int, one: Undecided, observed_at: datetime) -> dict[str, Any]:
+    """The verdict of records of which it is not known whether a rule matches them: `n` is how many that may be."""
+    return {
+        "event_id": event_id,
+        "rule": one.rule,
+        "rule_version": one.rule_version,
+        "fingerprint": "",
+        "verdict": "parked",
+        "alert_id": None,
+        "n": one.last_id - one.first_id + 1,
+        "first_id": one.first_id,
+        "last_id": one.last_id,
+        "first_at": observed_at,
+        "last_at": observed_at,
+        "late": 0,
+        "would": None,
+    }
 
 
 def _open_or_count(tx: Tx, matches: list[Matched]) -> tuple[dict[str, int], dict[str, int]]:
