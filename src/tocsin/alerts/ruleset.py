@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, compress
 from typing import Any, Final
 
 import re2
@@ -206,6 +206,8 @@ class RuleSet:
         self._parts: tuple[dict[str, tuple[Part, ...]], ...] = tuple({} for _ in SEVERITIES)
         self._shared: dict[tuple[int, ...], Part] = {}
         self._making = threading.Lock()
+        alike = not any(map(_of_services, self.rules)) and all(frozenset(one) == possible for one in of_each)
+        self._anywhere = (self._part(tuple(range(len(self.rules)))),) if alike and self.rules else None
 
     def only(self, name: str) -> "RuleSet":
         """The same without all rules but one."""
@@ -213,17 +215,17 @@ class RuleSet:
 
     def work(self, columns: Columns) -> dict[Part, list[int]]:
         """The rows that any rule may match, by the rules that may."""
-        marks = columns.severities.translate(self.possible)
+        rows = _marked(columns.severities.translate(self.possible))
+        if self._anywhere is not None:
+            return {part: rows for part in self._anywhere if rows}
         work: dict[Part, list[int]] = {}
-        row = marks.find(1)
-        while row >= 0:
+        for row in rows:
             service = columns.services[row]
             parts = self._parts[columns.severities[row]].get(service)
             if parts is None:
                 parts = self._parts_for(columns.severities[row], service)
             for part in parts:
                 work.setdefault(part, []).append(row)
-            row = marks.find(1, row + 1)
         return work
 
     def _parts_for(self, severity: int, service: str) -> tuple[Part, ...]:
@@ -242,6 +244,18 @@ class RuleSet:
         if places not in self._shared:
             self._shared[places] = Part([self.rules[place] for place in places])
         return self._shared[places]
+
+
+def _marked(marks: bytes) -> list[int]:
+    """The rows that are marked by 1, however few or many they are."""
+    if marks.count(1) > len(marks) // 8:
+        return list(compress(range(len(marks)), marks))
+    rows: list[int] = []
+    row = marks.find(1)
+    while row >= 0:
+        rows.append(row)
+        row = marks.find(1, row + 1)
+    return rows
 
 
 def _of_services(one: Compiled) -> bool:
