@@ -29,6 +29,12 @@ def test_a_rule_is_made_and_holds_for_the_next_record(api: TestClient) -> None:
     assert api.get("/rules/errors").json() == shown
 
 
+def test_a_share_is_by_default_that_of_a_service(api: TestClient) -> None:
+    share = {"kind": "ratio", "ratio": 1, "minimum": 3, "window_s": 60}
+    assert made(api, **share).json()["group_by"] == ["service"]
+    assert made(api, name="each", group_by=["template"], **share).json()["group_by"] == ["template"]
+
+
 def test_rules_are_listed_by_name_in_pages(api: TestClient) -> None:
     made(api, name="b.2")
     made(api, name="z")
@@ -101,7 +107,10 @@ def test_a_removed_rule_still_has_its_versions(api: TestClient) -> None:
     [
         ({"condition": "level:>=ERROR (a OR"}, "/condition", "column 20: a ( is never closed; expected )"),
         ({"condition": "levl:ERROR"}, "/condition", "column 1: there is no field 'levl': did you mean level?"),
-        ({"kind": "ratio"}, "/kind", "'ratio' is not a kind of rule here; expected one of match, threshold"),
+        ({"kind": "absence"}, "/kind", "'absence' is not a kind of rule here; expected one of match, threshold, ratio"),
+        ({"kind": "ratio", "ratio": 2.0}, "/ratio", "expected a share above 0 and up to 1"),
+        ({"kind": "ratio", "of": "servce:x"}, "/of", "column 1: there is no field 'servce'"),
+        ({"of": "service:x"}, "/of", "is for rules of kind ratio; leave it out"),
         ({"kind": "threshold"}, "/threshold", "expected how many records"),
         ({"priority": "P9"}, "/priority", "expected P1..P5"),
         ({"name": "no spaces"}, "/name", "expected up to 100 characters"),

@@ -58,6 +58,26 @@ def test_what_a_dry_run_would_have_opened_is_listed(at_server, name):
     assert row.split()[2:4] == ["1", str(log_id)]
 
 
+def test_a_share_is_said_and_shown(at_server, name):
+    at_server(
+        "rules",
+        "save",
+        name,
+        "level:ERROR",
+        "--ratio",
+        "0.05",
+        "--of",
+        "service:x",
+        "--minimum",
+        "50",
+        "--window",
+        "300",
+    )
+    page = at_server("rules", "show", name).out
+    assert "kind            0.05 in 5m" in page
+    assert "share of        service:x, at least 50" in page
+
+
 def test_a_wrong_rule_is_refused_with_the_place(at_server):
     result = at_server("rules", "save", "wrong", "servce:x")
     assert result.code == 4

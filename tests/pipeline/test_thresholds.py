@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from desk import START, Desk, FakeClock, error, in_threads
+from desk import START, Desk, FakeClock, error, in_threads, info
 from tocsin.alerts import thresholds, window_store
 from tocsin.alerts.rules import Kind
 from tocsin.kit.clock import iso
@@ -188,6 +188,47 @@ def test_many_groups_at_once_from_many_connections_lose_nothing(
     assert sum(verdicts.values()) == 40 * 16
     assert len(desks[0].tickets) == len(desks[0].alerts) == 40
     assert desks[0].parked == 0
+
+
+SHARE: dict[str, Any] = {"kind": Kind.RATIO, "ratio": 0.1, "minimum": 20, "window_s": 600, "group_by": ("service",)}
+
+
+def test_a_ratio_fires_when_enough_of_all_records_are_such(desk: Desk, clock: FakeClock) -> None:
+    desk.save_rule(condition="@status:>=500", of="_exists_:@status", **SHARE)
+    served = [info(attributes={"status": 200})]
+    failed = [error(attributes={"status": 503})]
+    desk.post(*failed * 2, *served * 16, info("no status"))
+    assert (desk.tickets, desk.verdicts()) == ([], {"pending": 2})
+    desk.post(*served * 4)
+    assert desk.tickets == []
+    desk.post(*failed)
+    assert desk.verdicts() == {"pending": 2, "opened": 1}
+    assert desk.ticket.description.startswith("Rule errors matched 10 % of the records within 600 s in payments")
+    assert desk.alert.title == "payments: request failed"
+
+    for _ in range(4):
+        clock.advance(seconds=400)
+        desk.post(*served * 30, *failed)
+        desk.run_due_timers()
+    assert desk.ticket.status == "RESOLVED"
+
+
+def test_a_ratio_is_the_same_when_each_record_comes_through_another_server(
+    settings: Settings, open_desk: Callable[..., Desk]
+) -> None:
+    desks = [open_desk(settings) for _ in range(3)]
+    desks[0].save_rule(condition="level:ERROR", **SHARE)
+    for number in range(30):
+        desks[number % 3].post(error() if number % 9 == 0 else info())
+    assert desks[0].verdicts() == {"pending": 3, "opened": 1}
+    assert [record.id for record in desks[0].logs if record.level == "ERROR"][3] == desks[0].alert.first_record_id
+
+
+def test_records_of_a_share_that_are_backfilled_count_neither_way(desk: Desk) -> None:
+    desk.save_rule(condition="level:ERROR", **SHARE)
+    desk.post(*[info()] * 50, error(), backfill=True)
+    desk.post(*[info()] * 17, *[error()] * 3)
+    assert desk.verdicts() == {"backfill": 1, "pending": 2, "opened": 1}
 
 
 def test_more_groups_than_a_rule_may_have_are_counted_together_in_one_that_is_named_so(

@@ -5,23 +5,29 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.alerts.windows import BUCKETS, Window, weigh, width_us_of
+from tocsin.alerts.windows import BUCKETS, Enough, Weighed, Window, weigh, width_us_of
 
 WINDOW_S = 12
 WIDTH_US = width_us_of(WINDOW_S)
 LATER_US = 10**15
 # An event of a group: a record at a second, or the end of its episode (somebody resolved the ticket).
-TIMES = st.integers(0, 40).map(lambda second: second * WIDTH_US)
-STORY = st.lists(TIMES | st.just("resolved"), max_size=60)
+# What happens to a group: a record, a hit or another one; or its episode ends, because somebody resolved the ticket.
+RECORD = st.tuples(st.integers(0, 40).map(lambda second: second * WIDTH_US), st.sampled_from([True, True, False]))
+STORY = st.lists(RECORD | st.just("resolved"), max_size=60)
+ENOUGH = st.one_of(
+    st.builds(Enough, threshold=st.integers(1, 6)),
+    st.builds(Enough, ratio_ppm=st.sampled_from([100_000, 333_333, 500_000, 1_000_000]), minimum=st.integers(1, 8)),
+)
+Record = tuple[int, bool]
 
 
 class Naive:
     """All records are remembered, and looked at anew each time."""
 
-    def __init__(self, threshold: int) -> None:
-        self.threshold = threshold
-        self.records: list[int] = []
-        self.newest: int | None = None
+    def __init__(self, enough: Enough) -> None:
+        self.enough = enough
+        self.records: list[Record] = []
+        self.newest = -1
         self.told_before = -1
         self.firing = False
         self.ended = False
@@ -30,73 +36,83 @@ class Naive:
         if self.firing:
             self.firing, self.ended = False, True
 
-    def add(self, at_us: int) -> str:
+    def add(self, at_us: int, is_hit: bool) -> str | None:
         if self.ended:
-            self.ended, self.records = False, []
-            self.told_before = self.newest if self.newest is not None else -1
+            self.ended, self.records, self.told_before = False, [], self.newest
         bucket = at_us // WIDTH_US
-        self.newest = bucket if self.newest is None else max(self.newest, bucket)
-        if bucket >= self.told_before and bucket > self.newest - BUCKETS:
-            self.records.append(bucket)
+        self.newest = max(self.newest, bucket)
+        counts = bucket >= self.told_before and bucket > self.newest - BUCKETS
+        if counts:
+            self.records.append((bucket, is_hit))
+        if not is_hit:
+            return None
         if self.firing:
             return "counted"
-        inside = [b for b in self.records if b > self.newest - BUCKETS]
-        if len(inside) < self.threshold or bucket < self.told_before or bucket <= self.newest - BUCKETS:
-            return "pending"
-        self.firing = True
-        return "opened"
+        inside = [hit for at, hit in self.records if at > self.newest - BUCKETS]
+        self.firing = counts and self.enough.holds(sum(inside), len(inside))
+        return "opened" if self.firing else "pending"
 
 
 class Live:
     """A window that is weighed commit by commit; between two commits it is written down and read again."""
 
-    def __init__(self, threshold: int) -> None:
-        self.threshold = threshold
+    def __init__(self, enough: Enough) -> None:
+        self.enough = enough
         self.window = Window(WIDTH_US)
         self.firing = False
 
     def resolve(self) -> None:
         self.firing = False
 
-    def commit(self, times: list[int]) -> list[str]:
-        before = self.firing
-        found = weigh(self.window, times, threshold=self.threshold, observed_us=LATER_US, firing=self.firing)
+    def commit(self, records: list[Record]) -> list[str]:
+        before, hits = self.firing, sum(is_hit for _, is_hit in records)
+        found = weigh(self.window, records, self.enough, observed_us=LATER_US, firing=self.firing)
         self.window = replace(found.window, counts=(*found.window.counts,))
-        fired = found.pending < len(times)
-        self.firing = before or fired
-        rest = len(times) - found.pending
+        self.firing = before or found.pending < hits
+        rest = hits - found.pending
         first = ["counted" if before else "opened"] if rest else []
         return ["pending"] * found.pending + first + ["counted"] * (rest - 1)
 
 
-@given(STORY, st.integers(1, 6), st.data())
+@given(STORY, ENOUGH, st.data())
 def test_any_split_into_commits_gives_what_looking_at_all_records_anew_gives(
-    story: list[int | str], threshold: int, data: st.DataObject
+    story: list[Record | str], enough: Enough, data: st.DataObject
 ) -> None:
-    naive, live = Naive(threshold), Live(threshold)
-    expected: list[str] = []
+    naive, live = Naive(enough), Live(enough)
+    expected: list[str | None] = []
     found: list[str] = []
-    commit: list[int] = []
-    for event in story:
+    commit: list[Record] = []
+    for event in [*story, "resolved"]:
         if isinstance(event, str):
             found += live.commit(commit) if commit else []
             commit = []
             naive.resolve()
             live.resolve()
             continue
-        expected.append(naive.add(event))
+        expected.append(naive.add(*event))
         commit.append(event)
         if data.draw(st.booleans()):
             found += live.commit(commit)
             commit = []
-    found += live.commit(commit) if commit else []
 
-    assert found == expected
+    assert found == [verdict for verdict in expected if verdict is not None]
 
 
-def weighed(times: list[int], threshold: int = 3, window: Window | None = None, **parts: object) -> object:
-    facts = {"observed_us": LATER_US, "firing": False, **parts}
-    return weigh(window or Window(WIDTH_US), times, threshold=threshold, **facts)  # type: ignore[arg-type]
+def weighed(
+    times: list[int], *, threshold: int = 3, window: Window | None = None, observed_us: int = LATER_US
+) -> Weighed:
+    hits = [(at_us, True) for at_us in times]
+    return weigh(window or Window(WIDTH_US), hits, Enough(threshold), observed_us=observed_us, firing=False)
+
+
+def test_a_share_is_reckoned_exactly_and_only_a_hit_makes_it_fire() -> None:
+    tenth = Enough(ratio_ppm=100_000, minimum=30)
+    records = [(0, False)] * 26 + [(0, True)] * 3
+    before = weigh(Window(WIDTH_US), records, tenth, observed_us=LATER_US, firing=False)
+    assert before.pending == 3
+    other = weigh(before.window, [(0, False)], tenth, observed_us=LATER_US, firing=False)
+    assert (other.window.fired, other.full) == (False, False)
+    assert weigh(before.window, [(0, True)], tenth, observed_us=LATER_US, firing=False).pending == 0
 
 
 def test_the_last_twelve_buckets_are_the_window() -> None:
@@ -118,13 +134,13 @@ def test_a_record_too_late_for_the_window_is_marked_and_changes_nothing() -> Non
 
 def test_late_records_of_an_episode_that_has_ended_never_fire_again() -> None:
     fired = weighed([20 * WIDTH_US] * 3).window
-    found = weighed([19 * WIDTH_US] * 10, window=fired, firing=False)
+    found = weighed([19 * WIDTH_US] * 10, window=fired)
     assert (found.pending, found.late_pending, found.window.sum) == (10, 10, 0)
 
 
 def test_a_relapse_fires_as_soon_as_there_are_enough_new_records() -> None:
     fired = weighed([20 * WIDTH_US] * 3).window
-    assert weighed([20 * WIDTH_US] * 3, window=fired, firing=False).pending == 2
+    assert weighed([20 * WIDTH_US] * 3, window=fired).pending == 2
 
 
 def test_a_record_whose_clock_is_ahead_counts_as_of_its_arrival() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from tocsin.alerts.rules import CONDITIONS, Rule
+from tocsin.alerts.rules import CONDITIONS, Kind, Rule
 from tocsin.query.letters import fold
 from tocsin.query.patterns import text_test
 from tocsin.query.predicate import Predicate, compile_predicate
@@ -32,13 +32,15 @@ class Literals:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """`severities`, `services` (folded; None: any) and `literals` (None: nothing is certain) may let through records
-    that don't match, never keep one out that does. `by_level_alone`: the severities say all."""
+    that don't match, never keep one out that does. `by_level_alone`: the severities say all.
+    `is_hit`: which of the records that a ratio looks at it is about."""
 
     holds: Predicate
     severities: frozenset[int]
     services: frozenset[str] | None
     literals: Literals | None
     by_level_alone: bool
+    is_hit: Predicate | None = None
 
 
 def condition_of(rule: Rule) -> Condition:
@@ -53,6 +55,7 @@ def condition_of(rule: Rule) -> Condition:
         services=_services(node),
         literals=_literals(node),
         by_level_alone=by_level,
+        is_hit=compile_predicate(rule.hit(), CONDITIONS) if rule.kind is Kind.RATIO else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import Final
 
 from tocsin.alerts.grouping import (
@@ -12,8 +13,8 @@ from tocsin.alerts.grouping import (
     template_of,
     title_of,
 )
-from tocsin.alerts.rules import TEMPLATE
-from tocsin.alerts.ruleset import Compiled, Row, RuleSet, is_windowed, times_of
+from tocsin.alerts.rules import TEMPLATE, WINDOWED
+from tocsin.alerts.ruleset import Compiled, Row, RuleSet, times_of
 from tocsin.kit.events import Detected, Matched, Undecided
 from tocsin.logs.record import Columns
 
@@ -66,7 +67,7 @@ def _matches(
         matching = rows if condition.by_level_alone else [r for r in rows if condition.holds(_row(columns, r, seen))]
         groups = _grouped(columns, one, matching, seen)
     return [
-        _matched(columns, one, group, members, first_id=first_id, backfill=backfill)
+        _matched(columns, one, group, members, seen, first_id=first_id, backfill=backfill)
         for group, members in groups.items()
     ]
 
@@ -87,9 +88,18 @@ def _grouped(columns: Columns, one: Compiled, rows: Sequence[int], seen: dict[in
 
 
 def _matched(
-    columns: Columns, one: Compiled, group: Group, rows: list[int], *, first_id: int, backfill: bool
+    columns: Columns,
+    one: Compiled,
+    group: Group,
+    members: list[int],
+    seen: dict[int, Row],
+    *,
+    first_id: int,
+    backfill: bool,
 ) -> Matched:
     rule = one.rule
+    hits, others = _parted(columns, one, members, seen)
+    rows = hits or others
     first = Row(columns, rows[0])
     service = rule.service or columns.services[rows[0]]
     fingerprint = fingerprint_of(rule.name, *group) if one.default_groups else group_of(rule.name, rule.group_by, group)
@@ -105,7 +115,7 @@ def _matched(
         level=max(columns.levels[row] for row in rows),
         priority=rule.priority,
         backfill=backfill,
-        n=len(rows),
+        n=len(hits),
         first_id=first_id + rows[0],
         last_id=first_id + rows[-1],
         first_at=min(times),
@@ -117,8 +127,20 @@ def _matched(
         note=one.note,
         threshold=rule.threshold or 0,
         window_s=rule.window_s or 0,
-        records=times_of(columns, rows, first_id) if is_windowed(rule) else (),
+        ratio_ppm=rule.ratio_ppm,
+        minimum=rule.minimum or 0,
+        records=times_of(columns, hits, first_id) if rule.kind in WINDOWED else (),
+        others=times_of(columns, others, first_id),
     )
+
+
+def _parted(columns: Columns, one: Compiled, rows: list[int], seen: dict[int, Row]) -> tuple[list[int], list[int]]:
+    """The rows that meet the condition, and for a ratio the others."""
+    is_hit = None if one.condition is None else one.condition.is_hit
+    if is_hit is None:
+        return rows, []
+    marks = [is_hit(_row(columns, row, seen)) for row in rows]
+    return list(compress(rows, marks)), [row for row, mark in zip(rows, marks, strict=True) if not mark]
 
 
 def _correlation_key(one: Compiled, row: Row, service: str) -> str:
@@ -145,14 +167,16 @@ def merge(matches: Sequence[Matched]) -> list[Matched]:
 def _joined(group: list[Matched]) -> Matched:
     if len(group) == 1:
         return group[0]
-    samples = [sample for match in group for sample in match.sample_ids]
+    telling = [match for match in group if match.n] or group  # without a record of its own, a match says nothing else
+    samples = [sample for match in telling for sample in match.sample_ids]
     return replace(
-        group[0],
-        level=max(match.level for match in group),
-        n=sum(match.n for match in group),
-        last_id=max(match.last_id for match in group),
-        first_at=min(match.first_at for match in group),
-        last_at=max(match.last_at for match in group),
+        telling[0],
+        level=max(match.level for match in telling),
+        n=sum(match.n for match in telling),
+        last_id=max(match.last_id for match in telling),
+        first_at=min(match.first_at for match in telling),
+        last_at=max(match.last_at for match in telling),
         sample_ids=tuple(samples[:MAX_SAMPLES]),
-        records=tuple(record for match in group for record in match.records),
+        records=tuple(sorted(record for match in group for record in match.records)),
+        others=tuple(sorted(record for match in group for record in match.others)),
     )

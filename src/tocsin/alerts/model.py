@@ -108,6 +108,7 @@ windows = Table(
     Column("head", BigInteger),
     Column("floor", BigInteger),
     Column("counts", Json, nullable=False),
+    Column("totals", Json, nullable=False),
     Column("fired", Boolean, nullable=False),
     Column("full_at", Instant),
     Column("seen_at", Instant, nullable=False),

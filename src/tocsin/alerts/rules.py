@@ -35,10 +35,14 @@ GROUP_FIELDS: Final = ("service", TEMPLATE, "level", "message", "trace_id", "spa
 
 
 class Kind(StrEnum):
-    """What a rule looks at: each record, or how many there are within a window."""
+    """What a rule looks at: each record, how many there are within a window, or which share of others they are."""
 
     MATCH = "match"
     THRESHOLD = "threshold"
+    RATIO = "ratio"
+
+
+WINDOWED: Final = frozenset({Kind.THRESHOLD, Kind.RATIO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +53,9 @@ class Rule:
     `level`, other fields of a record, `@x` for an attribute. Alerts whose `correlate_by` fields (those, and `rule`) are
     the same go to one ticket; without any, each group has its own. `service` stands for the record's own on alert and
     ticket. A `threshold` of n needs n records of a group within `window_s`: the last 12 buckets of `window_s`/12, in
-    event time. An alert ends by itself `auto_resolve_after_s` after its rule last had something to say. `dry_run` only
-    writes down what would have happened. `version` stands on every verdict, so that it can be checked
-    against the rule then.
+    event time. A `ratio` needs that share of a group's records that meet `of`, once there are `minimum` of those. An
+    alert ends by itself `auto_resolve_after_s` after its rule last had something to say. `dry_run` only writes down
+    what would have happened. `version` stands on every verdict, so that it can be checked against the rule then.
     """
 
     name: str
@@ -71,6 +75,14 @@ class Rule:
     auto_resolve_after_s: int | None = None
     threshold: int | None = None
     window_s: int | None = None
+    ratio: float | None = None
+    of: str = "*"
+    minimum: int | None = None
+
+    @property
+    def ratio_ppm(self) -> int:
+        """The ratio in millionths: reckoning with those is exact."""
+        return round((self.ratio or 0) * 1_000_000)
 
     @property
     def quiet_s(self) -> int | None:
@@ -92,6 +104,10 @@ class Rule:
         return values
 
     def node(self) -> Node:
+        """The tree of all records it has to look at. Raises QueryError."""
+        return parse(self.of if self.kind is Kind.RATIO else self.condition, CONDITIONS, now=EPOCH)
+
+    def hit(self) -> Node:
         """The condition's tree. Raises QueryError."""
         return parse(self.condition, CONDITIONS, now=EPOCH)
 
@@ -130,11 +146,11 @@ def _name(rule: Rule) -> list[str]:
     return [] if _NAME.fullmatch(rule.name) else [_NAMES]
 
 
-def _condition(rule: Rule) -> list[str]:
-    if not rule.condition.strip():
+def _condition(text: str) -> list[str]:
+    if not text.strip():
         return ["is empty; expected a filter such as service:payments level:>=ERROR"]
     try:
-        rule.node()
+        parse(text, CONDITIONS, now=EPOCH)
     except QueryError as error:
         place = "" if error.column is None else f"column {error.column}: "
         return [place + error.errors[0].detail.partition(": ")[2]]
@@ -153,16 +169,34 @@ def _grouping(names: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
 
 def _threshold(rule: Rule) -> list[str]:
     if rule.kind is not Kind.THRESHOLD:
-        return [] if rule.threshold is None else ["is for rules of kind threshold; leave it out"]
+        return _not_for(rule.threshold is None, "threshold")
     fits = rule.threshold is not None and 1 <= rule.threshold <= 1_000_000_000
     return [] if fits else ["expected how many records within the window, 1 or more"]
 
 
 def _window(rule: Rule) -> list[str]:
-    if rule.kind is not Kind.THRESHOLD:
-        return [] if rule.window_s is None else ["is for rules of kind threshold; leave it out"]
+    if rule.kind not in WINDOWED:
+        return _not_for(rule.window_s is None, "threshold and ratio")
     fits = rule.window_s is not None and BUCKETS <= rule.window_s <= MAX_WINDOW_S
     return [] if fits else [f"expected {BUCKETS} to {MAX_WINDOW_S} seconds"]
+
+
+def _ratio(rule: Rule) -> list[str]:
+    if rule.kind is not Kind.RATIO:
+        return _not_for(rule.ratio is None, "ratio")
+    fits = rule.ratio is not None and 0.000001 <= rule.ratio <= 1
+    return [] if fits else ["expected a share above 0 and up to 1, such as 0.05"]
+
+
+def _minimum(rule: Rule) -> list[str]:
+    if rule.kind is not Kind.RATIO:
+        return _not_for(rule.minimum is None, "ratio")
+    fits = rule.minimum is not None and 1 <= rule.minimum <= 1_000_000_000
+    return [] if fits else ["expected how many records there must be before their share says anything, 1 or more"]
+
+
+def _not_for(absent: bool, kinds: str) -> list[str]:
+    return [] if absent else [f"is for rules of kind {kinds}; leave it out"]
 
 
 def _labels(rule: Rule) -> list[str]:
@@ -179,7 +213,10 @@ def _seconds(value: int | None, least: int) -> list[str]:
 
 _CHECKS: Final[tuple[tuple[str, Callable[[Rule], list[str]]], ...]] = (
     ("/name", _name),
-    ("/condition", _condition),
+    ("/condition", lambda rule: _condition(rule.condition)),
+    ("/of", lambda rule: _condition(rule.of) if rule.kind is Kind.RATIO else _not_for(rule.of == "*", "ratio")),
+    ("/ratio", _ratio),
+    ("/minimum", _minimum),
     ("/group_by", lambda rule: _grouping(rule.group_by, GROUP_FIELDS)),
     ("/correlate_by", lambda rule: _grouping(rule.correlate_by, (RULE, *GROUP_FIELDS))),
     ("/threshold", _threshold),

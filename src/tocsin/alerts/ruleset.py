@@ -15,7 +15,7 @@ import re2
 
 from tocsin.alerts.conditions import MIN_LITERAL, SEVERITIES, Condition, condition_of
 from tocsin.alerts.grouping import template_of
-from tocsin.alerts.rules import TEMPLATE, Kind, Rule, attribute_path
+from tocsin.alerts.rules import TEMPLATE, Rule, attribute_path
 from tocsin.kit.clock import to_us
 from tocsin.logs.levels import Level
 from tocsin.logs.record import NO_ATTRIBUTES, Columns
@@ -270,11 +270,6 @@ def _may(one: Compiled, severity: int, service: str) -> bool:
 
 
 EMPTY: Final = RuleSet(0, ())
-
-
-def is_windowed(rule: Rule) -> bool:
-    """Whether a rule counts within a window."""
-    return rule.kind is Kind.THRESHOLD
 
 
 def times_of(columns: Columns, rows: Iterable[int], first_id: int) -> tuple[tuple[int, int], ...]:

@@ -14,7 +14,7 @@ from tocsin.alerts.detect import MAX_SAMPLES, merge
 from tocsin.alerts.grouping import fingerprint_of
 from tocsin.alerts.rules import QUIET_WINDOWS
 from tocsin.alerts.window_store import Held, Key
-from tocsin.alerts.windows import Window, weigh, width_us_of
+from tocsin.alerts.windows import Enough, Window, weigh, width_us_of
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.events import Matched
 from tocsin.storage.tx import Tx
@@ -50,8 +50,8 @@ def weigh_all(
         fires = _rehearses(match, before, tx.now) if match.dry_run else match.fingerprint in firing
         weighed = weigh(
             before.window,
-            [at_us for _, at_us in match.records],
-            threshold=match.threshold,
+            _in_order(match),
+            Enough(match.threshold, match.ratio_ppm, match.minimum),
             observed_us=to_us(observed_at),
             firing=fires,
         )
@@ -63,6 +63,15 @@ def weigh_all(
             shares.append(Share(part(match, weighed.pending, match.n), verdict, weighed.late_counted))
     window_store.save(tx, after)
     return shares
+
+
+def _in_order(match: Matched) -> list[tuple[int, bool]]:
+    """The times of all records by arrival, and which of them the rule is about."""
+    if not match.others:
+        return [(at_us, True) for _, at_us in match.records]
+    both = [(record_id, at_us, True) for record_id, at_us in match.records]
+    both += [(record_id, at_us, False) for record_id, at_us in match.others]
+    return [(at_us, is_hit) for _, at_us, is_hit in sorted(both)]
 
 
 def _of_width(held: Held, width_us: int) -> Held:
@@ -84,7 +93,7 @@ def _rehearses(match: Matched, held: Held, now: datetime) -> bool:
 def part(match: Matched, start: int, stop: int) -> Matched:
     """The records from one place to another, as a match."""
     records = match.records[start:stop]
-    if len(records) == match.n:
+    if len(records) == match.n and not match.others:
         return match
     times = [at_us for _, at_us in records]
     return replace(
@@ -96,6 +105,7 @@ def part(match: Matched, start: int, stop: int) -> Matched:
         last_at=from_us(max(times)),
         sample_ids=tuple(record_id for record_id, _ in records[:MAX_SAMPLES]),
         records=records,
+        others=(),
     )
 
 

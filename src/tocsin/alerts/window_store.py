@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.alerts.model import windows
-from tocsin.alerts.windows import NO_COUNTS, Window
+from tocsin.alerts.windows import NONE, Window
 from tocsin.storage.columns import Instant
 from tocsin.storage.tx import ReadTx, Tx
 
@@ -37,7 +37,7 @@ def hold(tx: Tx, keys: Collection[Key]) -> dict[Key, Held]:
             .with_for_update()
         )
         for row in tx.execute(statement):
-            window = Window(row.width_us, row.head, row.floor, tuple(row.counts), row.fired)
+            window = Window(row.width_us, row.head, row.floor, tuple(row.counts), tuple(row.totals), row.fired)
             found[row.rule, row.fingerprint] = Held(window, row.full_at)
     return found
 
@@ -47,7 +47,7 @@ def make(tx: Tx, width_us_of: Mapping[Key, int]) -> dict[Key, Held]:
     if not width_us_of:
         return {}
     upsert = postgresql.insert(windows) if tx.dialect == "postgresql" else sqlite.insert(windows)
-    shared = {"counts": list(NO_COUNTS), "fired": False, "seen_at": tx.now}
+    shared = {"counts": list(NONE), "totals": list(NONE), "fired": False, "seen_at": tx.now}
     rows = [
         {"rule": rule, "fingerprint": fingerprint, "width_us": width_us, **shared}
         for (rule, fingerprint), width_us in sorted(width_us_of.items())
@@ -85,6 +85,7 @@ def save(tx: Tx, held: Mapping[Key, Held]) -> None:
             head=bindparam("to_head"),
             floor=bindparam("to_floor"),
             counts=bindparam("to_counts", type_=windows.c.counts.type),
+            totals=bindparam("to_totals", type_=windows.c.totals.type),
             fired=bindparam("to_fired"),
             full_at=bindparam("to_full_at", type_=Instant()),
             seen_at=tx.now,
@@ -98,6 +99,7 @@ def save(tx: Tx, held: Mapping[Key, Held]) -> None:
             "to_head": one.window.head,
             "to_floor": one.window.floor,
             "to_counts": list(one.window.counts),
+            "to_totals": list(one.window.totals),
             "to_fired": one.window.fired,
             "to_full_at": one.full_at,
         }

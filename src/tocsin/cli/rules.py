@@ -87,6 +87,8 @@ def _state(rule: dict[str, Any]) -> str:
 
 
 def _kind(rule: dict[str, Any]) -> str:
+    if rule["ratio"] is not None:
+        return f"{rule['ratio']:.4g} in {duration(rule['window_s'])}"
     if rule["threshold"] is None:
         return str(rule["kind"])
     return f"{rule['threshold']} in {duration(rule['window_s'])}"
@@ -115,6 +117,7 @@ def show(
             ("broken because", rule["broken_reason"]),
             ("condition", rule["condition"]),
             ("kind", _kind(rule)),
+            ("share of", f"{rule['of']}, at least {rule['minimum']}" if rule["ratio"] is not None else None),
             ("priority", styled(rule["priority"], PRIORITY_STYLES)),
             ("description", rule["description"]),
             ("runbook", rule["runbook_url"]),
@@ -133,6 +136,7 @@ def show(
     epilog=examples(
         "tocsin rules save disk-full 'level:>=ERROR \"no space left\"' -p P1 --runbook https://wiki.example.org/disk",
         "tocsin rules save payments-errors 'service:payments level:>=ERROR' --threshold 20 --window 300 --dry-run",
+        "tocsin rules save web-5xx 'service:web @status:>=500' --ratio 0.05 --of service:web --minimum 50 --window 300",
         "tocsin rules show disk-full --json | tocsin rules save disk-full-2 --file -",
     )
 )
@@ -144,6 +148,13 @@ def save(
     ] = None,
     priority: Annotated[str | None, typer.Option("--priority", "-p", help="Of its tickets.", show_default="P3")] = None,
     threshold: Annotated[int | None, typer.Option("--threshold", min=1, help="Only so many records.")] = None,
+    ratio: Annotated[
+        float | None, typer.Option("--ratio", metavar="SHARE", help="Only as such a share, 0.05 for 5 %.")
+    ] = None,
+    of: Annotated[str | None, typer.Option("--of", metavar="QUERY", help="... of these.", show_default="all")] = None,
+    minimum: Annotated[
+        int | None, typer.Option("--minimum", min=1, help="... once there are so many of those.")
+    ] = None,
     window_s: Annotated[int | None, typer.Option("--window", metavar="SECONDS", help="... within so long.")] = None,
     group_by: Annotated[
         str | None,
@@ -174,7 +185,10 @@ def save(
         "priority": priority,
         "threshold": threshold,
         "window_s": window_s,
-        "kind": None if threshold is None else "threshold",
+        "ratio": ratio,
+        "of": of,
+        "minimum": minimum,
+        "kind": "threshold" if threshold is not None else "ratio" if ratio is not None else None,
         "group_by": _listed(group_by),
         "correlate_by": _listed(correlate_by),
         "service": service,

@@ -50,8 +50,9 @@ class Matched:
     """The records of one commit that one rule version matched with one fingerprint.
 
     Instants are event times; `sample_ids` are some of the records, oldest first. `note` is what the rule has to say to
-    whoever reads the ticket. A rule that counts within a window says so by `threshold` and `window_s`; `records` then
-    holds the id and the time (microseconds since 1970) of each record, in order of arrival.
+    whoever reads the ticket. A rule that counts within a window says so by `window_s`; `records` then holds the id and
+    the time (microseconds since 1970) of each record, in order of arrival. It fires at a `threshold`, or at a share of
+    `ratio_ppm` millionths of these and the `others`, once there are `minimum` of both. Without any record, `n` is 0.
     """
 
     rule: str
@@ -76,7 +77,10 @@ class Matched:
     note: str = ""
     threshold: int = 0
     window_s: int = 0
+    ratio_ppm: int = 0
+    minimum: int = 0
     records: tuple[tuple[int, int], ...] = ()
+    others: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,8 @@ def _create(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome)
 def _row(recorded: Recorded[AlertOpened], recurrence_of: int | None) -> dict[str, Any]:
     match = _match(recorded)
     what = f"{match.threshold} times within {match.window_s} s " if match.threshold else ""
+    if match.ratio_ppm:
+        what = f"{match.ratio_ppm / 10_000:g} % of the records within {match.window_s} s "
     matched = f"Rule {match.rule} matched {what}in {match.service}: {match.template or '(empty message)'}"
     return {
         "priority": int(match.priority),

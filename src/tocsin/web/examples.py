@@ -83,6 +83,9 @@ _DEFINITION: Final[dict[str, Any]] = {
     "auto_resolve_after_s": None,
     "threshold": 20,
     "window_s": 300,
+    "ratio": None,
+    "of": "*",
+    "minimum": None,
 }
 _RULE: Final[dict[str, Any]] = {
     "name": "payments-timeouts",

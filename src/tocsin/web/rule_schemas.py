@@ -23,7 +23,10 @@ class RuleDefinitionIn(In):
         description="Which records it is about, in the filter language.",
         examples=['service:payments level:>=ERROR "timed out"'],
     )
-    kind: str = Field(Kind.MATCH.value, description="`match`: every record; `threshold`: so many within a window.")
+    kind: str = Field(
+        Kind.MATCH.value,
+        description="`match`: every record; `threshold`: so many within a window; `ratio`: such a share.",
+    )
     enabled: bool = True
     dry_run: bool = Field(False, description="Only write down what it would have done.")
     priority: PriorityIn = Priority.P3
@@ -34,7 +37,7 @@ class RuleDefinitionIn(In):
     group_by: list[_FieldName] = Field(
         default_factory=lambda: ["service", TEMPLATE],
         description="What tells alerts apart: `service`, `template` (of the message), `level`, `message`, `trace_id`,"
-        " `span_id`, `source`, or `@x` for the attribute x.",
+        " `span_id`, `source`, or `@x` for the attribute x. A `ratio` is by default that of a `service`.",
     )
     correlate_by: list[_FieldName] = Field(
         default_factory=list,
@@ -45,10 +48,17 @@ class RuleDefinitionIn(In):
         DEFAULT_REOPEN_WINDOW_S, description="An alert so soon after its ticket was resolved opens that one again."
     )
     auto_resolve_after_s: _Seconds | None = Field(
-        None, description="When to end by itself. By default never for `match`, after two windows for `threshold`."
+        None, description="When to end by itself. By default never for `match`, else after two windows."
     )
     threshold: int | None = Field(None, description="`threshold`: how many records of a group.", examples=[20])
-    window_s: int | None = Field(None, description="`threshold`: within how many seconds, 12 or more.", examples=[300])
+    window_s: int | None = Field(
+        None, description="`threshold`, `ratio`: within how many seconds, 12 or more.", examples=[300]
+    )
+    ratio: float | None = Field(None, description="`ratio`: which share of the records that meet `of`, up to 1.")
+    of: Annotated[str, StringConstraints(max_length=MAX_CONDITION_CHARS), AfterValidator(no_nul)] = Field(
+        "*", description="`ratio`: all the records of which a share is taken, in the filter language."
+    )
+    minimum: int | None = Field(None, description="`ratio`: how many of those there must be at least.")
 
     def rule(self, name: str) -> Rule:
         """The rule that is meant; its other fields are checked when it is saved. Raises Invalid."""
@@ -88,6 +98,9 @@ class RuleOut(Out):
     auto_resolve_after_s: int | None
     threshold: int | None
     window_s: int | None
+    ratio: float | None
+    of: str
+    minimum: int | None
     created_at: datetime
     updated_at: datetime
     updated_by: str = Field(examples=["local:admin"])
@@ -136,7 +149,9 @@ def _values(given: RuleDefinitionIn) -> dict[str, Any]:
     values["kind"] = _kind(given.kind)
     values["priority"] = given.priority
     values["labels"] = tuple(sorted(given.labels.items()))
-    values["group_by"], values["correlate_by"] = tuple(given.group_by), tuple(given.correlate_by)
+    if values["kind"] is Kind.RATIO and "group_by" not in given.model_fields_set:
+        values["group_by"] = ["service"]  # the share of a template among its own records says nothing
+    values["group_by"], values["correlate_by"] = tuple(values["group_by"]), tuple(given.correlate_by)
     return values
 
 

@@ -30,6 +30,9 @@ _SEED = {
     "auto_resolve_after_s": None,
     "threshold": None,
     "window_s": None,
+    "ratio": None,
+    "of": "*",
+    "minimum": None,
 }
 
 
@@ -64,6 +67,7 @@ def upgrade() -> None:
         sa.Column("head", sa.BigInteger(), nullable=True),
         sa.Column("floor", sa.BigInteger(), nullable=True),
         sa.Column("counts", Json, nullable=False),
+        sa.Column("totals", Json, nullable=False),
         sa.Column("fired", sa.Boolean(), nullable=False),
         sa.Column("full_at", Instant(), nullable=True),
         sa.Column("seen_at", Instant(), nullable=False),
