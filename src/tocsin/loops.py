@@ -58,7 +58,7 @@ class Runner:
         while not self._stopping.is_set():
             try:
                 loop.run()
-            except Exception as error:  # noqa: BLE001  # a loop outlives its errors; the next turn tries again
+            except BaseException as error:  # noqa: BLE001  # outlive errors, and panics of native code
                 self._metrics.loop_errors.labels(loop.name).inc()
                 log.error("loop_failed", loop=loop.name, error=f"{type(error).__name__}: {error}")
             wake.wait(loop.every_s)

@@ -54,8 +54,10 @@ class LogKeeping:
 
     def compact(self) -> None:
         """One turn of the loop `compact`."""
-        self.compactor.run()
-        self.expiry.run()
+        try:
+            self.compactor.run()
+        finally:
+            self.expiry.run()  # on a full disk, this is what makes room
 
 
 def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook) -> list[Loop]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import threading
 from typing import Any
 
@@ -60,6 +61,42 @@ def test_a_histogram_counts_every_record_once(filled: TestClient) -> None:
     assert filled.get("/logs/histogram", params={"interval": "1s", "since": "300d"}).status_code == 422
 
 
+@pytest.mark.parametrize("by", ["", "level,service"])
+def test_a_histogram_of_any_time_has_an_answer(filled: TestClient, by: str) -> None:
+    for since, until, total in (
+        ("0001-01-01T00:00:00Z", None, 11),
+        ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", 11),
+        ("9999-12-31T23:59:59.999999Z", None, 0),
+        (None, "0001-01-01T00:00:00Z", 0),
+        (START.isoformat(), START.isoformat(), 0),
+        ("2026-11-25", "2026-11-24", 0),
+    ):
+        times = {name: at for name, at in (("since", since), ("until", until)) if at}
+        found = get(filled, "/logs/histogram", by=by, **times)
+        assert found["total"] == sum(found["totals"]) == total
+        assert len(found["buckets"]) == len(found["totals"]) <= 61
+        assert get(filled, "/logs/histogram", by=by, interval="999999w", **times)["total"] == total
+    first = get(filled, "/logs/histogram", since="0001-01-01T00:00:00Z", interval="999999w")["buckets"][0]
+    assert first == "0001-01-01T00:00:00Z"
+
+
+def test_an_interval_that_is_none_is_refused_by_name(filled: TestClient) -> None:
+    for interval in ("1ms", "1000y", "0s", "5", "", "1.5h"):
+        answer = filled.get("/logs/histogram", params={"interval": interval})
+        assert answer.status_code == 422
+        assert "whole number of s, m, h, d or w" in answer.json()["errors"][0]["detail"]
+
+
+def test_an_interval_that_is_too_short_is_refused_with_one_that_is_not(filled: TestClient) -> None:
+    for since in ("2h", "2019-01-01", "0001-01-01"):
+        answer = filled.get("/logs/histogram", params={"interval": "1s", "since": since})
+        assert answer.status_code == 422
+        [error] = answer.json()["errors"]
+        assert error["pointer"].endswith("interval")
+        [possible] = re.findall(r"take (\w+) or more", error["detail"])
+        assert len(get(filled, "/logs/histogram", interval=possible, since=since)["buckets"]) > 1000
+
+
 def test_top_values_are_counted(filled: TestClient) -> None:
     found = get(filled, "/logs/top", field="@eu")
     assert found["values"] == [{"value": "false", "count": 6}, {"value": "true", "count": 4}]
@@ -73,6 +110,16 @@ def test_fields_are_listed_with_types_and_examples(filled: TestClient) -> None:
     assert fields["attributes.n"]["types"] == ["number"]
     assert fields["attributes.region"]["examples"] == ["eu-west-1"]
     assert fields["service"]["records"] == 11
+
+
+def test_a_field_with_several_values_in_a_record_is_in_one_record(filled: TestClient) -> None:
+    filled.post("/logs", json=[info(attributes={"tags": ["a", "b", "a"]}), info(attributes={"tags": []})])
+    found = get(filled, "/logs/fields", q="_exists_:service")
+    tags = next(one for one in found["fields"] if one["name"] == "attributes.tags")
+    assert (tags["records"], found["sampled"]) == (1, 13)
+    top = get(filled, "/logs/top", field="@tags")
+    assert top["values"] == [{"value": "a", "count": 2}, {"value": "b", "count": 1}]
+    assert (top["total"], top["missing"], top["distinct"], top["approximate"]) == (15, 12, 2, False)
 
 
 def test_the_lines_around_one_are_of_its_service(filled: TestClient) -> None:

@@ -1,5 +1,6 @@
 """Chunks become segments and segments become larger ones: nothing is lost, doubled or changed on the way."""
 
+import contextlib
 import errno
 import os
 import random
@@ -11,20 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.exceptions import PanicException
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from desk import START, Astray, Desk, critical, in_threads, info
+from outside import commits_fail, disk_full
 from tocsin.kit.clock import to_us
-from tocsin.kit.errors import NotFound
+from tocsin.kit.errors import NotFound, Unavailable
 from tocsin.logs import catalogue, store
-from tocsin.logs.compaction import Bounds, Compactor
+from tocsin.logs.compaction import Bounds, Compactor, to_merge
 from tocsin.logs.hot import HotTail
 from tocsin.logs.model import chunks, consumed, retired_objects, segments
 from tocsin.logs.parts import Budget, Parts, Scanned, Sought
 from tocsin.logs.record import Record
 from tocsin.logs.search import find
 from tocsin.logs.segmentfiles import SegmentFiles
+from tocsin.logs.segments import SEGMENT_BYTES, SEGMENT_RECORDS, Built, build
 from tocsin.logs.service import LogQuery
 from tocsin.settings import Settings
 from tocsin.storage.model import events
@@ -204,10 +212,255 @@ def test_a_full_disk_leaves_hot_records_readable_and_is_recovered_from(desk: Des
     assert plain(all_records(desk)) == plain(before)
     assert list(desk.objects.keys()) == []
 
+    desk.post(info("the database has room"))
+    before = all_records(desk)
+    assert len(before) == 121
+
     objects.full = False
     worker.run()
     assert desk.reader.stats().hot_records == 0
     assert plain(all_records(desk)) == plain(before)
+
+
+class FullHalfWay(Folder):
+    """A folder on a disk that is full after so many bytes."""
+
+    room_bytes = 4_000
+
+    def put(self, key: str, write: Callable[[Path], None]) -> Stored:
+        def write_some(path: Path) -> None:
+            write(path)
+            if path.stat().st_size > self.room_bytes:
+                os.truncate(path, self.room_bytes)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        return super().put(key, write_some)
+
+
+def test_a_disk_that_is_full_half_way_leaves_no_half_segment(desk: Desk) -> None:
+    before = fill(desk, 300)
+    objects = FullHalfWay(desk.objects.path)
+    worker = compactor_with(desk, objects)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            worker.run()
+        assert [path for path in desk.objects.path.rglob("*") if path.is_file()] == []
+        assert desk.reader.stats().hot_records == 300
+        assert plain(all_records(desk)) == plain(before)
+    assert uncompactable(desk) == 0
+
+    objects.room_bytes = 10**9
+    worker.run()
+    assert desk.reader.stats().hot_records == 0
+    assert plain(all_records(desk)) == plain(before)
+
+
+def test_a_disk_that_is_full_after_the_first_of_several_segments_leaves_an_orphan_that_is_removed(desk: Desk) -> None:
+    before = fill(desk, 300)
+    objects = Failing(desk.objects.path)
+    objects.then = lambda: setattr(objects, "full", True)
+    worker = compactor_with(desk, objects)
+    worker.bounds = Bounds(records=100_000, age=timedelta(0))
+    worker.make = lambda frame, *, limit: build(frame, limit=100)
+    with pytest.raises(OSError, match="No space left"):
+        worker.run()
+    assert len(list(desk.objects.keys())) == 1
+    objects.full, objects.then = False, lambda: None
+    worker.run()
+    assert {one.key for one in desk.objects.keys()} == desk.database.read(catalogue.known_keys)  # noqa: SIM118
+    assert plain(all_records(desk)) == plain(before)
+
+
+def test_a_database_that_can_not_commit_the_swap_keeps_the_hot_records(desk: Desk) -> None:
+    before = fill(desk, 120)
+    with commits_fail(desk.database, table="segments"):
+        for _ in range(2):
+            with pytest.raises((Unavailable, IntegrityError)):
+                desk.compact()
+            assert (desk.reader.stats().hot_records, desk.reader.stats().segments) == (120, 0)
+            assert plain(all_records(desk)) == plain(before)
+        assert desk.post(info("taken in all the same")).first_id
+    desk.compact()
+    assert (desk.reader.stats().hot_records, desk.reader.stats().records) == (0, 121)
+    assert len(list(desk.objects.keys())) == counted(desk, segments)
+
+
+@pytest.mark.parametrize("after_pages", range(0, 12, 3))
+def test_a_full_database_keeps_what_it_has_wherever_it_strikes_and_heals_by_itself(
+    sqlite_settings: Settings, open_desk: Callable[..., Desk], after_pages: int
+) -> None:
+    desk = open_desk(sqlite_settings)
+    before = fill(desk, 120)
+    with disk_full(desk.database, after_pages=after_pages):
+        for _ in range(2):
+            with contextlib.suppress(Unavailable):
+                desk.compact(records=20)
+            assert plain(all_records(desk)) == plain(before)
+        with pytest.raises(Unavailable):
+            desk.post(*[info(secrets.token_hex(4_000)) for _ in range(50)])
+    assert desk.post(info("room again")).first_id
+    desk.compact()
+    assert (desk.reader.stats().hot_records, desk.reader.stats().records) == (0, 121)
+    assert {one.key for one in desk.objects.keys()} == desk.database.read(catalogue.known_keys)  # noqa: SIM118
+
+
+# Records that no segment can be made of.
+
+
+def uncompactable(desk: Desk) -> float:
+    return desk.metrics.registry.get_sample_value("tocsin_uncompactable_total") or 0.0
+
+
+def test_a_chunk_that_no_segment_can_be_made_of_stays_hot_and_stops_no_other(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried: list[int] = []
+
+    def make(frame: pl.DataFrame, **how: Any) -> list[Built]:
+        tried.append(len(frame))
+        if frame.get_column("message").str.contains("poison").any():
+            raise ValueError("a bug")
+        return build(frame, **how)
+
+    fill(desk, 150, per_post=10)
+    poisoned = [desk.post(info("poison"), info("beside it")), desk.post(info("more poison"))]
+    fill(desk, 150, seed=2, per_post=10)
+    before = all_records(desk)
+    desk.compactor.make = make
+    capsys.readouterr()
+    desk.compact()
+
+    assert plain(all_records(desk)) == plain(before)
+    assert (desk.reader.stats().hot_records, desk.reader.stats().records) == (3, 300)
+    hot = desk.database.read(store.hot_chunks)
+    assert [chunk.first_id for chunk in hot] == [stored.first_id for stored in poisoned]
+    assert [record.message for record in desk.reader.search(LogQuery(q="poison")).items] == ["more poison", "poison"]
+    assert desk.reader.get(poisoned[0].first_id or 0).message == "poison"
+    assert uncompactable(desk) == 2
+
+    tried.clear()
+    for _ in range(3):
+        desk.clock.advance(minutes=11)
+        desk.compact()
+    assert tried == []  # nobody tries again
+    fill(desk, 50, seed=3)
+    desk.compact()
+    assert desk.reader.stats().hot_records == 3
+    lines = [line for line in capsys.readouterr().out.splitlines() if "not_compactable" in line]
+    assert len(lines) == 2
+    assert "ValueError: a bug" in lines[0]
+
+    desk.clock.advance(minutes=3)
+    mended = compactor_with(desk, desk.objects)  # of the next start
+    mended.run()
+    assert desk.reader.stats().hot_records == 0
+    assert len(all_records(desk)) == len(before) + 50
+
+
+def test_more_chunks_than_fit_a_turn_may_be_left(desk: Desk) -> None:
+    def make(frame: pl.DataFrame, **how: Any) -> list[Built]:
+        if frame.get_column("message").str.contains("poison").any():
+            raise ValueError("a bug")
+        return build(frame, **how)
+
+    for _ in range(7):
+        desk.post(info("poison"))
+    fill(desk, 60, per_post=10)
+    worker = compactor_with(desk, desk.objects)
+    worker.make, worker.bounds = make, Bounds(chunks=3, age=timedelta(0))
+    worker.run()
+    assert (desk.reader.stats().hot_records, desk.reader.stats().records) == (7, 60)
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), PanicException("a bug of a library")])
+def test_a_single_chunk_is_left_whatever_goes_wrong_with_it(desk: Desk, error: BaseException) -> None:
+    def make(*_: Any, **__: Any) -> list[Built]:
+        raise error
+
+    desk.post(info("poison"))
+    desk.compactor.make = make
+    desk.compact()
+    assert uncompactable(desk) == 1
+    assert [record.message for record in all_records(desk)] == ["poison"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EIO, "I/O error")])
+def test_what_the_surroundings_do_is_not_held_against_the_records(desk: Desk, error: Exception) -> None:
+    def make(*_: Any, **__: Any) -> list[Built]:
+        raise error
+
+    before = fill(desk, 60)
+    worker = compactor_with(desk, desk.objects)
+    worker.make = make
+    with pytest.raises(type(error)):
+        worker.run()
+    assert uncompactable(desk) == 0
+    worker.make = build
+    worker.run()
+    assert desk.reader.stats().hot_records == 0
+    assert plain(all_records(desk)) == plain(before)
+
+
+def test_segments_that_can_not_be_merged_stay_as_they_are(desk: Desk) -> None:
+    def make(frame: pl.DataFrame, **how: Any) -> list[Built]:
+        if len(frame) > 20:
+            raise ValueError("a bug")
+        return build(frame, **how)
+
+    desk.compactor.make = make
+    for seed in range(9):
+        fill(desk, 10, seed=seed, per_post=10)
+        desk.compact()
+    assert len(all_records(desk)) == 90
+    assert desk.reader.stats().segments >= 8
+    assert uncompactable(desk) == 8
+
+
+# Which segments are merged.
+
+
+def small(records: int, megabytes: float = 0, *, stray: bool = False) -> catalogue.Segment:
+    return catalogue.Segment(
+        id=1, key=secrets.token_hex(4), first_id=1, last_id=records, records=records, size_bytes=1,
+        raw_bytes=int(megabytes * 2**20) or records * 100, sha256="", min_at=START, max_at=START, severities=0,
+        services={}, layout={}, raw_rows=0, stray=stray, created_at=START, damaged_at=None, damage=None,
+    )  # fmt: skip
+
+
+def test_large_segments_of_few_records_are_not_in_the_way_of_small_ones() -> None:
+    tiny = [small(10) for _ in range(100)]
+    assert to_merge([small(90, 40), small(80, 30), *tiny]) == tiny
+    assert to_merge([small(50), *[small(60) for _ in range(10)]], most=60) == []
+
+
+sizes = st.tuples(st.integers(1, 65_536), st.sampled_from([0, 0, 0.01, 1, 20, 31, 33, 64]), st.booleans())
+
+
+@given(st.lists(sizes, max_size=60), st.sampled_from([100, 4_096, SEGMENT_RECORDS]))
+def test_merging_comes_to_an_end_with_few_small_segments_left(found: list[tuple[Any, ...]], most: int) -> None:
+    there = [small(min(records, most), megabytes, stray=stray) for records, megabytes, stray in found]
+    rewritten = dict.fromkeys((segment.key for segment in there), 0)
+    made_of = {segment.key: [segment.key] for segment in there}
+    while chosen := to_merge([segment for segment in there if segment.records < 32_768], most=most):
+        keys = {segment.key for segment in chosen}
+        records, raw_bytes = sum(s.records for s in chosen), sum(s.raw_bytes for s in chosen)
+        assert len(chosen) > 1
+        assert records <= most
+        assert raw_bytes <= SEGMENT_BYTES
+        assert len({segment.stray for segment in chosen}) == 1
+        merged = small(records, raw_bytes / 2**20, stray=chosen[0].stray)
+        made_of[merged.key] = [origin for segment in chosen for origin in made_of[segment.key]]
+        for origin in made_of[merged.key]:
+            rewritten[origin] += 1
+        place = there.index(chosen[0])
+        there = [segment for segment in there if segment.key not in keys]
+        there.insert(place, merged)
+    for stray in (False, True):
+        mergeable = [
+            s for s in there if s.stray == stray and 2 * s.records <= most and s.raw_bytes < SEGMENT_BYTES // 2
+        ]
+        assert len(mergeable) <= 4 * 7  # seven of each size
+    assert max(rewritten.values(), default=0) <= 12
 
 
 def test_workers_that_compact_the_same_chunks_at_once_double_nothing(desk: Desk) -> None:
@@ -362,3 +615,19 @@ def test_what_can_be_ruled_out_is_not_read(desk: Desk) -> None:
     found = Parts(desk.database, files, HotTail(desk.database)).for_(Sought(service="b"), scanned)
     assert len(found) == 1
     assert scanned.pruned == 2
+
+
+def test_words_are_found_in_a_segment_that_was_merged_from_several(desk: Desk) -> None:
+    words = [f"word{n}" for n in range(8)]
+    for word in words:
+        desk.post(info(word))
+        desk.compactor.bounds = Bounds(age=timedelta(0))
+        desk.compactor._compact()
+    queries = [LogQuery(q=word) for word in words]
+    assert [len(desk.reader.search(query).items) for query in queries] == [1] * 8
+    before = {segment.id for segment in desk.database.read(catalogue.between)}
+    desk.compact()
+
+    assert desk.reader.stats().segments == 1
+    assert [len(desk.reader.search(query).items) for query in queries] == [1] * 8
+    assert not before & {segment.id for segment in desk.database.read(catalogue.between)}

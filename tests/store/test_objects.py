@@ -8,12 +8,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from desk import in_threads
 from tocsin.kit.errors import StartRefused
 from tocsin.storage.database import Database
-from tocsin.storage.objects import Folder, ObjectInfo, Objects, Stored, check_identity
+from tocsin.storage.objects import Folder, NoSuchObject, ObjectInfo, Objects, Stored, check_identity, reading
 
 KEY = "2026-11/0000012345-ab12cd.parquet"
 CONTENT = b"PAR1" + bytes(5_112) + b"PAR1"
@@ -81,6 +82,18 @@ def test_a_write_that_fails_leaves_nothing_and_is_told_as_it_is(folder: Folder, 
     assert folder.version(KEY) is None
 
 
+def test_a_full_disk_that_a_library_tells_of_in_words_is_the_disk_s_error(folder: Folder) -> None:
+    def write(path: Path) -> None:
+        path.symlink_to("/dev/full")
+        pl.DataFrame({"n": range(1000)}).write_parquet(path)
+
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        folder.put(KEY, write)
+    assert raised.value.errno == errno.ENOSPC
+    assert keys(folder) == []
+    assert folder.put(KEY, content()).size_bytes == len(CONTENT)
+
+
 def test_a_writer_that_writes_nothing_is_an_error(folder: Folder) -> None:
     with pytest.raises(FileNotFoundError):
         folder.put(KEY, lambda _: None)
@@ -125,7 +138,7 @@ def test_deleting_what_is_not_there_is_no_error(folder: Folder) -> None:
     folder.delete(KEY)
     folder.delete("2031-01/never.parquet")
     assert keys(folder) == []
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(NoSuchObject):
         folder.open(KEY)
 
 
@@ -153,6 +166,20 @@ def test_a_damaged_object_is_kept_for_a_person_but_no_longer_an_object(folder: F
     folder.set_aside(KEY)  # another server was at it too
     assert (keys(folder), folder.version(KEY)) == ([], None)
     assert (folder.path / "damaged" / KEY).read_bytes() == b"bad"
+
+
+def test_what_was_set_aside_goes_with_the_object(folder: Folder) -> None:
+    folder.put(KEY, content(b"bad"))
+    folder.set_aside(KEY)
+    folder.put(KEY, content())  # somebody has mended it
+    folder.delete(KEY)
+    assert (keys(folder), [path for path in folder.path.rglob("*") if path.is_file()]) == ([], [])
+
+
+def test_an_object_that_is_not_there_is_one_error_whoever_reads_it(folder: Folder) -> None:
+    for read in (lambda: folder.open(KEY), pl.scan_parquet(folder.source(KEY), glob=False).collect):
+        with pytest.raises(NoSuchObject), reading():
+            read()
 
 
 @pytest.mark.parametrize("key", ["", ".", "/etc/passwd", "../x", "a/../../x", "a/..", "a//b", "./a", "a/"])

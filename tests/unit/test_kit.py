@@ -61,7 +61,7 @@ def test_actors_are_told_apart_by_kind_and_name() -> None:
 
 
 FACTS = {"detail": "d", "what": "ticket", "id": 1, "version": 2, "wanted": 1, "key": "k", "limit": 1, "when": "",
-         "queued": 1, "bound": 2}  # fmt: skip
+         "queued": 1, "bound": 2, "place": "p"}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", sorted(STATUSES, key=lambda kind: kind.__name__), ids=lambda kind: kind.__name__)

@@ -42,3 +42,21 @@ def test_all_loops_share_one_deadline_and_those_that_did_not_end_are_named() -> 
     assert time.monotonic() - started < 1
     release.set()
     assert runner.stop(timeout_s=5) == []
+
+
+class Panic(BaseException):
+    """As native code raises it."""
+
+
+def test_a_loop_goes_on_after_whatever_is_raised_in_it() -> None:
+    gone_on = threading.Event()
+    failures = iter([Panic("native"), ValueError("ours")])
+
+    def run() -> None:
+        for failure in failures:
+            raise failure
+        gone_on.set()
+
+    runner = Runner([Loop("shaky", every_s=0.001, run=run)], metrics=Metrics())
+    assert gone_on.wait(10)
+    assert runner.stop() == []

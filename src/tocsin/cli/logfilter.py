@@ -32,5 +32,6 @@ def tell_if_partial(data: Any) -> None:
             f"The search ran out of time after {scanned['records']:,} records; narrow it by --since or a service.",
             err=True,
         )
-    if scanned["damaged"]:
-        typer.echo(f"{scanned['damaged']} damaged segments could not be searched (see: tocsin logs stats).", err=True)
+    if count := scanned["damaged"]:
+        segments = "1 damaged segment" if count == 1 else f"{count:,} damaged segments"
+        typer.echo(f"{segments} could not be searched (see: tocsin logs stats).", err=True)

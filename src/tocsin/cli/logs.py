@@ -23,7 +23,7 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.exits import WrongUsage
+from tocsin.cli.exits import CommandFailed, WrongUsage
 from tocsin.cli.logfilter import (
     LevelOption,
     QueryArgument,
@@ -105,6 +105,7 @@ def search(
         return
     if not page.data["items"] and not page.data["partial"]:
         typer.echo("No record matches." if any(filters.values()) else "No records yet. Send one: tocsin send hello")
+        tell_if_partial(page.data)
         return
     out = console()
     for record in reversed(page.data["items"]):
@@ -164,6 +165,7 @@ def context(
     for record in reversed([*answer.data["after"], answer.data["record"], *answer.data["before"]]):
         mark = "> " if record["id"] == record_id else "  "
         out.print(Text.assemble((mark, "bold"), _line(record, utc=utc)), soft_wrap=True)
+    tell_if_partial(answer.data)
 
 
 @app.command(epilog=examples("tocsin logs tail", "tocsin logs tail 'level:>=WARNING' --service payments"))
@@ -186,7 +188,9 @@ def tail(
     with Server(url, key_file) as server:
         for kind, data in server.events("/logs/stream", **filters):
             if kind == "missed":
-                typer.echo(f"... {json.loads(data)['missed']:,} lines left out: too fast for this terminal", err=True)
+                typer.echo(f"... {_left_out(**json.loads(data))}", err=True)
+            elif kind == "error":
+                raise CommandFailed(detail=json.loads(data)["detail"])
             elif as_json:
                 typer.echo(data)
             else:
@@ -226,6 +230,12 @@ def export(
             sys.stdout.buffer.flush()
         else:
             _write(output, parts)
+
+
+def _left_out(missed: int | None, exact: bool, **_: object) -> str:
+    if missed is None:
+        return "lines left out, nobody knows how many"
+    return f"{'' if exact else 'up to '}{missed:,} lines left out: too fast for this terminal"
 
 
 def _write(output: Path, parts: Iterator[bytes]) -> None:

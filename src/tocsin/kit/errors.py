@@ -39,6 +39,10 @@ class NotFound(TocsinError):
     """There is no {what} {id}."""
 
 
+class Unreadable(NotFound):
+    """The {what} {id} can't be read: it would be in {place}, which is damaged."""
+
+
 class Conflict(TocsinError):
     """This conflicts with the present state: {detail}"""
 

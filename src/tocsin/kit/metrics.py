@@ -22,6 +22,10 @@ class Metrics:
         self.compacted = Counter(
             "tocsin_logs_compacted", "Log records written into segments, merges included.", registry=self.registry
         )
+        self.uncompactable = Counter(
+            "tocsin_uncompactable", "Chunks and segments that can't be compacted: they are searched as they are.",
+            registry=self.registry,
+        )  # fmt: skip
         self.damaged = Counter(
             "tocsin_segments_damaged", "Segments found damaged and set aside.", registry=self.registry
         )

@@ -1,11 +1,11 @@
 """Every query of the segments' catalogue: what is there, the swap of chunks for segments, damage, removal."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 
 from tocsin.kit.errors import Conflict
 from tocsin.logs.model import retired_objects, segment_tokens, segments
@@ -13,12 +13,16 @@ from tocsin.logs.segments import Facts
 from tocsin.storage.objects import Stored
 from tocsin.storage.tx import ReadTx, Tx
 
+MAX_KEPT_NAMES: Final = 300_000  # of services and attributes, some 32 MB
 _MAX_PARAMETERS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment's catalogue entry. `services` counts records, `layout` names the kinds of attribute columns."""
+    """A segment's catalogue entry, told from all others by its `key`; nothing of it ever changes but its damage.
+
+    `services` counts records, `layout` names the kinds of attribute columns.
+    """
 
     id: int
     key: str
@@ -50,20 +54,71 @@ class NewSegment:
     token_filter: bytes
 
 
+class KeptRows:
+    """Rows of the catalogue, each read once: nothing of one ever changes but its damage.
+
+    A row may name thousands of services. When all kept ones together have more names than `most_names`, those go that
+    were not asked for last. Not for several threads at once.
+    """
+
+    def __init__(self, *, most_names: int = MAX_KEPT_NAMES) -> None:
+        self._most_names = most_names
+        self._names = 0
+        self._kept: dict[str, Segment] = {}
+
+    def between(self, tx: ReadTx, *, since: datetime | None = None, until: datetime | None = None) -> list[Segment]:
+        """Segments that may hold event times in [since, until), damaged ones as well."""
+        states = select(segments.c.key, segments.c.damaged_at, segments.c.damage)
+        asked = {key: (at, damage) for key, at, damage in tx.execute(_inside(states, since, until))}
+        read = _by_key(tx, [key for key in asked if key not in self._kept])
+        found = [_as_it_is(self._kept.get(key) or read[key], *state) for key, state in asked.items()]
+        self._keep(read, asked)
+        return found
+
+    def _keep(self, read: Mapping[str, Segment], asked: Container[str]) -> None:
+        self._kept |= read
+        self._names += sum(map(_names, read.values()))
+        if self._names <= self._most_names:
+            return
+        # Of those that were asked for now the last go first: in turn, each would be gone when it is asked for again.
+        others = [key for key in self._kept if key not in asked]
+        for key in (*others, *[key for key in reversed(self._kept) if key in asked]):
+            self._names -= _names(self._kept.pop(key))
+            if self._names <= self._most_names:
+                return
+
+
+def _names(segment: Segment) -> int:
+    return 1 + len(segment.services) + len(segment.layout)
+
+
+def _as_it_is(row: Segment, damaged_at: datetime | None, damage: str | None) -> Segment:
+    return row if row.damaged_at == damaged_at else replace(row, damaged_at=damaged_at, damage=damage)
+
+
+def _by_key(tx: ReadTx, keys: Sequence[str]) -> dict[str, Segment]:
+    found: dict[str, Segment] = {}
+    for start in range(0, len(keys), _MAX_PARAMETERS):
+        some = segments.c.key.in_(keys[start : start + _MAX_PARAMETERS])
+        found |= {segment.key: segment for segment in _found(tx, select(segments).where(some))}
+    return found
+
+
 def between(tx: ReadTx, *, since: datetime | None = None, until: datetime | None = None) -> list[Segment]:
     """Undamaged segments that may hold event times in [since, until)."""
-    statement = select(segments).where(segments.c.damaged_at.is_(None))
-    if since is not None:
-        statement = statement.where(segments.c.max_at >= since)
-    if until is not None:
-        statement = statement.where(segments.c.min_at < until)
-    return _found(tx, statement)
+    return _found(tx, _inside(select(segments).where(segments.c.damaged_at.is_(None)), since, until))
+
+
+def damaged(tx: ReadTx, *, since: datetime | None = None, until: datetime | None = None) -> list[Segment]:
+    """Segments that were set aside and may hold event times in [since, until)."""
+    set_aside = select(segments).where(segments.c.damaged_at.is_not(None)).order_by(segments.c.id)
+    return _found(tx, _inside(set_aside, since, until))
 
 
 def holding(tx: ReadTx, record_id: int) -> list[Segment]:
-    """Undamaged segments a record may be in: id ranges overlap where several processes take logs in."""
+    """Segments a record may be in, damaged ones as well: id ranges overlap where several processes take logs in."""
     inside = (segments.c.first_id <= record_id) & (segments.c.last_id >= record_id)
-    return _found(tx, select(segments).where(inside, segments.c.damaged_at.is_(None)))
+    return _found(tx, select(segments).where(inside))
 
 
 def smaller_than(tx: ReadTx, records: int) -> list[Segment]:
@@ -83,11 +138,6 @@ def oldest(tx: ReadTx, *, limit: int) -> list[Segment]:
     return _found(tx, select(segments).order_by(segments.c.max_at, segments.c.id).limit(limit))
 
 
-def damaged(tx: ReadTx) -> list[Segment]:
-    """Segments that were set aside."""
-    return _found(tx, select(segments).where(segments.c.damaged_at.is_not(None)).order_by(segments.c.id))
-
-
 def total_bytes(tx: ReadTx) -> int:
     """Bytes of all segments in the catalogue."""
     return int(tx.execute(select(func.coalesce(func.sum(segments.c.size_bytes), 0))).scalar_one())
@@ -105,7 +155,7 @@ def any_segment(tx: ReadTx) -> bool:
 
 def is_named(tx: ReadTx, segment: Segment) -> bool:
     """Whether the catalogue still names a segment, undamaged."""
-    same = (segments.c.id == segment.id) & segments.c.damaged_at.is_(None)
+    same = (segments.c.key == segment.key) & segments.c.damaged_at.is_(None)
     return tx.execute(select(segments.c.id).where(same)).one_or_none() is not None
 
 
@@ -115,12 +165,14 @@ def known_keys(tx: ReadTx) -> set[str]:
     return {*used, *tx.execute(select(retired_objects.c.key)).scalars()}
 
 
-def token_filters(tx: ReadTx, ids: Sequence[int]) -> dict[int, bytes]:
-    """The token filters of these segments, by segment id."""
-    found: dict[int, bytes] = {}
-    for start in range(0, len(ids), _MAX_PARAMETERS):
-        some = segment_tokens.c.segment_id.in_(ids[start : start + _MAX_PARAMETERS])
-        found |= {row[0]: row[1] for row in tx.execute(select(segment_tokens).where(some))}
+def token_filters(tx: ReadTx, keys: Sequence[str]) -> dict[str, bytes]:
+    """The token filters of these segments, by key."""
+    of_segment = segment_tokens.join(segments, segments.c.id == segment_tokens.c.segment_id)
+    statement = select(segments.c.key, segment_tokens.c.filter).select_from(of_segment)
+    found: dict[str, bytes] = {}
+    for start in range(0, len(keys), _MAX_PARAMETERS):
+        some = segments.c.key.in_(keys[start : start + _MAX_PARAMETERS])
+        found |= {row[0]: row[1] for row in tx.execute(statement.where(some))}
     return found
 
 
@@ -138,23 +190,23 @@ def add(tx: Tx, new: Iterable[NewSegment]) -> None:
 def remove(tx: Tx, gone: Sequence[Segment]) -> None:
     """Take segments out of the catalogue; their objects are removed a while later. Raises Conflict when another
     worker was first."""
-    ids = [segment.id for segment in gone]
-    if tx.execute(delete(segments).where(segments.c.id.in_(ids))).rowcount != len(ids):
+    keys = [segment.key for segment in gone]
+    if tx.execute(delete(segments).where(segments.c.key.in_(keys))).rowcount != len(keys):
         raise Conflict(detail="another worker has replaced these segments")
-    tx.execute(delete(segment_tokens).where(segment_tokens.c.segment_id.in_(ids)))
+    tx.execute(delete(segment_tokens).where(segment_tokens.c.segment_id.in_([segment.id for segment in gone])))
     if gone:
         tx.execute(insert(retired_objects), [{"key": segment.key, "retired_at": tx.now} for segment in gone])
 
 
 def mark_damaged(tx: Tx, segment: Segment, damage: str) -> bool:
     """Set a segment aside; whether it was not yet."""
-    statement = update(segments).where(segments.c.id == segment.id, segments.c.damaged_at.is_(None))
+    statement = update(segments).where(segments.c.key == segment.key, segments.c.damaged_at.is_(None))
     return tx.execute(statement.values(damaged_at=tx.now, damage=damage)).rowcount == 1
 
 
 def mark_sound(tx: Tx, segment: Segment) -> None:
     """Take a segment back that was set aside."""
-    tx.execute(update(segments).where(segments.c.id == segment.id).values(damaged_at=None, damage=None))
+    tx.execute(update(segments).where(segments.c.key == segment.key).values(damaged_at=None, damage=None))
 
 
 def retired_before(tx: ReadTx, instant: datetime, *, limit: int) -> list[str]:
@@ -166,6 +218,12 @@ def retired_before(tx: ReadTx, instant: datetime, *, limit: int) -> list[str]:
 def forget_retired(tx: Tx, keys: Sequence[str]) -> None:
     """Objects that are gone need no row."""
     tx.execute(delete(retired_objects).where(retired_objects.c.key.in_(keys)))
+
+
+def _inside(statement: Select[Any], since: datetime | None, until: datetime | None) -> Select[Any]:
+    if since is not None:
+        statement = statement.where(segments.c.max_at >= since)
+    return statement if until is None else statement.where(segments.c.min_at < until)
 
 
 def _found(tx: ReadTx, statement: Any) -> list[Segment]:

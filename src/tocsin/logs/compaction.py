@@ -1,20 +1,25 @@
 """The loop `compact`: hot chunks become segments, small segments become larger ones, what nobody names is removed.
 
+Records that no segment can be made of stop nothing: they stay hot.
+
 Every step can be cut off at any moment. An object is written whole before one transaction names it and consumes what
 it was made of; before that commit it is an orphan that a later turn removes, after it the chunks are what is removed.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate, takewhile
 from typing import Final
 
 import polars as pl
 import structlog
+from polars.exceptions import PanicException
 
 from tocsin.kit.actors import SYSTEM
-from tocsin.kit.errors import Conflict
+from tocsin.kit.errors import Conflict, TocsinError
 from tocsin.kit.metrics import Metrics
 from tocsin.logs import catalogue, store
 from tocsin.logs.catalogue import NewSegment, Segment
@@ -80,23 +85,46 @@ def worth_a_look(size: HotSize, now: datetime, bounds: Bounds) -> bool:
 def to_merge(small: Sequence[Segment], *, most: int = SEGMENT_RECORDS) -> list[Segment]:
     """Which small segments (by event time) are to become one: neighbours of about one size, when there are several.
 
-    Sizes go up by eight, so that a record is rewritten a few times at most.
+    Sizes go up by eight, so that a record is rewritten a few times at most. One that is half full stays as it is: so
+    any two fit together, and none is in the way of those behind it.
     """
     for stray in (False, True):
         for lower, upper in zip((0, *_TIERS), _TIERS, strict=False):
-            alike = [s for s in small if s.stray == stray and lower <= s.records < upper]
-            if len(alike) < _MERGE_AT_ONCE and sum(s.records for s in alike) < most:
-                continue
-            chosen: list[Segment] = []
-            records = size_bytes = 0
-            for segment in alike:
-                if records + segment.records > most or size_bytes + segment.raw_bytes > SEGMENT_BYTES:
-                    break
-                records, size_bytes = records + segment.records, size_bytes + segment.raw_bytes
-                chosen.append(segment)
-            if len(chosen) > 1:
-                return chosen
+            alike = [s for s in small if s.stray == stray and lower <= _fill(s) < upper and 2 * s.records <= most]
+            fitting = _that_fit(alike, most)
+            if len(alike) >= _MERGE_AT_ONCE or len(fitting) < len(alike):
+                return fitting
     return []
+
+
+def _fill(segment: Segment) -> int:
+    """How full a segment is, by records or by bytes; a full one has `SEGMENT_RECORDS`."""
+    return max(segment.records, segment.raw_bytes * SEGMENT_RECORDS // SEGMENT_BYTES)
+
+
+def _that_fit(alike: Sequence[Segment], most: int) -> list[Segment]:
+    """As many of the first as one segment may hold."""
+    records = accumulate(segment.records for segment in alike)
+    size_bytes = accumulate(segment.raw_bytes for segment in alike)
+    fitting = takewhile(
+        lambda sums: sums[0] <= most and sums[1] <= SEGMENT_BYTES, zip(records, size_bytes, strict=True)
+    )
+    return list(alike[: sum(1 for _ in fitting)])
+
+
+class Unbuildable(Exception):
+    """No segment can be made of these records, now or later."""
+
+
+@contextmanager
+def _building() -> Iterator[None]:
+    """What goes wrong in here is the records' fault, unless it comes from the surroundings. Raises Unbuildable."""
+    try:
+        yield
+    except (OSError, MemoryError, TocsinError):
+        raise
+    except (Exception, PanicException) as error:
+        raise Unbuildable(f"{type(error).__name__}: {error}") from error
 
 
 @dataclass(slots=True)
@@ -110,8 +138,10 @@ class Compactor:
     alone: bool
     bounds: Bounds = Bounds()
     lease: str = LEASE
+    make: Callable[..., list[Built]] = build
     _holder: str = ""
     _swept_at: datetime | None = None
+    _left: set[int | str] = field(default_factory=set)  # chunks by first id, segments by key: tried once, to no avail
 
     def __post_init__(self) -> None:
         self._holder = secrets.token_hex(8)
@@ -119,35 +149,57 @@ class Compactor:
     def run(self) -> None:
         """Everything that is due now."""
         self._sweep()
+        self._delete_consumed()
+        self._delete_retired()  # before anything is written, so that a full disk gets room
         while self._compact() or self._merge():
             self._delete_consumed()
-        self._delete_consumed()
-        self._delete_retired()
 
     def _compact(self) -> bool:
         now = self.database.clock.now()
         if not worth_a_look(self.database.read(store.hot_size), now, self.bounds):
             return False
-        hot = self.database.read(lambda tx: store.free_chunks(tx, limit=self.bounds.chunks))
-        batch = due(hot, now, self.bounds)
-        if not batch or not self._is_ours():
-            return False
-        first_ids = [chunk.first_id for chunk in batch]
-        frame = frame_of(self._opened(batch))
-        return self._swap(frame, lambda tx: store.consume(tx, first_ids))
+        hot = self.database.read(lambda tx: store.free_chunks(tx, limit=self.bounds.chunks + len(self._left)))
+        batch = due([chunk for chunk in hot if chunk.first_id not in self._left], now, self.bounds)
+        return bool(batch) and self._is_ours() and self._make_segments(batch)
 
-    def _opened(self, batch: Sequence[StoredChunk]) -> list[OpenedChunk]:
-        """A few chunks at a time: no reader holds a snapshot for long."""
+    def _make_segments(self, batch: Sequence[StoredChunk]) -> bool:
+        """Segments of these chunks in their place. A chunk that none can be made of is found by halving, and stays."""
+        first_ids = [chunk.first_id for chunk in batch]
+        try:
+            return self._swap(self._rows_of(batch), lambda tx: store.consume(tx, first_ids))
+        except Unbuildable as error:
+            if len(batch) == 1:
+                self._leave(first_ids, error)
+                return True
+        except Conflict:
+            return False
+        middle = len(batch) // 2
+        return any([self._make_segments(batch[:middle]), self._make_segments(batch[middle:])])
+
+    def _leave(self, names: Sequence[int | str], error: Unbuildable) -> None:
+        """Don't try again: until the next start, which may be of a program that knows how."""
+        self._left.update(names)
+        self.metrics.uncompactable.inc(len(names))
+        log.error("not_compactable", chunks_or_segments=names, error=str(error))
+
+    def _rows_of(self, batch: Sequence[StoredChunk]) -> pl.DataFrame:
+        """A few chunks at a time: no reader holds a snapshot for long. Raises Unbuildable."""
         opened: list[OpenedChunk] = []
         for start in range(0, len(batch), _READ_CHUNKS):
             some = batch[start : start + _READ_CHUNKS]
             blobs = self.database.read(lambda tx, some=some: store.blobs(tx, [c.first_id for c in some]))  # type: ignore[misc]
-            opened += [OpenedChunk(c.first_id, c.observed_at, c.backfill, open_blob(blobs[c.first_id])) for c in some]
-        return opened
+            if len(blobs) < len(some):
+                raise Conflict(detail="another worker has compacted these chunks")
+            with _building():
+                opened += [
+                    OpenedChunk(c.first_id, c.observed_at, c.backfill, open_blob(blobs[c.first_id])) for c in some
+                ]
+        with _building():
+            return frame_of(opened)
 
     def _merge(self) -> bool:
         small = self.database.read(lambda tx: catalogue.smaller_than(tx, _TIERS[-1]))
-        chosen = to_merge(small, most=self.bounds.records)
+        chosen = to_merge([segment for segment in small if segment.key not in self._left], most=self.bounds.records)
         if not chosen or not self._is_ours():
             return False
         frames = [self.files.whole(segment) for segment in chosen]
@@ -155,11 +207,15 @@ class Compactor:
         if len(sound) < 2:
             return len(sound) < len(chosen)  # one was set aside: look again
         gone = [segment for segment, _ in sound]
-        return self._swap(pl.concat([frame for _, frame in sound]), lambda tx: catalogue.remove(tx, gone))
+        try:
+            return self._swap(pl.concat([frame for _, frame in sound]), lambda tx: catalogue.remove(tx, gone))
+        except Unbuildable as error:
+            self._leave([segment.key for segment in gone], error)
+            return True
 
     def rewrite(self, segment: Segment, frame: pl.DataFrame, also: Callable[[Tx], None]) -> bool:
         """Put these rows in the place of a segment, and do something else in the same transaction; False when another
-        worker was first."""
+        worker was first. Raises Unbuildable."""
 
         def replace(tx: Tx) -> None:
             catalogue.remove(tx, [segment])
@@ -168,9 +224,11 @@ class Compactor:
         return self._swap(frame, replace)
 
     def _swap(self, frame: pl.DataFrame, consume: Callable[[Tx], None]) -> bool:
-        """Write the rows as segments, then name them and consume their sources in one transaction."""
+        """Write the rows as segments, then name them and consume their sources in one transaction; False when another
+        worker was first. Raises Unbuildable."""
         self._swept_at, swept_at = None, self._swept_at  # until this is done, there may be orphans
-        new = [self._put(built.facts.first_id, built) for built in build(frame, limit=self.bounds.records)]
+        with _building():
+            new = [self._put(built.facts.first_id, built) for built in self.make(frame, limit=self.bounds.records)]
 
         def swap(tx: Tx) -> None:
             consume(tx)

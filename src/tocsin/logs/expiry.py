@@ -1,7 +1,7 @@
 """The part of the loop `compact` that lets go of old records as retention says: segments, or a service's rows."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,7 +13,7 @@ from tocsin.kit.errors import Conflict
 from tocsin.kit.events import LogsExpired
 from tocsin.logs import catalogue
 from tocsin.logs.catalogue import Segment
-from tocsin.logs.compaction import Compactor
+from tocsin.logs.compaction import Compactor, Unbuildable
 from tocsin.logs.retention import Retention
 from tocsin.logs.segmentfiles import Vanished
 from tocsin.storage.database import Database
@@ -50,16 +50,19 @@ class Expiry:
     compactor: Compactor
     retention: Retention
     _looked_at: datetime | None = None
+    _left: set[str] = field(default_factory=set)  # keys of segments that can't be rewritten
 
     def run(self) -> None:
         now = self.database.clock.now()
         if self._looked_at is not None and now - self._looked_at < EVERY:
             return
-        self._by_age(now)
+        self._by_age(now, self._drop_whole)
         self._by_size()
+        self._by_age(now, self._rewrite)  # last: it needs room, the others make some
         self._looked_at = now
 
-    def _by_age(self, now: datetime) -> None:
+    def _by_age(self, now: datetime, let_go: Callable[[Segment, set[str]], bool]) -> None:
+        """`let_go` of services of segments; it says whether the segment is gone from the list of old ones."""
         shortest = self.retention.shortest
         if shortest is None:
             return
@@ -70,16 +73,16 @@ class Expiry:
             )
             for segment in old:
                 gone = expired_services(segment, self.retention, now)
-                kept = not gone or not self._let_go(segment, gone)
-                seen += kept
+                seen += not gone or not let_go(segment, gone)
             if len(old) < _AT_ONCE:
                 return
 
-    def _let_go(self, segment: Segment, services: set[str]) -> bool:
-        """Remove a segment, or the rows of some services in it; whether it is gone from the list of old ones."""
-        if services == set(segment.services):
-            return self._drop([segment], reason="age")
-        if segment.damaged_at is not None:
+    def _drop_whole(self, segment: Segment, services: set[str]) -> bool:
+        return services == set(segment.services) and self._drop([segment], reason="age")
+
+    def _rewrite(self, segment: Segment, services: set[str]) -> bool:
+        """Take the rows of some services out of a segment."""
+        if segment.damaged_at is not None or segment.key in self._left:
             return False
         try:
             frame = self.compactor.files.whole(segment)
@@ -87,17 +90,17 @@ class Expiry:
             return True
         if frame is None:
             return False
-        going = frame.filter(pl.col("service").is_in(sorted(services)))
         events = [
-            _expired(going.filter(pl.col("service") == service), segment, service=service)
+            _expired(frame.filter(pl.col("service") == service), segment, service=service)
             for service in sorted(services)
         ]
         staying = frame.filter(~pl.col("service").is_in(sorted(services)))
-
-        def tell(tx: Tx) -> None:
-            tx.emit(*events)
-
-        self.compactor.rewrite(segment, staying, tell)
+        try:
+            self.compactor.rewrite(segment, staying, lambda tx: _tell(tx, events))
+        except Unbuildable as error:
+            self._left.add(segment.key)
+            log.error("not_rewritten", key=segment.key, services=sorted(services), error=str(error))
+            return False
         return True
 
     def _by_size(self) -> None:
@@ -131,8 +134,11 @@ class Expiry:
         return True
 
 
-def _expired(going: pl.DataFrame, segment: Segment, *, service: str) -> LogsExpired:
-    rows = going.filter(pl.col("service") == service)
+def _tell(tx: Tx, events: Iterable[LogsExpired]) -> None:
+    tx.emit(*events)
+
+
+def _expired(rows: pl.DataFrame, segment: Segment, *, service: str) -> LogsExpired:
     times = rows.get_column("timestamp")
     return LogsExpired(
         records=len(rows),

@@ -2,15 +2,16 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from tocsin.logs import catalogue, store
-from tocsin.logs.catalogue import Segment
+from tocsin.logs import store
+from tocsin.logs.catalogue import KeptRows, Segment
 from tocsin.logs.chunks import open_blob
 from tocsin.logs.frames import OpenedChunk, frame_of
 from tocsin.logs.segmentfiles import Vanished
@@ -20,7 +21,7 @@ from tocsin.logs.store import StoredChunk
 from tocsin.storage.database import Database
 from tocsin.storage.tx import ReadTx
 
-MAX_KEPT_BYTES: Final = 128 << 20  # of chunks as they are packed, uncompressed
+MAX_KEPT_BYTES: Final = 48 << 20  # of chunks as they are packed, uncompressed
 _SPLIT_ROWS: Final = 4_096
 _SPLIT_BYTES: Final = 4 << 20
 
@@ -45,11 +46,13 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """All records at one moment: hot ones in memory, hot ones that are too many for that, and segments."""
+    """All records at one moment: hot ones in memory, hot ones that are too many for that, segments, and segments that
+    can't be read."""
 
     blocks: list[Block]
     unread: list[StoredChunk]
     segments: list[Segment]
+    damaged: list[Segment]
 
 
 class HotTail:
@@ -61,6 +64,7 @@ class HotTail:
         self._turn = threading.Lock()
         self._blocks: list[Block] = []
         self._young: Block | None = None  # too few rows to be worth taking apart
+        self._rows = KeptRows()
 
     def look(self, *, since: datetime | None = None, until: datetime | None = None) -> Stock:
         """Everything that is stored now and may have event times in [since, until)."""
@@ -71,7 +75,7 @@ class HotTail:
             for block in stock.blocks
             if (since is None or block.max_at >= since) and (until is None or block.min_at < until)
         ]
-        return Stock(inside, stock.unread, stock.segments)
+        return replace(stock, blocks=inside)
 
     def read(self, chunks: Sequence[StoredChunk]) -> Block:
         """Hot chunks that are not kept in memory. Raises Vanished."""
@@ -82,27 +86,29 @@ class HotTail:
 
     def _refresh(self, tx: ReadTx, since: datetime | None, until: datetime | None) -> Stock:
         """One snapshot tells what is hot, has its blobs, and names the segments: nothing is seen twice or missed."""
-        hot = store.hot_chunks(tx)
-        self._forget({chunk.first_id for chunk in hot})
+        newest_first = store.hot_chunks(tx)[::-1]
+        sizes = accumulate(chunk.raw_bytes for chunk in newest_first)
+        fitting = newest_first[: sum(size <= self._keep_bytes for size in sizes)]
+        self._let_go({chunk.first_id for chunk in fitting})
         known = {chunk.first_id for block in self._kept() for chunk in block.chunks}
-        room = self._keep_bytes
-        wanted: list[StoredChunk] = []
-        unread: list[StoredChunk] = []
-        for chunk in reversed(hot):
-            room -= chunk.raw_bytes
-            if chunk.first_id not in known:
-                (wanted if room >= 0 else unread).append(chunk)
+        wanted = [chunk for chunk in fitting if chunk.first_id not in known]
         for group in in_groups(wanted, records=SEGMENT_RECORDS, size_bytes=_SPLIT_BYTES):
             self._take_in(tx, group)
-        return Stock(self._kept(), unread, catalogue.between(tx, since=since, until=until))
+        found = self._rows.between(tx, since=since, until=until)
+        return Stock(
+            blocks=self._kept(),
+            unread=newest_first[len(fitting) :],
+            segments=[segment for segment in found if segment.damaged_at is None],
+            damaged=[segment for segment in found if segment.damaged_at is not None],
+        )
 
     def _kept(self) -> list[Block]:
         return self._blocks if self._young is None else [*self._blocks, self._young]
 
-    def _forget(self, there: set[int]) -> None:
-        """Let go of what is in segments now."""
-        self._blocks = [kept for block in self._blocks if (kept := _without(block, there)) is not None]
-        self._young = None if self._young is None else _without(self._young, there)
+    def _let_go(self, fitting: set[int]) -> None:
+        """Of all but these: the others are in segments now, or too old to be kept in memory beside what came since."""
+        self._blocks = [kept for block in self._blocks if (kept := _only(block, fitting)) is not None]
+        self._young = None if self._young is None else _only(self._young, fitting)
 
     def _take_in(self, tx: ReadTx, chunks: Sequence[StoredChunk]) -> None:
         new = _block(chunks, store.blobs(tx, [chunk.first_id for chunk in chunks]))
@@ -137,9 +143,9 @@ def _block(chunks: Sequence[StoredChunk], blobs: Mapping[int, bytes]) -> Block:
     return Block(list(chunks), frame_of(opened))
 
 
-def _without(block: Block, there: set[int]) -> Block | None:
-    """The block without chunks that are not there any more."""
-    left = [chunk for chunk in block.chunks if chunk.first_id in there]
+def _only(block: Block, chunks: set[int]) -> Block | None:
+    """The part of a block that holds these chunks."""
+    left = [chunk for chunk in block.chunks if chunk.first_id in chunks]
     if len(left) == len(block.chunks):
         return block
     if not left:

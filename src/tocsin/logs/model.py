@@ -52,6 +52,7 @@ segments = Table(
     Index("ix_segments_max_at_id", "max_at", "id"),
     Index("ix_segments_min_at_id", "min_at", "id"),
     Index("ix_segments_first_id", "first_id"),
+    sqlite_autoincrement=True,  # an id that came back would be taken for the segment that had it before
 )
 
 segment_tokens = Table(

@@ -17,8 +17,7 @@ from tocsin.logs.fields import LOGS
 from tocsin.logs.hot import Block, HotTail, in_groups
 from tocsin.logs.judging import CERTAIN, Judge
 from tocsin.logs.levels import Level
-from tocsin.logs.segmentfiles import SegmentFiles, Vanished
-from tocsin.logs.segments import SEGMENT_BYTES, SEGMENT_RECORDS
+from tocsin.logs.segmentfiles import SegmentFiles, reading
 from tocsin.logs.shapes import PREFIX, SHAPE, type_of
 from tocsin.logs.store import StoredChunk
 from tocsin.query.expressions import Layout, compile_bounds
@@ -27,6 +26,9 @@ from tocsin.query.tree import Everything, Node
 from tocsin.storage.database import Database
 
 KEPT_FILTER_BYTES: Final = 32 << 20
+# Of hot chunks that are read for one search: unpacked they take several times as much, and several may search.
+_UNREAD_RECORDS: Final = 16_384
+_UNREAD_BYTES: Final = 8 << 20
 
 
 _EVERYTHING: Final = Everything()
@@ -55,7 +57,7 @@ class Sought:
 @dataclass(slots=True)
 class Scanned:
     """How much was looked at: `records` in `parts`; what the catalogue ruled out (`pruned`) was not. `damaged` segments
-    could not be."""
+    may hold what is sought, and could not be."""
 
     records: int = 0
     parts: int = 0
@@ -88,12 +90,18 @@ class Parts:
         stock = self._tail.look(since=sought.since, until=sought.until)
         segments = self._filters.promising(stock.segments, sought)
         scanned.pruned += len(stock.segments) - len(segments)
+        scanned.damaged += len(self._filters.promising(stock.damaged, sought))
         found = [_part_of_block(block) for block in stock.blocks]
         found += [
-            _part_of(group) for group in in_groups(stock.unread, records=SEGMENT_RECORDS, size_bytes=SEGMENT_BYTES)
+            _part_of(group) for group in in_groups(stock.unread, records=_UNREAD_RECORDS, size_bytes=_UNREAD_BYTES)
         ]
         found += [Part(s.min_at, s.max_at, s.records, s.raw_bytes, s) for s in segments]
         return found
+
+    def damaged(self, sought: Sought) -> int:
+        """How many segments may hold what is sought, and are known to be damaged."""
+        found = self._database.read(lambda tx: catalogue.damaged(tx, since=sought.since, until=sought.until))
+        return len(self._filters.promising(found, sought))
 
     def scan(
         self,
@@ -105,7 +113,8 @@ class Parts:
     ) -> Iterator[pl.LazyFrame]:
         """What is sought in these parts, `wanted` of each row; parts of one layout together. Raises Vanished.
 
-        Hot chunks that are not kept in memory are read one part at a time: take what is yielded before the next.
+        Hot chunks that are not kept in memory, and parts with rows to be judged, are read one at a time: take what is
+        yielded before the next.
         """
         groups: dict[tuple[object, ...], list[pl.LazyFrame | str]] = {}
         layouts: dict[tuple[object, ...], Layout] = {}
@@ -117,7 +126,7 @@ class Parts:
             source, layout = opened
             scanned.records += part.records
             scanned.parts += 1
-            if isinstance(part.of, tuple):
+            if isinstance(part.of, tuple) or not _is_exact(sought, layout):
                 yield matching(_frames([source]), sought, layout, budget, wanted=wanted(layout))
                 continue
             key = (isinstance(source, str), *_needed(layout, sought, wanted))
@@ -144,32 +153,29 @@ class Parts:
 
 def collected(lazy: pl.LazyFrame) -> pl.DataFrame:
     """The rows. Raises Vanished when a file was removed meanwhile."""
-    try:
+    with reading():
         return lazy.collect(engine="streaming")
-    except FileNotFoundError as error:
-        raise Vanished from error
 
 
 def collected_all(lazies: Sequence[pl.LazyFrame]) -> list[pl.DataFrame]:
     """The rows of several, read side by side. Raises Vanished when a file was removed meanwhile."""
-    try:
+    with reading():
         return pl.collect_all(lazies, engine="streaming")
-    except FileNotFoundError as error:
-        raise Vanished from error
 
 
 def matching(
     lazy: pl.LazyFrame, sought: Sought, layout: Layout, budget: Budget, *, wanted: Sequence[pl.Expr | str]
 ) -> pl.LazyFrame:
-    """What is sought in a frame of this layout, `wanted` of each row."""
+    """What is sought in a frame of this layout, `wanted` of each row. Raises Vanished.
+
+    Where rows have to be judged, that is done here and now: within a query of Polars it would hold up all others.
+    """
     bounds = compile_bounds(sought.node, layout, LOGS)
     found = lazy.filter(*_plain_conditions(sought), bounds.possible)
     if not bounds.exact:
         judge = Judge(sought.node, budget)
         needed = sorted(judge.columns | _roots(wanted))
-        found = found.select(*needed, bounds.certain.alias(CERTAIN)).map_batches(
-            judge, predicate_pushdown=True, streamable=True
-        )
+        found = judge(collected(found.select(*needed, bounds.certain.alias(CERTAIN)))).lazy()
     return found.select(wanted)
 
 
@@ -184,6 +190,10 @@ def _plain_conditions(sought: Sought) -> list[pl.Expr]:
     if sought.until is not None:
         parts.append(pl.col("timestamp") < sought.until)
     return parts
+
+
+def _is_exact(sought: Sought, layout: Layout) -> bool:
+    return not layout.has_raw or compile_bounds(sought.node, layout, LOGS).exact
 
 
 def _roots(expressions: Sequence[pl.Expr | str]) -> set[str]:
@@ -254,7 +264,7 @@ class _KeptFilters:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
         self._turn = threading.Lock()
 
@@ -265,7 +275,7 @@ class _KeptFilters:
         for segment in segments:
             if not _may_hold(segment, sought):
                 continue
-            facts = _Facts(segment, self._kept.get(segment.id))
+            facts = _Facts(segment, self._kept.get(segment.key))
             if may_match(sought.node, facts, LOGS):
                 (undecided if facts.lacks_filter else left).append(segment)
         for segment, found in zip(undecided, self._read(undecided), strict=True):
@@ -275,16 +285,16 @@ class _KeptFilters:
 
     def _read(self, segments: Sequence[Segment]) -> Iterator[bytes | None]:
         for start in range(0, len(segments), 64):
-            ids = [segment.id for segment in segments[start : start + 64]]
-            found = self._database.read(lambda tx, ids=ids: catalogue.token_filters(tx, ids))  # type: ignore[misc]
+            keys = [segment.key for segment in segments[start : start + 64]]
+            found = self._database.read(lambda tx, keys=keys: catalogue.token_filters(tx, keys))  # type: ignore[misc]
             with self._turn:
                 self._keep(found)
-            yield from (found.get(segment_id) for segment_id in ids)
+            yield from (found.get(key) for key in keys)
 
-    def _keep(self, found: dict[int, bytes]) -> None:
-        for segment_id, token_filter in found.items():
-            if segment_id not in self._kept:
-                self._kept[segment_id] = token_filter
+    def _keep(self, found: dict[str, bytes]) -> None:
+        for key, token_filter in found.items():
+            if key not in self._kept:
+                self._kept[key] = token_filter
                 self._bytes += len(token_filter)
         while self._bytes > KEPT_FILTER_BYTES:
             self._bytes -= len(self._kept.popitem(last=False)[1])

@@ -39,7 +39,7 @@ class Columns:
     """A batch of checked records, a list per field, all of one length; row i is record i.
 
     `timestamps` are aware, `severities` OpenTelemetry numbers, `levels` values of `Level`,
-    `attributes` JSON objects. `extras` and `skewed` are sparse: only rows that have something.
+    `attributes` JSON objects. What is a dict is sparse: only rows that have something.
     """
 
     timestamps: list[datetime] = field(default_factory=list)

@@ -97,7 +97,7 @@ class _Walk:
         size = 1
         while waiting and not self._certain(waiting[0]):
             begin = self._begin(waiting[0])
-            if self._budget.over:
+            if self._budget.over and (begin != start or self._budget.quite_over):
                 return self._ended_early(start, begin, max_bytes)
             batch, waiting = waiting[:size], waiting[size:]
             self._look_into(batch)

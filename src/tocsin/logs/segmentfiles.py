@@ -1,6 +1,7 @@
 """Reading segments: each is checked against its checksum before it is read, and set aside when it is damaged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import polars as pl
@@ -14,7 +15,8 @@ from tocsin.logs.catalogue import NewSegment, Segment
 from tocsin.logs.frames import SCHEMA
 from tocsin.logs.shapes import whole
 from tocsin.storage.database import Database
-from tocsin.storage.objects import Objects
+from tocsin.storage.objects import NoSuchObject, Objects
+from tocsin.storage.objects import reading as reading_object
 from tocsin.storage.tx import Tx
 
 MISSING: Final = "missing"
@@ -24,6 +26,16 @@ log = structlog.get_logger("tocsin.segments")
 
 class Vanished(Exception):
     """What was to be read has been replaced meanwhile: look at the catalogue again."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around what reads segments that were sound a moment ago. Raises Vanished."""
+    try:
+        with reading_object():
+            yield
+    except NoSuchObject as error:
+        raise Vanished from error
 
 
 class SegmentFiles:
@@ -58,10 +70,8 @@ class SegmentFiles:
         """Some of its records with their attributes as JSON; None when it is damaged. Raises Vanished."""
         if not self._is_sound(segment):
             return None
-        try:
+        with reading():
             frame = pl.scan_parquet(self.source(segment), glob=False).filter(which).collect()
-        except FileNotFoundError as error:
-            raise Vanished from error
         return whole(frame).select(list(SCHEMA))
 
     def take_back(self) -> None:

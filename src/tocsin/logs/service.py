@@ -11,19 +11,21 @@ import polars as pl
 
 from tocsin.kit.clock import Clock, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
-from tocsin.kit.errors import NotFound, Unavailable
-from tocsin.logs import aggregate, catalogue, store
-from tocsin.logs.aggregate import Fields, Histogram, Top
+from tocsin.kit.errors import NotFound, Unavailable, Unreadable
+from tocsin.logs import catalogue, histogram, seenfields, store, top
 from tocsin.logs.budget import MAX_SEARCH_S, Budget
 from tocsin.logs.chunks import record_at
 from tocsin.logs.fields import LOGS
-from tocsin.logs.frames import records_of
+from tocsin.logs.frames import empty, records_of
+from tocsin.logs.histogram import Histogram
 from tocsin.logs.hot import HotTail
 from tocsin.logs.levels import Level
 from tocsin.logs.parts import Parts, Scanned, Sought
 from tocsin.logs.record import Record
 from tocsin.logs.search import MAX_ID, MAX_PAGE_BYTES, Found, Key, again_if_vanished, find
+from tocsin.logs.seenfields import Fields
 from tocsin.logs.segmentfiles import SegmentFiles, Vanished
+from tocsin.logs.top import Top
 from tocsin.query.parse import parse
 from tocsin.query.tree import And, Everything, Named, Node, Phrase
 from tocsin.storage.database import Database
@@ -31,6 +33,9 @@ from tocsin.storage.tx import ReadTx
 
 _CURSOR: Final = "logs"
 AT_ONCE: Final = 4  # searches; each may need some ten MB
+EXPORTS_AT_ONCE: Final = 2  # of them
+_EXPORT_WAIT_S: Final = 0.1
+_TURN_WAIT_S: Final = 1.0  # of the few exports whose turn it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,14 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The records around one, of its service, all newest first."""
+    """The records around one, of its service, all newest first. `partial`: there may be nearer ones; `scanned.damaged`
+    segments may hold some between the first and the last of these."""
 
     after: list[Record]
     record: Record
     before: list[Record]
+    partial: bool
+    scanned: Scanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,7 @@ class LogReader:
         self._clock = clock
         self._search_s = search_s
         self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._export_turns = threading.BoundedSemaphore(EXPORTS_AT_ONCE)
         self.parts = Parts(database, files, HotTail(database))
 
     def budget(self) -> Budget:
@@ -119,7 +128,7 @@ class LogReader:
         return Sought(node, query.level, query.service, query.since, query.until)
 
     def get(self, record_id: int) -> Record:
-        """One record. Raises NotFound."""
+        """One record. Raises NotFound; Unreadable when it may be in a segment that is damaged."""
         found = again_if_vanished(lambda: self._get(record_id)) if 0 < record_id < MAX_ID else None
         if found is None:
             raise NotFound(what="log record", id=record_id)
@@ -138,10 +147,15 @@ class LogReader:
         found = self._database.read(look)
         if isinstance(found, Record):
             return found
+        damaged: list[str] = []
         for segment in found:
-            rows = self._files.rows(segment, pl.col("id") == record_id)
-            if rows is not None and len(rows):
+            rows = None if segment.damaged_at else self._files.rows(segment, pl.col("id") == record_id)
+            if rows is None:
+                damaged.append(segment.key)
+            elif len(rows):
                 return records_of(rows)[0]
+        if damaged:
+            raise Unreadable(what="log record", id=record_id, place=f"segment {damaged[0]}")
         return None
 
     def search(self, query: LogQuery, *, budget: Budget | None = None, max_bytes: int = MAX_PAGE_BYTES) -> LogPage:
@@ -154,57 +168,78 @@ class LogReader:
     def context(
         self, record_id: int, *, before: int, after: int, query: LogQuery, budget: Budget | None = None
     ) -> Context:
-        """The `before` older and `after` newer records of the same service around one; `query` narrows them."""
+        """The `before` older and `after` newer records of the same service around one; `query` narrows them. Raises
+        as `get` does."""
         record = self.get(record_id)
         sought = replace(self.sought(query), service=record.service)
-        key = (to_us(record.timestamp), record.id)
         with self._turn(budget or self.budget()) as within:
-            older = find(self.parts, sought, limit=before, budget=within, after=key) if before else None
-            newer = (
-                find(self.parts, sought, limit=after, budget=within, after=key, newest_first=False) if after else None
+            older = self._beside(record, sought, limit=before, budget=within, newest_first=True)
+            newer = self._beside(record, sought, limit=after, budget=within, newest_first=False)
+            first, last = _reach(older, record), _reach(newer, record)
+            shown = replace(
+                sought,
+                since=first or sought.since,
+                until=sought.until if last is None else last + timedelta(microseconds=1),
             )
+            damaged = self.parts.damaged(shown)
         return Context(
-            after=records_of(newer.rows)[::-1] if newer else [],
+            after=records_of(newer.rows)[::-1],
             record=record,
-            before=records_of(older.rows) if older else [],
+            before=records_of(older.rows),
+            partial=older.partial or newer.partial,
+            scanned=Scanned(
+                records=older.scanned.records + newer.scanned.records,
+                parts=older.scanned.parts + newer.scanned.parts,
+                pruned=older.scanned.pruned + newer.scanned.pruned,
+                damaged=damaged,  # not a sum: one may reach to both sides
+            ),
         )
+
+    def _beside(self, record: Record, sought: Sought, *, limit: int, budget: Budget, newest_first: bool) -> Found:
+        if not limit:
+            return Found(empty(), more=True)
+        key = (to_us(record.timestamp), record.id)
+        return find(self.parts, sought, limit=limit, budget=budget, after=key, newest_first=newest_first)
 
     def histogram(
         self, query: LogQuery, *, interval: timedelta | None, by: Sequence[str], budget: Budget | None = None
     ) -> Histogram:
-        """See `aggregate.histogram`."""
+        """See `histogram.histogram`."""
         with self._turn(budget or self.budget()) as within:
             now = self._clock.now()
-            return aggregate.histogram(self.parts, self.sought(query), interval=interval, by=by, budget=within, now=now)
+            return histogram.histogram(self.parts, self.sought(query), interval=interval, by=by, budget=within, now=now)
 
     def top(self, query: LogQuery, *, field_name: str, budget: Budget | None = None) -> Top:
-        """See `aggregate.top`."""
+        """See `top.top`."""
         with self._turn(budget or self.budget()) as within:
-            return aggregate.top(
-                self.parts, self.sought(query), field_name=field_name, limit=query.limit, budget=within
-            )
+            return top.top(self.parts, self.sought(query), field_name=field_name, limit=query.limit, budget=within)
 
     def fields(self, query: LogQuery, *, budget: Budget | None = None) -> Fields:
-        """See `aggregate.fields`."""
+        """See `seenfields.fields`."""
         with self._turn(budget or self.budget()) as within:
-            return aggregate.fields(self.parts, self.sought(query), budget=within)
+            return seenfields.fields(self.parts, self.sought(query), budget=within)
 
     def pages(self, query: LogQuery, *, rows: int, budget: Budget) -> Iterator[pl.DataFrame]:
         """All matching records, newest first, in frames of at most `rows`: for exports of any size.
 
-        Each frame is looked for by itself, so nothing is held between two of them. `budget` only tells when the
-        reader has left; the search for one frame has no other bound.
+        Each frame is looked for by itself, for as long as a search may take, from where the one before ended; so
+        nothing is held between two of them. One is empty when nothing was found in that time, or when others were
+        searching. `budget` tells when the receiver has left.
         """
-        sought = self.sought(query)
-        after = _after(query.cursor)
+        sought, after = self.sought(query), _after(query.cursor)
+        patience_s = self._search_s
         while not budget.over:
-            with self._turn(budget):
-                found = find(self.parts, sought, limit=rows, budget=budget, after=after)
-            if len(found.rows):
-                yield found.rows
-                after = _key(found.rows, len(found.rows) - 1)
-            if not found.more:
+            try:
+                with self._export_turn():
+                    found = find(self.parts, sought, limit=rows, budget=budget.share(patience_s), after=after)
+            except _Busy:
+                yield empty()
+                continue
+            yield found.rows
+            if not found.more and not found.partial:
                 return
+            before, after = after, _reached(found, after)
+            patience_s = patience_s * 2 if after == before else self._search_s  # or it would never get beyond this
 
     def stats(self) -> Stats:
         """How much is stored, and how well it is packed."""
@@ -237,14 +272,37 @@ class LogReader:
     @contextmanager
     def _turn(self, budget: Budget) -> Iterator[Budget]:
         """A few searches at a time: more would only make each other slow, and need memory."""
-        if not self._turns.acquire(timeout=budget.remaining_s):
-            raise Unavailable(detail=f"{AT_ONCE} searches are running already; try again.")
-        try:
+        with self._held(self._turns, wait_s=min(budget.remaining_s, threading.TIMEOUT_MAX)):
             yield budget
+
+    @contextmanager
+    def _export_turn(self) -> Iterator[None]:
+        """As `_turn`, but some are left to searches; what isn't free soon is asked for again later, as few threads may
+        wait."""
+        with self._held(self._export_turns, wait_s=_EXPORT_WAIT_S), self._held(self._turns, wait_s=_TURN_WAIT_S):
+            yield
+
+    @contextmanager
+    def _held(self, turns: threading.Semaphore, *, wait_s: float) -> Iterator[None]:
+        if not turns.acquire(timeout=wait_s):
+            raise _Busy(detail=f"{AT_ONCE} searches are running already; try again.")
+        try:
+            yield
         except Vanished as error:
             raise Unavailable(detail="The stored logs were reorganised faster than they could be read.") from error
         finally:
-            self._turns.release()
+            turns.release()
+
+
+class _Busy(Unavailable):
+    """{detail}"""
+
+
+def _reach(found: Found, record: Record) -> datetime | None:
+    """The event time up to which all neighbours of a record were found; None: all that are sought."""
+    if found.partial or not found.more:
+        return None
+    return found.rows.item(-1, "timestamp") if len(found.rows) else record.timestamp
 
 
 def _after(cursor: str | None) -> Key | None:
@@ -256,6 +314,13 @@ def _after(cursor: str | None) -> Key | None:
 
 def _key(rows: pl.DataFrame, row: int) -> Key:
     return to_us(rows.item(row, "timestamp")), rows.item(row, "id")
+
+
+def _reached(found: Found, after: Key | None) -> Key | None:
+    """Behind which record the next page begins."""
+    if found.more and len(found.rows):
+        return _key(found.rows, len(found.rows) - 1)
+    return after if found.frontier is None else (found.frontier, MAX_ID)
 
 
 def _next(found: Found) -> str | None:

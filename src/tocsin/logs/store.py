@@ -25,7 +25,7 @@ _MAX_PARAMETERS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk's catalogue entry."""
+    """A chunk's catalogue entry. `position` is that of its commit."""
 
     first_id: int
     last_id: int
@@ -34,6 +34,7 @@ class StoredChunk:
     max_at: datetime
     backfill: bool
     raw_bytes: int
+    position: int
 
     @property
     def records(self) -> int:
@@ -48,6 +49,7 @@ _ENTRY = (
     chunks.c.max_at,
     chunks.c.backfill,
     chunks.c.raw_bytes,
+    chunks.c.position,
 )
 
 
@@ -152,18 +154,21 @@ def load(tx: ReadTx, chunk: StoredChunk) -> Columns:
     return unpack(blob)
 
 
-def chunks_since(tx: ReadTx, position: int, horizon: int, *, records: int) -> tuple[list[StoredChunk], int]:
+def chunks_since(
+    tx: ReadTx, position: int, horizon: int, *, records: int, size_bytes: int
+) -> tuple[list[StoredChunk], int]:
     """Chunks of the commits at positions in [position, horizon), also consumed ones that are still there, in that
-    order, until they hold so many records; and the position they go up to."""
+    order, until they hold so many records or bytes; and the position they go up to."""
     inside = (chunks.c.position >= position) & (chunks.c.position < horizon)
-    statement = select(*_ENTRY, chunks.c.position).where(inside).order_by(chunks.c.position, chunks.c.first_id)
+    statement = select(*_ENTRY).where(inside).order_by(chunks.c.position, chunks.c.first_id)
     found: list[StoredChunk] = []
-    last = position
-    for *entry, at in tx.execute(statement):
-        if sum(chunk.records for chunk in found) >= records and at != last:
-            return found, at
-        found.append(StoredChunk(*entry))
-        last = at
+    held = size = 0
+    for chunk in (StoredChunk(*row) for row in tx.execute(statement)):
+        if (held >= records or size >= size_bytes) and chunk.position != found[-1].position:
+            return found, chunk.position
+        found.append(chunk)
+        held += chunk.records
+        size += chunk.raw_bytes
     return found, horizon
 
 

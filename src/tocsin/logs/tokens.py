@@ -34,7 +34,7 @@ _MASKS: Final = np.array([(1 << (8 * n)) - 1 for n in range(9)], dtype=np.uint64
 _K1: Final = np.uint64(0x9E3779B97F4A7C15)
 _K2: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 _K3: Final = np.uint64(0xFF51AFD7ED558CCD)
-_NO_SECOND: Final = np.uint64(0xFF51AFD7ED558CCD * 0xC2B2AE3D27D4EB4F & 0xFFFFFFFFFFFFFFFF)  # of short tokens: _K3 * _K2
+_NO_SECOND: Final = np.uint64(int(_K3) * int(_K2) & 0xFFFFFFFFFFFFFFFF)  # what short tokens have in its place
 _HALF: Final = np.uint64(32)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 

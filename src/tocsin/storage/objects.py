@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ DAMAGED: Final = "damaged"
 STORE: Final = "segment_store"
 HELD: Final = ".backup-"  # a folder that begins so holds what a backup is reading (see `storage.held`)
 _TEMPORARY: Final = ".tmp-"
+_DISK_ERROR: Final = re.compile(r"\(os error (\d{1,3})\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,20 @@ class ObjectInfo:
     key: str
     size_bytes: int
     modified_at: datetime
+
+
+class NoSuchObject(Exception):
+    """No object has this key; it may have had one."""
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Around what reads a `source`: to a library, an object that is not there is a file that is not. Raises
+    NoSuchObject."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NoSuchObject from error
 
 
 class Objects(Protocol):
@@ -64,11 +80,11 @@ class Objects(Protocol):
         ...
 
     def open(self, key: str) -> IO[bytes]:
-        """Its bytes, to be read once from the beginning. Raises FileNotFoundError."""
+        """Its bytes, to be read once from the beginning. Raises NoSuchObject."""
         ...
 
     def delete(self, key: str) -> None:
-        """Remove it, if it is there."""
+        """Remove it, if it is there, and what was set aside of it."""
         ...
 
     def keys(self) -> Iterator[ObjectInfo]:
@@ -102,9 +118,12 @@ class Folder:
                 size = file.tell()
                 os.fsync(file.fileno())
             temporary.replace(target)
-        except BaseException:
+        except BaseException as error:
             temporary.unlink(missing_ok=True)
-            raise
+            told = _disk_error(error)
+            if told is None:
+                raise
+            raise told from error
         for folder in (target.parent, *target.parent.parents):
             _sync(folder)
             if folder == self.path:
@@ -134,10 +153,14 @@ class Folder:
         return None
 
     def open(self, key: str) -> IO[bytes]:
-        return self._path(key).open("rb")
+        with reading():
+            return self._path(key).open("rb")
 
     def delete(self, key: str) -> None:
-        self._path(key).unlink(missing_ok=True)
+        path = self._path(key)
+        for one in (path, self.path / DAMAGED / key):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                one.unlink()
 
     def keys(self) -> Iterator[ObjectInfo]:
         for path in sorted(self.path.rglob("*")):
@@ -229,6 +252,12 @@ def _identify(tx: Tx) -> int:
     upsert = postgresql.insert(counters) if tx.dialect == "postgresql" else sqlite.insert(counters)
     tx.execute(upsert.values(name=STORE, value=secrets.randbits(53)).on_conflict_do_nothing())
     return int(tx.execute(select(counters.c.value).where(counters.c.name == STORE)).scalar_one())
+
+
+def _disk_error(error: BaseException) -> OSError | None:
+    """The disk's error that a library tells of in words only: `... No space left on device (os error 28)`."""
+    found = None if isinstance(error, OSError) else _DISK_ERROR.search(str(error))
+    return None if found is None else OSError(int(found[1]), os.strerror(int(found[1])))
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from tocsin.logs.aggregate import BY
+from tocsin.logs.histogram import BY
 from tocsin.web.schemas import InstantIn, LevelIn, LogOut, Out, QueryIn, QueryText, Reckoned, Word, duration_of
 
 
@@ -14,7 +14,7 @@ def _interval(value: object) -> timedelta:
         return value
     found = duration_of(str(value))
     if found is None or not found:
-        raise ValueError("expected a duration such as 30s, 5m, 1h, 1d")
+        raise ValueError("expected a whole number of s, m, h, d or w, such as 30s, 5m, 1h, 1d")
     return found
 
 
@@ -27,15 +27,20 @@ def _names(value: object) -> list[str]:
     return names
 
 
-class LogFilterIn(Reckoned):
+class StreamIn(Reckoned):
     """Which records. Everything that is given must be true of a record."""
 
     q: QueryText | None = None
     level: LevelIn | None = Field(None, description="This level and all above it.", examples=["ERROR"])
     service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
+    text: Word | None = Field(None, description="Found anywhere in the message, in any case.", examples=["timed out"])
+
+
+class LogFilterIn(StreamIn):
+    """Which of the records that are stored: also by event time."""
+
     since: InstantIn | None = Field(None, description="Event time, included.", examples=["15m", "2026-11-24T02:00:00Z"])
     until: InstantIn | None = Field(None, description="Event time, excluded.", examples=["5m"])
-    text: Word | None = Field(None, description="Found anywhere in the message, in any case.", examples=["timed out"])
 
 
 class LogPageIn(LogFilterIn, QueryIn):
@@ -44,7 +49,7 @@ class LogPageIn(LogFilterIn, QueryIn):
 
 class HistogramIn(LogFilterIn):
     interval: Annotated[timedelta, BeforeValidator(_interval, json_schema_input_type=str)] | None = Field(
-        None, description="Width of a bucket: 30s, 5m, 1h, 1d.", examples=["5m"]
+        None, description="Width of a bucket: 30s, 5m, 1h, 1d. No more than 2000 buckets.", examples=["5m"]
     )
     by: Annotated[list[str], BeforeValidator(_names, json_schema_input_type=str)] = Field(
         default_factory=list, description="level, service, or both with a comma.", examples=["level"]
@@ -62,17 +67,12 @@ class ContextIn(LogFilterIn):
 
 
 class ExportIn(LogFilterIn):
-    format: Literal["ndjson", "csv"] = Field("ndjson", description="JSON lines, or CSV with a header.")
+    format: Literal["ndjson", "csv"] = Field(
+        "ndjson",
+        description="JSON lines, or CSV with a header. In CSV a text that a spreadsheet would take for a formula has an"
+        " apostrophe before it.",
+    )
     limit: int | None = Field(None, ge=1, description="No more than so many records.")
-
-
-class StreamIn(Reckoned):
-    """Which records of those to come."""
-
-    q: QueryText | None = None
-    level: LevelIn | None = Field(None, description="This level and all above it.", examples=["ERROR"])
-    service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
-    text: Word | None = Field(None, description="Found anywhere in the message, in any case.", examples=["timed out"])
 
 
 class ScannedOut(BaseModel):
@@ -81,7 +81,9 @@ class ScannedOut(BaseModel):
     records: int
     parts: int = Field(description="Segments and blocks of hot records that were read.")
     pruned: int = Field(description="Segments that could be ruled out without reading them.")
-    damaged: int = Field(description="Segments that could not be read; their records are not in the answer.")
+    damaged: int = Field(
+        description="Segments that may hold such records, but can't be read; their records are not in the answer."
+    )
 
 
 class _Searched(Out):
@@ -100,15 +102,22 @@ class SeriesOut(BaseModel):
 
 
 class HistogramOut(_Searched):
-    """Counts by event time. `buckets` are the starts of the intervals, without gaps."""
+    """Counts by event time."""
 
     interval_s: float
     since: datetime | None
     until: datetime | None
-    buckets: list[datetime]
-    totals: list[int]
+    buckets: list[datetime] = Field(
+        description="The starts of the intervals, without gaps: whole multiples of `interval_s` since 1970 in UTC. The"
+        " first may lie before `since`, and the last end after `until`; records outside are not counted in them."
+    )
+    totals: list[int] = Field(description="A number for each bucket.")
     groups: list[SeriesOut] = Field(description="The largest first; beyond 50 groups the rest is `(other)`.")
     total: int
+    approximate: bool = Field(
+        description="There were too many groups to count them all exactly: a group has at least its counts, and what is"
+        " missing there is in `(other)`. `totals` are exact."
+    )
 
 
 class ValueOut(BaseModel):
@@ -118,18 +127,26 @@ class ValueOut(BaseModel):
 
 class TopOut(_Searched):
     field: str
-    values: list[ValueOut]
-    total: int = Field(description="Values counted, one for each matching record unless the field is a list.")
+    values: list[ValueOut] = Field(
+        description="The most frequent first; of equally frequent ones, those of newer records are chosen. Fewer than"
+        " `limit` when their texts would hold more than 8 MiB."
+    )
+    total: int = Field(
+        description="Values counted, one for each matching record unless the field is a list; `missing` is part of it."
+    )
     missing: int = Field(description="Matching records without the field.")
-    distinct: int
-    approximate: bool = Field(description="There were too many values to count them all exactly.")
+    distinct: int = Field(description="How many values there are; when `approximate`, there are at least so many.")
+    approximate: bool = Field(
+        description="There were too many values to count them all exactly: a value has at least its count, and one that"
+        " is nearly as frequent as the last may be missing. `total` and `missing` are exact."
+    )
 
 
 class FieldOut(BaseModel):
     name: str = Field(examples=["attributes.region"])
     types: list[str] = Field(examples=[["string"]])
     examples: list[str]
-    records: int = Field(description="How many of the sampled records have it.")
+    records: int = Field(description="How many of the sampled records have it, with whatever number of values.")
 
 
 class FieldsOut(_Searched):
@@ -137,8 +154,8 @@ class FieldsOut(_Searched):
     sampled: int = Field(description="The newest matching records that were looked at.")
 
 
-class ContextOut(Out):
-    """All newest first: `after` are newer than the record, `before` older."""
+class ContextOut(_Searched):
+    """All newest first: `after` are newer than the record, `before` older. `partial`: there may be nearer ones."""
 
     after: list[LogOut]
     record: LogOut

@@ -5,11 +5,10 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from tocsin.logs.budget import Budget
 from tocsin.logs.service import LogQuery
 from tocsin.web.log_schemas import (
     ContextIn,
@@ -29,13 +28,13 @@ from tocsin.web.log_schemas import (
 from tocsin.web.schemas import LogOut, ProblemOut
 from tocsin.web.searching import searched
 from tocsin.web.services import Services, services
-from tocsin.web.streams import EventStream, exported
+from tocsin.web.streams import EventStream, TailResponse, exported
 
 router = APIRouter(tags=["logs"])
 _ENCODER: Final = msgspec.json.Encoder()
 RecordId = Annotated[int, Path(ge=1, le=2**53, description="The record's id.")]
 With = Annotated[Services, Depends(services)]
-EXPORT_S: Final = float("inf")  # as long as somebody takes it
+LastEventId = Annotated[str | None, Header(description="The `id` of the last event that was received.")]
 
 
 @router.get("/logs", response_model=LogPageOut, summary="Find records, newest first")
@@ -55,7 +54,9 @@ async def find_logs(request: Request, query: Annotated[LogPageIn, Query()], with
 async def count_logs(request: Request, query: Annotated[HistogramIn, Query()], with_: With) -> Response:
     """How many records match in each interval of event time, in all and by `level`, `service` or both.
 
-    Intervals begin at whole multiples since 1970 in UTC. Without `interval` one is chosen that gives about 60 buckets.
+    Intervals begin at whole multiples since 1970 in UTC; in the first and the last, too, only records from `since` on
+    and before `until` are counted. Without `interval` one is chosen that gives about 60 buckets. An `until` that is not
+    after `since` is a time without buckets.
     """
     given = query.reckoned(with_.clock.now())
     del given["interval"]  # a width, not an instant
@@ -106,7 +107,10 @@ async def context(
     query: Annotated[ContextIn, Query()],
     with_: With,
 ) -> Response:
-    """A record and its neighbours of the same service by event time, all newest first."""
+    """A record and its neighbours of the same service by event time, all newest first.
+
+    `scanned.damaged` counts segments that may hold more of them, between the first and the last of those in the answer.
+    """
     given = query.reckoned(with_.clock.now())
     before, after = given.pop("before"), given.pop("after")
     budget, wanted = with_.logs.budget(), LogQuery(**given)
@@ -120,20 +124,24 @@ async def context(
     response_class=StreamingResponse,
     responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}},
 )
-def export(query: Annotated[ExportIn, Query()], with_: With) -> StreamingResponse:
+def export(request: Request, query: Annotated[ExportIn, Query()], with_: With) -> StreamingResponse:
     """All matching records of any number, newest first, as JSON lines or CSV.
 
     The export runs as fast as it is taken, and holds nothing meanwhile. An export that breaks off is cut in the middle
     of the transfer: a complete one ends as HTTP says it does.
+
+    JSON lines are exact. In CSV a text that begins with `=`, `+`, `-`, `@`, a tab or the end of a line, and is
+    no number, has an apostrophe (`'`) before it: a spreadsheet would run what a sender of logs made up. A text that has
+    apostrophes before such a character gets one more, so taking one off gives the text back.
     """
     given = query.reckoned(with_.clock.now())
     form, limit = given.pop("format"), given.pop("limit")
-    wanted, budget = LogQuery(**given), Budget(EXPORT_S)
+    wanted = LogQuery(**given)
     with_.logs.sought(wanted)  # what is wrong with it is said before anything is sent
     media = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
     name = f"logs-{with_.clock.now():%Y%m%dT%H%M%SZ}.{form}"
     return StreamingResponse(
-        exported(with_.logs, wanted, budget, form=form, limit=limit),
+        exported(request, with_.logs, wanted, form=form, limit=limit),
         media_type=media,
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )
@@ -145,21 +153,27 @@ def export(query: Annotated[ExportIn, Query()], with_: With) -> StreamingRespons
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-async def stream(query: Annotated[StreamIn, Query()], with_: With) -> StreamingResponse:
+async def stream(query: Annotated[StreamIn, Query()], with_: With, last_event_id: LastEventId = None) -> TailResponse:
     """Matching records as they are committed, as server-sent events.
 
-    Event `log` has a record as its data. A reader that is too slow loses the oldest lines that wait, and event
-    `missed` says how many; nothing else waits for it.
+    Event `log` has a record as its data. A reader that is too slow (2,000 lines or 4 MiB wait for it) loses the oldest
+    of them; nothing else waits for it. Event `missed` says how many lines were left out before those that follow:
+    `{"missed": 17, "exact": true}`. Without `exact` they were not held against the filter, so it is at most that many;
+    `null` when it is not known.
+
+    Every event's `id` is a place in the order of commits. A client that comes back within 5 minutes with its last one
+    as `Last-Event-ID`, as browsers do by themselves, gets what it missed, without doubles; beyond 262,144 records, or
+    after a longer time, it is told of the gap by `missed`. Event `error` comes before the end when the filter fails or
+    takes too long (`{"detail": "..."}`): the same one will not do better.
     """
     sought = with_.logs.sought(LogQuery(**query.reckoned(with_.clock.now())))
-    events = await run_in_threadpool(EventStream.opened, with_.tail, sought, asyncio.get_running_loop())
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(events.parts(), media_type="text/event-stream", headers=headers)
+    loop = asyncio.get_running_loop()
+    return TailResponse(await run_in_threadpool(EventStream.opened, with_.tail, sought, loop, last_seen=last_event_id))
 
 
 @router.get("/logs/{id}", response_model=LogOut, summary="One record", responses={404: {"model": ProblemOut}})
 def get_log(id: RecordId, with_: With) -> Response:  # noqa: A002
-    """A record by its id."""
+    """A record by its id. When it may be in a segment that is damaged, the problem is `unreadable`, not `not-found`."""
     return _json(with_.logs.get(id))
 
 

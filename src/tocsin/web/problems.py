@@ -24,6 +24,7 @@ STATUSES: Final[Mapping[type[TocsinError], int]] = {
     kinds.Unauthenticated: 401,
     kinds.Forbidden: 403,
     kinds.NotFound: 404,
+    kinds.Unreadable: 404,
     TransitionRefused: 409,
     kinds.Conflict: 409,
     kinds.PreconditionFailed: 412,

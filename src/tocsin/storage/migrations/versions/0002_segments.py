@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("damaged_at", Instant(), nullable=True),
         sa.Column("damage", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_segments_max_at_id", "segments", ["max_at", "id"], unique=False)
     op.create_index("ix_segments_min_at_id", "segments", ["min_at", "id"], unique=False)
