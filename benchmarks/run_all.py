@@ -15,6 +15,7 @@ import figures
 import import_file
 import ingest
 import memory
+import rules
 import search
 import startup
 import storm
@@ -29,6 +30,7 @@ SHORT: Final[dict[str, Part]] = {
     "memory": partial(memory.measure, records=1_000_000),
     "storm": partial(storm.measure, records=300_000),
     "search": partial(search.measure, records=1_000_000),
+    "rules": partial(rules.measure, records=20_000, rounds=3),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
 }
@@ -39,6 +41,7 @@ FULL: Final[dict[str, Part]] = {
     "storm": storm.measure,
     "search": search.measure,
     "search_large": search.measure_large,
+    "rules": rules.measure,
     "tickets": partial(tickets.measure, tickets=1_000_000),
     "import_file": import_file.measure,
 }
