@@ -4,7 +4,7 @@ import argparse
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import bulk
 import figures
@@ -13,14 +13,17 @@ from servers import temp_folder
 from tocsin.alerts.counting import PatternCounter
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import SystemClock
+from tocsin.kit.events import Detected
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.decode import decode
 from tocsin.logs.intake import Intake, Submission
+from tocsin.logs.record import Columns
 from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.storage import schema
 from tocsin.storage.database import Database, open_database
 from tocsin.storage.objects import Folder
+from tocsin.storage.tx import Tx
 
 CPU_BUDGET_S: Final = 3.0
 
@@ -44,11 +47,18 @@ def cpu_s_per_million(folder: Path, records: int) -> float:
         database.close()
 
 
-def _fill(database: Database, metrics: Metrics, requests: Path, records: int) -> None:
-    def nothing(*_: Any) -> list[Any]:
-        return []
+class _Nothing:
+    """No rules."""
 
-    intake = Intake(database, nothing, metrics=metrics, max_queue_bytes=1 << 30)
+    def refresh(self, tx: Tx) -> int:
+        return 0
+
+    def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected:
+        return Detected(0)
+
+
+def _fill(database: Database, metrics: Metrics, requests: Path, records: int) -> None:
+    intake = Intake(database, _Nothing(), metrics=metrics, max_queue_bytes=1 << 30)
     since = datetime.now(UTC) - timedelta(minutes=30)
     bulk.write_requests(requests, records, since=since, step_us=720, seed=2)
     for request in bulk.read_requests(requests):

@@ -16,6 +16,7 @@ import grouping
 import import_file
 import ingest
 import memory
+import rules
 import search
 import startup
 import storm
@@ -31,6 +32,7 @@ SHORT: Final[dict[str, Part]] = {
     "storm": partial(storm.measure, records=300_000),
     "search": partial(search.measure, records=1_000_000),
     "grouping": partial(grouping.measure, times=5),
+    "rules": partial(rules.measure, records=20_000, rounds=3),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
 }
@@ -42,6 +44,7 @@ FULL: Final[dict[str, Part]] = {
     "search": search.measure,
     "search_large": search.measure_large,
     "grouping": grouping.measure,
+    "rules": rules.measure,
     "tickets": partial(tickets.measure, tickets=1_000_000),
     "import_file": import_file.measure,
 }

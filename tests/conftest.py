@@ -108,7 +108,7 @@ def database(settings: Settings, clock: FakeClock) -> Iterator[Database]:
 
 @pytest.fixture
 def open_desk(clock: FakeClock) -> Iterator[Callable[..., Desk]]:
-    """Makes desks that are closed after the test: `open_desk(settings, routes=..., detect=...)`."""
+    """Makes desks that are closed after the test: `open_desk(settings, routes=..., detection=...)`."""
     opened: list[Desk] = []
 
     def make(settings: Settings, **parts: Any) -> Desk:

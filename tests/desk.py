@@ -12,19 +12,24 @@ import msgspec
 from sqlalchemy import func, select, text
 
 from tocsin import pipeline
+from tocsin.alerts import rule_service
 from tocsin.alerts import service as alert_service
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.counting import PatternCounter
 from tocsin.alerts.model import verdicts
+from tocsin.alerts.rule_service import RuleBook
+from tocsin.alerts.rule_store import RuleRow
+from tocsin.alerts.rules import Rule
 from tocsin.alerts.service import AlertQuery, RollUp
 from tocsin.alerts.store import Alert
 from tocsin.kit.actors import Actor
+from tocsin.kit.events import Detected
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Bounds, Compactor
 from tocsin.logs.decode import Batch, decode
-from tocsin.logs.intake import Detect, Intake, Outcome, Stored, Submission
+from tocsin.logs.intake import Detection, Intake, Outcome, Stored, Submission
 from tocsin.logs.live import LiveTail
-from tocsin.logs.record import Record
+from tocsin.logs.record import Columns, Record
 from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogQuery, LogReader
 from tocsin.settings import Settings
@@ -33,7 +38,7 @@ from tocsin.storage.database import Database, open_database
 from tocsin.storage.idempotency import Answer, KeyedRequest
 from tocsin.storage.model import events
 from tocsin.storage.objects import Folder
-from tocsin.storage.tx import Routes
+from tocsin.storage.tx import ReadTx, Routes
 from tocsin.tickets import service as ticket_service
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.workflow import Status
@@ -66,6 +71,11 @@ def critical(message: str = "database connection lost", service: str = "payments
     return {"level": "CRITICAL", "service": service, "message": message, **fields}
 
 
+def error(message: str = "request failed", service: str = "payments", **fields: Any) -> dict[str, Any]:
+    """A record that no rule asks for before there is one that does."""
+    return {"level": "ERROR", "service": service, "message": message, **fields}
+
+
 def info(message: str = "request served", service: str = "payments", **fields: Any) -> dict[str, Any]:
     """A record that does not."""
     return {"level": "INFO", "service": service, "message": message, **fields}
@@ -77,6 +87,16 @@ def decode_records(records: Sequence[Mapping[str, Any]], *, arrived: datetime) -
     return decode(body, lines=True, arrived=arrived)
 
 
+class Astray:
+    """Detection with a bug."""
+
+    def refresh(self, tx: ReadTx) -> int:
+        return 1
+
+    def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected:
+        raise RecursionError("detection went astray")
+
+
 class Desk:
     """A whole Tocsin without its web server and its background threads: the test says when loops run."""
 
@@ -86,12 +106,13 @@ class Desk:
         clock: FakeClock,
         *,
         routes: Routes = pipeline.ROUTES,
-        detect: Detect = pipeline.detect_in,
+        detection: Detection | None = None,
     ) -> None:
         self.clock = clock
         self.metrics = Metrics()
         self.database: Database = open_database(settings.database_secret, settings.data_dir, clock=clock, routes=routes)
-        self.intake = Intake(self.database, detect, metrics=self.metrics)
+        self.book = RuleBook(self.database)
+        self.intake = Intake(self.database, detection or self.book, metrics=self.metrics)
         self._roll_up = RollUp(self.database)
         self.objects = Folder(settings.segments_path)
         files = SegmentFiles(self.database, self.objects, metrics=self.metrics)
@@ -167,10 +188,18 @@ class Desk:
             lambda tx: ticket_service.reopen(tx, ticket_id, reason=reason, assignee=None), actor=actor
         )
 
+    def save_rule(self, name: str = "errors", condition: str = "level:>=ERROR", **fields: Any) -> RuleRow:
+        """Make a rule, or replace the one of that name."""
+        rule = Rule(name=name, version=0, condition=condition, **fields)
+        return self.database.write(lambda tx: rule_service.save(tx, rule)[0], actor=ANA)
+
+    def remove_rule(self, name: str = "critical-logs") -> None:
+        self.database.write(lambda tx: rule_service.remove(tx, name), actor=ANA)
+
     # What loops do.
 
     def run_due_timers(self) -> None:
-        pipeline.run_due_timers(self.database, self.metrics)
+        pipeline.run_due_timers(self.database, self.metrics, self.book)
 
     def roll_up(self) -> None:
         self._roll_up.run()
@@ -223,10 +252,26 @@ class Desk:
         """The kinds of a subject's events, oldest first."""
         return [event.kind for event in self.events(subject)]
 
-    def verdicts(self) -> dict[str, int]:
+    def rule(self, name: str = "errors") -> RuleRow:
+        return self.database.read(lambda tx: rule_service.get(tx, name))
+
+    def verdicts(self, rule: str | None = None) -> dict[str, int]:
         """Records by verdict."""
         statement = select(verdicts.c.verdict, func.sum(verdicts.c.n)).group_by(verdicts.c.verdict)
+        if rule is not None:
+            statement = statement.where(verdicts.c.rule == rule)
         return {row[0]: int(row[1]) for row in self.database.read(lambda tx: list(tx.execute(statement)))}
+
+    def would(self, rule: str) -> dict[str, int]:
+        """What a rule in a dry run would have done with so many records."""
+        mine = (verdicts.c.rule == rule) & (verdicts.c.verdict == "dry_run")
+        statement = select(verdicts.c.would, func.sum(verdicts.c.n)).where(mine).group_by(verdicts.c.would)
+        return {row[0]: int(row[1]) for row in self.database.read(lambda tx: list(tx.execute(statement)))}
+
+    @property
+    def late(self) -> int:
+        """Records that were late for their window."""
+        return int(self.database.read(lambda tx: tx.execute(select(func.sum(verdicts.c.late))).scalar_one()) or 0)
 
     def alerts_of(self, ticket_id: int) -> list[Alert]:
         return self.database.read(lambda tx: alert_store.of_tickets(tx, ticket_id, limit=1000))

@@ -27,7 +27,7 @@ SETTINGS = (
     "listen_addresses=",
     "deadlock_timeout=50ms",
 )
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 120
 _PR_SET_PDEATHSIG = 1
 
 

@@ -13,13 +13,14 @@ from fastapi import FastAPI
 from tocsin import pipeline
 from tocsin.access.policy import AccessPolicy
 from tocsin.alerts.counting import PatternCounter
+from tocsin.alerts.rule_service import RuleBook
 from tocsin.kit.clock import Clock, SystemClock
 from tocsin.kit.errors import StartRefused
 from tocsin.kit.metrics import Metrics
 from tocsin.logs import catalogue
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
-from tocsin.logs.intake import Detect, Intake
+from tocsin.logs.intake import Detection, Intake
 from tocsin.logs.live import LiveTail
 from tocsin.logs.retention import Retention, parse_retention
 from tocsin.logs.segmentfiles import SegmentFiles
@@ -54,7 +55,7 @@ class Instance:
         *,
         clock: Clock | None = None,
         routes: Routes = pipeline.ROUTES,
-        detect: Detect = pipeline.detect_in,
+        detection: Detection | None = None,
     ) -> None:
         url = settings.database_secret
         self._folder = None if url else DataFolder(settings.data_dir)
@@ -65,10 +66,13 @@ class Instance:
             schema.ensure(self.database, migrate=url is None)
             self.metrics = Metrics()
             self.metrics.registry.register(StateCollector(self.database))
-            self.intake = Intake(self.database, detect, metrics=self.metrics, max_queue_bytes=settings.queue_bytes)
+            book = RuleBook(self.database)
+            self.intake = Intake(
+                self.database, detection or book, metrics=self.metrics, max_queue_bytes=settings.queue_bytes
+            )
             files, keeping = self._open_segments(settings)
             self.tail = keeping.tail
-            self._loops = Runner(pipeline.loops(self.database, self.metrics, keeping), metrics=self.metrics)
+            self._loops = Runner(pipeline.loops(self.database, self.metrics, keeping, book), metrics=self.metrics)
             self.database.on_commit = self._woken
         except BaseException:
             if database is not None:

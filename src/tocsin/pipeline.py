@@ -6,16 +6,15 @@ from functools import partial
 from typing import Final
 
 from tocsin import upkeep
+from tocsin.alerts import rule_service as rules
 from tocsin.alerts import service as alerts
 from tocsin.alerts.counting import FoldHours
-from tocsin.alerts.detect import detect
-from tocsin.alerts.rules import REOPEN_WINDOW, SEED_RULE, Rule
-from tocsin.kit.events import AlertOpened, LogsStored, Matched, Recorded
+from tocsin.alerts.rule_service import RuleBook
+from tocsin.kit.events import AlertOpened, AlertQuieted, LogsStored, Recorded
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
 from tocsin.logs.live import LiveTail
-from tocsin.logs.record import Columns
 from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
 from tocsin.storage import parking, timers
@@ -25,27 +24,25 @@ from tocsin.storage.tx import Routes, Tx
 from tocsin.tickets import correlation
 from tocsin.tickets import service as tickets
 
-RULES: Final[Sequence[Rule]] = (SEED_RULE,)
-
-
-def detect_in(columns: Columns, first_id: int, backfill: bool) -> list[Matched]:
-    """What the rules find in a chunk."""
-    return detect(columns, RULES, first_id=first_id, backfill=backfill)
-
 
 def open_tickets(tx: Tx, opened: Sequence[Recorded[AlertOpened]]) -> None:
-    correlation.open_for(tx, opened, reopen_window=REOPEN_WINDOW)
+    correlation.open_for(tx, opened)
 
 
 ROUTES: Final[Routes] = {
     LogsStored: (alerts.apply,),
     AlertOpened: (open_tickets,),
+    AlertQuieted: (tickets.resolve_quiet,),
 }
 
-TIMERS: Final[upkeep.TimerHandlers] = {
-    correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
-    parking.RETRY: partial(upkeep.retry_parked, detect=detect_in),
-}
+
+def timers_of(book: RuleBook) -> upkeep.TimerHandlers:
+    """What is done when a timer of a kind is due."""
+    return {
+        alerts.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
+        correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
+        parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +61,12 @@ class LogKeeping:
             self.expiry.run()  # on a full disk, this is what makes room
 
 
-def loops(database: Database, metrics: Metrics, logs: LogKeeping) -> list[Loop]:
+def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook) -> list[Loop]:
     """Everything that runs beside the requests."""
     found = [
         Loop("compact", every_s=0.5, run=logs.compact),
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
-        Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics)),
+        Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),
@@ -79,9 +76,9 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping) -> list[Loop]:
     return found
 
 
-def run_due_timers(database: Database, metrics: Metrics) -> None:
+def run_due_timers(database: Database, metrics: Metrics, book: RuleBook) -> None:
     """One turn of the loop `timers`."""
-    upkeep.run_due_timers(database, TIMERS, metrics=metrics)
+    upkeep.run_due_timers(database, timers_of(book), metrics=metrics)
 
 
 def keep_files_short(database: Database) -> None:

@@ -1,22 +1,24 @@
 """What runs beside the requests: due timers, parked records, expired keys, the size of the database's files."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final, Protocol
 
 import structlog
 
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.errors import Unavailable
-from tocsin.kit.events import LogsStored, LogsUnparked, Matched, Recorded
+from tocsin.kit.events import Detected, LogsStored, LogsUnparked, Recorded, Undecided
 from tocsin.kit.metrics import Metrics
 from tocsin.logs import store as logs
-from tocsin.logs.intake import Detect
+from tocsin.logs.record import Columns
 from tocsin.storage import idempotency, parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import FileSpace, Sqlite, environment_fault
 from tocsin.storage.parking import Parked
 from tocsin.storage.timers import Timer
-from tocsin.storage.tx import Tx
+from tocsin.storage.tx import ReadTx, Tx
 
 WAL_LIMIT_BYTES: Final = 64 << 20
 FREE_LIMIT_BYTES: Final = 16 << 20
@@ -26,6 +28,8 @@ VACUUM_WITHIN_S: Final = 0.003  # so long; the commit comes on top
 VACUUM_TURNS: Final = 200  # in one run of the loop, which then lets itself be stopped
 Work = Callable[[Tx], None]
 # A handler looks at what it needs first, without holding anybody up, and returns what is to be done in a transaction.
+Mended = Callable[[Tx, str], None]  # a rule works again
+GivenUp = Callable[[Tx, int, Sequence[Undecided], datetime], bool]  # whether a rule is not waited for any longer
 TimerHandlers = Mapping[str, Callable[[Database, Timer], Work]]
 
 log = structlog.get_logger("tocsin.upkeep")
@@ -63,34 +67,67 @@ def _claim_and_run(tx: Tx, database: Database, timer: Timer, work: Work) -> bool
     return True
 
 
-def retry_parked(database: Database, timer: Timer, *, detect: Detect) -> Work:
-    """Match parked records again, outside any lock; the work then runs the handlers that failed."""
+class Rules(Protocol):
+    """The rules in force: all of them, or one."""
+
+    def refresh(self, tx: ReadTx) -> int: ...
+
+    def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected: ...
+
+    def find_of(self, rule: str, columns: Columns, first_id: int, backfill: bool) -> Detected: ...
+
+
+def retry_parked(database: Database, timer: Timer, *, rules: Rules, mended: Mended, given_up: GivenUp) -> Work:
+    """Match parked records again, outside any lock; the work then runs the handlers that failed.
+
+    Records that wait for one rule are matched with that one alone: the others have had their say. When it is no longer
+    in force, nothing follows from them.
+    """
     item = database.read(lambda tx: parking.get(tx, int(timer.subject)))
     if item is None:
         return lambda _: None
+    ruleset = database.read(rules.refresh)
     chunks = database.read(lambda tx: logs.chunks_between(tx, item.first_id, item.last_id))
-    matches: list[Matched] = []
+    find = rules.find if item.rule is None else partial(rules.find_of, item.rule)
+    found: list[Detected] = []
     failed: Exception | None = None
     for chunk in chunks:
         columns = database.read(lambda tx, chunk=chunk: logs.load(tx, chunk))  # type: ignore[misc]
         try:
-            matches.extend(detect(columns, chunk.first_id, chunk.backfill))
+            found.append(find(columns, chunk.first_id, chunk.backfill))
         except Exception as error:  # noqa: BLE001  # the records stay parked, whatever detection raised
             failed = error
             break
+    undecided = tuple(one for part in found for one in part.undecided)
+    if item.rule is not None and undecided:
+        failed = RuleRaised(undecided[0].reason)
     stored = LogsStored(
         first_id=item.first_id,
         last_id=item.last_id,
         accepted=sum(chunk.last_id - chunk.first_id + 1 for chunk in chunks),
         rejected=0,
         observed_at=chunks[0].observed_at if chunks else item.parked_at,
-        matches=tuple(matches),
+        ruleset=max([ruleset, *(part.ruleset for part in found)]),
+        matches=tuple(match for part in found for match in part.matches),
+        undecided=undecided,
     )
-    return lambda tx: _work_off(tx, item, stored, failed)
+
+    def work(tx: Tx) -> None:
+        if item.rule is not None and undecided and given_up(tx, item.event_id, undecided, stored.observed_at):
+            parking.done(tx, item)
+            return
+        if _work_off(tx, item, stored, failed) and item.rule is not None and not parking.any_of_rule(tx, item.rule):
+            mended(tx, item.rule)
+
+    return work
 
 
-def _work_off(tx: Tx, item: Parked, stored: LogsStored, failed: Exception | None) -> None:
-    """Run the handlers of a parked commit. When one raises again, the records stay parked."""
+class RuleRaised(Exception):
+    """A rule raised again on records that wait for it."""
+
+
+def _work_off(tx: Tx, item: Parked, stored: LogsStored, failed: Exception | None) -> bool:
+    """Run the handlers of a parked commit. When one raises again, the records stay parked, and this is False."""
     try:
         with tx.attempt():
             if failed is not None:
@@ -101,10 +138,17 @@ def _work_off(tx: Tx, item: Parked, stored: LogsStored, failed: Exception | None
             raise
         log.warning("still_parked", first_id=item.first_id, last_id=item.last_id, error=parking.describe(error))
         parking.postpone(tx, item, error)
-        return
+        return False
     parking.done(tx, item)
-    unparked = LogsUnparked(first_id=item.first_id, last_id=item.last_id, attempts=item.attempts + 1)
+    unparked = LogsUnparked(
+        first_id=item.first_id,
+        last_id=item.last_id,
+        attempts=item.attempts + 1,
+        rule=item.rule,
+        ruleset=stored.ruleset,
+    )
     tx.emit(unparked, causes=[item.event_id])
+    return True
 
 
 def forget_expired_keys(database: Database) -> None:

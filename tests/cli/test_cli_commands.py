@@ -211,6 +211,8 @@ def test_the_version_is_printed(tocsin):
         ["serve"], ["migrate"], ["backup"], ["restore"], ["send"], ["logs"], ["logs", "show"], ["alerts", "list"],
         ["alerts", "show"], ["tickets"], *(["tickets", name] for name in
         ("list", "show", "open", "ack", "resolve", "close", "reopen", "priority")),
+        ["rules"], *(["rules", name] for name in ("list", "show", "save", "enable", "disable", "remove", "versions",
+        "rehearsals")),
     ],
 )  # fmt: skip
 def test_every_help_has_an_example(tocsin, args):
@@ -219,7 +221,7 @@ def test_every_help_has_an_example(tocsin, args):
     assert f" tocsin {' '.join(args[:1])}" in out
 
 
-@pytest.mark.parametrize("args", [["--help"], ["tickets", "list"], ["logs"], ["send", "x"]])
+@pytest.mark.parametrize("args", [["--help"], ["tickets", "list"], ["rules", "list"], ["logs"], ["send", "x"]])
 def test_light_commands_load_nothing_of_the_server(server: RunningServer, args, tmp_path: Path):
     heavy = "{'fastapi', 'sqlalchemy', 'uvicorn', 'alembic'}"
     code = f"import sys\nfrom tocsin.cli.app import run\nrun({args!r})\nprint(sorted({heavy} & set(sys.modules)))"

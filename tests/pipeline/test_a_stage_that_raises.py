@@ -7,11 +7,10 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from desk import Desk, critical, info
+from desk import Astray, Desk, critical, info
 from tocsin import pipeline
 from tocsin.alerts import service as alerts
-from tocsin.kit.events import AlertOpened, LogsStored, Matched, TicketOpened
-from tocsin.logs.record import Columns
+from tocsin.kit.events import AlertOpened, LogsStored, TicketOpened
 from tocsin.settings import Settings
 from tocsin.storage import timers
 from tocsin.storage.tx import Routes, Tx
@@ -88,10 +87,7 @@ def test_logs_are_kept_when_a_stage_raises_and_worked_off_once_it_is_mended(
 def test_detection_that_raises_parks_the_records_and_they_are_matched_again_later(
     settings: Settings, open_desk: Callable[..., Desk]
 ) -> None:
-    def detect(columns: Columns, first_id: int, backfill: bool) -> list[Matched]:
-        raise RecursionError("a rule went astray")
-
-    desk = open_desk(settings, detect=detect)
+    desk = open_desk(settings, detection=Astray())
     desk.post(critical(), info())
     assert (len(desk.logs), desk.parked, desk.tickets) == (2, 1, [])
 

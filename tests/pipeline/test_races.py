@@ -102,12 +102,11 @@ def test_a_record_is_counted_on_an_open_alert_or_opens_one_whatever_it_waits_for
 
 
 def _key_of(desk: Desk, message: str) -> str:
-    from tocsin import pipeline
     from tocsin.logs.decode import decode
 
     body = b'{"level":"CRITICAL","service":"payments","message":"%s"}' % message.encode()
     columns = decode(body, lines=False, arrived=desk.clock.now()).columns
-    return pipeline.detect_in(columns, 1, False)[0].correlation_key
+    return desk.book.find(columns, 1, False).matches[0].correlation_key
 
 
 def test_a_person_who_loses_against_an_alert_hears_that_the_ticket_changed(desk: Desk) -> None:

@@ -20,7 +20,7 @@ from polars.exceptions import PanicException
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from desk import START, Desk, critical, in_threads, info
+from desk import START, Astray, Desk, critical, in_threads, info
 from outside import commits_fail, disk_full
 from tocsin.kit.clock import to_us
 from tocsin.kit.errors import NotFound, Unavailable
@@ -514,10 +514,7 @@ def test_more_hot_records_than_are_kept_in_memory_are_found_all_the_same(desk: D
 def test_parked_records_stay_where_their_retry_looks_for_them(
     settings: Settings, open_desk: Callable[..., Desk]
 ) -> None:
-    def broken(*_: object) -> list[Any]:
-        raise RuntimeError("a bug in detection")
-
-    desk = open_desk(settings, detect=broken)
+    desk = open_desk(settings, detection=Astray())
     parked = desk.post(critical())
     assert parked.first_id is not None
     desk.compact()

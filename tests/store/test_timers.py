@@ -8,6 +8,7 @@ import pytest
 
 from desk import FakeClock, in_threads
 from tocsin import pipeline
+from tocsin.alerts.rule_service import RuleBook
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.metrics import Metrics
 from tocsin.settings import Settings
@@ -111,7 +112,7 @@ def test_a_timer_of_an_unknown_kind_stops_no_other(database: Database, clock: Fa
     put(database, "1", kind="unheard.of")
     put(database, "404", kind="ticket.auto_close")
     metrics = Metrics()
-    pipeline.run_due_timers(database, metrics)
+    pipeline.run_due_timers(database, metrics, RuleBook(database))
 
     assert database.read(timers.next_due) is not None
     assert metrics.registry.get_sample_value("tocsin_loop_errors_total", {"loop": "unheard.of"}) == 1

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tocsin.alerts.detect import MAX_SAMPLES, detect, merge
 from tocsin.alerts.grouping import template_of
 from tocsin.alerts.rules import SEED_RULE, Rule
+from tocsin.alerts.ruleset import RuleSet
 from tocsin.kit.priorities import Priority
 from tocsin.logs.chunks import slices
 from tocsin.logs.levels import Level
@@ -23,7 +24,10 @@ ROWS = st.lists(
     ),
     max_size=30,
 )
-ERRORS = Rule(name="errors", version=3, level=Level.ERROR, priority=Priority.P4)
+ERRORS = Rule(name="errors", version=3, condition="level:>=ERROR", priority=Priority.P4)
+LEAST = {SEED_RULE.name: Level.CRITICAL, ERRORS.name: Level.ERROR}
+BOTH = RuleSet(1, (SEED_RULE, ERRORS))
+SEED = RuleSet(1, (SEED_RULE,))
 
 
 def columns_of(rows: list[tuple[Level, str, str, datetime]]) -> Columns:
@@ -42,12 +46,12 @@ def columns_of(rows: list[tuple[Level, str, str, datetime]]) -> Columns:
 def test_every_record_of_the_level_is_in_exactly_one_match_per_rule(
     rows: list[tuple[Level, str, str, datetime]], backfill: bool
 ) -> None:
-    found = detect(columns_of(rows), (SEED_RULE, ERRORS), first_id=1000, backfill=backfill)
+    found = detect(columns_of(rows), BOTH, first_id=1000, backfill=backfill).matches
 
     for rule in (SEED_RULE, ERRORS):
         mine = [match for match in found if match.rule == rule.name]
         expected = Counter(
-            (service, template_of(message)) for level, service, message, _ in rows if level >= rule.level
+            (service, template_of(message)) for level, service, message, _ in rows if level >= LEAST[rule.name]
         )
         assert {(match.service, match.template): match.n for match in mine} == expected
         assert len({match.fingerprint for match in mine}) == len(mine)
@@ -55,7 +59,7 @@ def test_every_record_of_the_level_is_in_exactly_one_match_per_rule(
             ids = [
                 1000 + row
                 for row, (level, service, message, _) in enumerate(rows)
-                if level >= rule.level and (service, template_of(message)) == (match.service, match.template)
+                if level >= LEAST[rule.name] and (service, template_of(message)) == (match.service, match.template)
             ]
             assert (match.first_id, match.last_id) == (ids[0], ids[-1])
             assert list(match.sample_ids) == ids[:MAX_SAMPLES]
@@ -72,9 +76,9 @@ def test_matching_in_pieces_and_merging_gives_what_matching_the_whole_gives(
     pieces = [
         match
         for start in range(0, len(rows), size)
-        for match in detect(columns.slice(start, start + size), (SEED_RULE,), first_id=1 + start, backfill=False)
+        for match in detect(columns.slice(start, start + size), SEED, first_id=1 + start, backfill=False).matches
     ]
-    whole = detect(columns, (SEED_RULE,), first_id=1, backfill=False)
+    whole = detect(columns, SEED, first_id=1, backfill=False).matches
 
     assert merge(pieces) == merge(whole) == sorted(whole, key=lambda match: match.first_id)
     assert merge(merge(pieces)) == merge(pieces)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -63,3 +64,17 @@ def fingerprint_of(rule: str, service: str, template: str) -> str:
     """128 bits in hex that name the kind of trouble."""
     content = "\0".join((rule, service, template))
     return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def group_of(rule: str, names: Sequence[str], values: Sequence[str]) -> str:
+    """The fingerprint of a rule that groups by fields of its own choice."""
+    return fingerprint_of(rule, "", _listed(names, values))
+
+
+def correlation_key_of(names: Sequence[str], values: Sequence[str]) -> str:
+    """What alerts that shall share a ticket have in common, 128 bits in hex."""
+    return fingerprint_of("", "", _listed(names, values))
+
+
+def _listed(names: Sequence[str], values: Sequence[str]) -> str:
+    return "\0".join(f"{name}={value}" for name, value in zip(names, values, strict=True))

@@ -1,6 +1,6 @@
-"""Tables of stage 2: alerts (episodes of a fingerprint) and verdicts (what became of every matched record)."""
+"""Tables of stage 2: rules, alerts (episodes of a fingerprint), verdicts (what became of matched records), windows."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
 
 from tocsin.storage.columns import BigId, Instant, Json, metadata
 
@@ -57,7 +57,59 @@ verdicts = Table(
     Column("first_at", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
     Column("position", BigInteger, nullable=False),
+    # How many of the records were late for their window; what a rule that only rehearses would have done.
+    Column("late", BigInteger, nullable=False, server_default="0"),
+    Column("would", Text),
     Index("ix_verdicts_alert_id_position", "alert_id", "position"),
     Index("ix_verdicts_position", "position"),
     Index("ix_verdicts_first_id", "first_id"),
+    Index(
+        "ix_verdicts_would_open",
+        "rule",
+        "fingerprint",
+        sqlite_where=text("would = 'opened'"),
+        postgresql_where=text("would = 'opened'"),
+    ),
+)
+
+rules = Table(
+    "rules",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("updated_by", Text, nullable=False),
+    Column("broken_reason", Text),
+    Column("broken_at", Instant),
+)
+
+# Never changed. `ruleset` is the state of all rules from which on this version is in force; one without a definition
+# says that the rule was removed then.
+rule_versions = Table(
+    "rule_versions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("definition", Json),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("ruleset", BigInteger, nullable=False),
+)
+
+# One row per rule and group: it is locked before its sum is read, or two workers would both miss the threshold.
+windows = Table(
+    "windows",
+    metadata,
+    Column("rule", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("width_us", BigInteger, nullable=False),
+    Column("head", BigInteger),
+    Column("floor", BigInteger),
+    Column("counts", Json, nullable=False),
+    Column("totals", Json, nullable=False),
+    Column("fired", Boolean, nullable=False),
+    Column("full_at", Instant),
+    Column("seen_at", Instant, nullable=False),
 )

@@ -2,39 +2,146 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import select
 
-from tocsin.alerts import store
+from tocsin.alerts import rule_store, store, window_store
 from tocsin.alerts.detect import merge
 from tocsin.alerts.store import Alert
+from tocsin.alerts.thresholds import Share, weigh_all
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, NotFound
-from tocsin.kit.events import AlertEnded, AlertOpened, LogsStored, Matched, Recorded
+from tocsin.kit.events import (
+    AlertEnded,
+    AlertOpened,
+    AlertQuieted,
+    LogsStored,
+    Matched,
+    Recorded,
+    RuleBroken,
+    Undecided,
+)
+from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
+from tocsin.storage.timers import Timer
 from tocsin.storage.tx import Tx
 
 TRIES: Final = 5
 ROLL_UP_SLICE: Final = 50
+QUIET: Final = "alert.quiet"
+GIVE_UP_AFTER: Final = timedelta(minutes=10)
 _CURSOR: Final = "alerts"
 
 
 def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
-    """Give every match its verdict: open an alert for a fingerprint that has none, count on the one it has."""
+    """Give every match its verdict: open an alert for a fingerprint that has none, count on the one it has.
+
+    Records that a rule raised on are parked for that rule: the parked row is their verdict until a retry gives them the
+    one they should have had, or the rule has been broken for so long that they get the verdict `parked` for good.
+    """
     for recorded in stored:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
-        opened, counted = _open_or_count(tx, live)
-        _announce(tx, recorded, live, opened)
-        rows = [_verdict(recorded, m, "backfill", None) for m in matches if m.backfill]
-        rows += [_verdict(recorded, m, "opened", opened[m.fingerprint]) for m in live if m.fingerprint in opened]
-        rows += [_verdict(recorded, m, "counted", counted[m.fingerprint]) for m in live if m.fingerprint in counted]
+        rows = [_verdict(recorded, match, "backfill") for match in matches if match.backfill and match.n]
+        shares = [Share(match, None, 0) for match in live if not match.window_s]
+        shares += weigh_all(tx, [m for m in live if m.window_s], observed_at=recorded.event.observed_at)
+        rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
+        rows += _carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])
         if rows:
             store.append_verdicts(tx, rows)
+        if recorded.event.undecided:
+            _park(tx, recorded)
+
+
+def _carry_out(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
+    """Open or count what is not pending; the verdicts of all."""
+    live = [share.match for share in shares if share.verdict is None]
+    opened, counted = _open_or_count(tx, live)
+    _announce(tx, recorded, live, opened)
+    rows = []
+    for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
+        if verdict is not None:
+            rows.append(_verdict(recorded, match, verdict, late=late))
+        elif match.fingerprint in opened:
+            rows.append(_verdict(recorded, match, "opened", opened[match.fingerprint], late=late))
+        else:
+            rows.append(_verdict(recorded, match, "counted", counted[match.fingerprint], late=late))
+    return rows
+
+
+def _rehearse(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
+    """The verdicts of rules that only say what they would do. An episode of a dry run lasts as long as its version."""
+    undecided = {(share.match.rule, share.match.fingerprint) for share in shares if share.verdict is None}
+    seen = store.rehearsed(tx, undecided) if undecided else set()
+    rows = []
+    for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
+        would = verdict or ("counted" if (match.fingerprint, match.rule_version) in seen else "opened")
+        rows.append(_verdict(recorded, match, "dry_run", late=late, would=would))
+    return rows
+
+
+def _park(tx: Tx, recorded: Recorded[LogsStored]) -> None:
+    """Keep what rules raised on for a retry, and show those rules as broken. Nothing of it was matched with them.
+
+    Of a rule that has been broken for long there would be more and more to keep (and what is kept is not compacted):
+    its records get the verdict `parked` at once.
+    """
+    by_rule: dict[str, list[Undecided]] = {}
+    for one in recorded.event.undecided:
+        by_rule.setdefault(one.rule, []).append(one)
+    since = rule_store.broken_since(tx, by_rule)
+    for rule, parts in sorted(by_rule.items()):
+        if rule in since and since[rule] <= tx.now - GIVE_UP_AFTER:
+            store.append_verdicts(tx, [_undecided(recorded.id, one, recorded.event.observed_at) for one in parts])
+            continue
+        for first_id, last_id in _ranges(parts):
+            parking.park(tx, recorded.id, first_id=first_id, last_id=last_id, error=parts[0].reason, rule=rule)
+    for one in rule_store.mark_broken(tx, [parts[0] for parts in by_rule.values()]):
+        tx.emit(RuleBroken(one.rule, one.rule_version, reason=one.reason), causes=[recorded.id])
+
+
+def _ranges(parts: Sequence[Undecided]) -> list[tuple[int, int]]:
+    """The ids of all parts, in as few ranges as hold nothing else: what was decided must not be matched again."""
+    ranges: list[tuple[int, int]] = []
+    for one in sorted(parts, key=lambda one: one.first_id):
+        if ranges and ranges[-1][1] + 1 == one.first_id:
+            ranges[-1] = (ranges[-1][0], one.last_id)
+        else:
+            ranges.append((one.first_id, one.last_id))
+    return ranges
+
+
+def give_up(tx: Tx, event_id: int, undecided: Sequence[Undecided], observed_at: datetime) -> bool:
+    """A rule raised again on records that wait for it. Whether it has been broken for so long that they wait no more:
+    they then have the verdict `parked`."""
+    since = rule_store.broken_since(tx, {one.rule for one in undecided})
+    if not since or min(since.values()) > tx.now - GIVE_UP_AFTER:
+        return False
+    store.append_verdicts(tx, [_undecided(event_id, one, observed_at) for one in undecided])
+    return True
+
+
+def _undecided(event_id: int, one: Undecided, observed_at: datetime) -> dict[str, Any]:
+    """The verdict of records of which it is not known whether a rule matches them: `n` is how many that may be."""
+    return {
+        "event_id": event_id,
+        "rule": one.rule,
+        "rule_version": one.rule_version,
+        "fingerprint": "",
+        "verdict": "parked",
+        "alert_id": None,
+        "n": one.last_id - one.first_id + 1,
+        "first_id": one.first_id,
+        "last_id": one.last_id,
+        "first_at": observed_at,
+        "last_at": observed_at,
+        "late": 0,
+        "would": None,
+    }
 
 
 def _open_or_count(tx: Tx, matches: list[Matched]) -> tuple[dict[str, int], dict[str, int]]:
@@ -68,9 +175,23 @@ def _announce(tx: Tx, stored: Recorded[LogsStored], matches: list[Matched], open
         if match.fingerprint in opened
     ]
     tx.emit(*new, causes=[stored.id] * len(new))
+    due_at_of = {
+        str(opened[match.fingerprint]): tx.now + timedelta(seconds=match.quiet_s)
+        for match in matches
+        if match.quiet_s is not None and match.fingerprint in opened
+    }
+    timers.put_many(tx, QUIET, due_at_of, version=0)
 
 
-def _verdict(stored: Recorded[LogsStored], match: Matched, verdict: str, alert_id: int | None) -> dict[str, Any]:
+def _verdict(
+    stored: Recorded[LogsStored],
+    match: Matched,
+    verdict: str,
+    alert_id: int | None = None,
+    *,
+    late: int = 0,
+    would: str | None = None,
+) -> dict[str, Any]:
     return {
         "event_id": stored.id,
         "rule": match.rule,
@@ -83,6 +204,8 @@ def _verdict(stored: Recorded[LogsStored], match: Matched, verdict: str, alert_i
         "last_id": match.last_id,
         "first_at": match.first_at,
         "last_at": match.last_at,
+        "late": late,
+        "would": would,
     }
 
 
@@ -90,6 +213,27 @@ def end_episodes(tx: Tx, ticket_id: int) -> None:
     """End the open alerts of a ticket that is being resolved: the next such record begins a new episode."""
     ended = store.end_of_ticket(tx, ticket_id)
     tx.emit(*(AlertEnded(alert_id=alert_id, ticket_id=ticket_id) for alert_id in ended))
+
+
+def end_if_quiet(tx: Tx, timer: Timer) -> None:
+    """End an episode whose rule has had nothing to say for as long as it is to last; otherwise look again then.
+
+    A rule that counts says something while its window is full, another one with each record. By the server's clock.
+    """
+    alert = store.hold(tx, int(timer.subject))
+    row = None if alert is None else rule_store.get(tx, alert.rule)
+    if alert is None or row is None or row.rule.quiet_s is None:
+        return  # it has ended, or no longer ends by itself
+    said_at = store.last_counted_at(tx, alert.id)
+    if row.rule.window_s is not None:
+        said_at = window_store.full_at(tx, alert.rule, alert.fingerprint)
+    due_at = (said_at or alert.opened_at) + timedelta(seconds=row.rule.quiet_s)
+    if due_at > tx.now:
+        timers.put(tx, QUIET, timer.subject, due_at=due_at, version=row.rule.version)
+        return
+    store.end(tx, alert.id)
+    if alert.ticket_id is not None:
+        tx.emit(AlertQuieted(alert.id, alert.ticket_id, quiet_s=row.rule.quiet_s))
 
 
 @dataclass(slots=True)

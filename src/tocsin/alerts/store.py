@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.kit.events import Matched
 from tocsin.storage.columns import Instant, row_value
-from tocsin.storage.model import counters
+from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
 
 IN_CLAUSE: Final = 500
@@ -43,6 +43,17 @@ class Alert:
     last_record_id: int
     samples: list[int]
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """What decides whether an episode is over."""
+
+    id: int
+    rule: str
+    fingerprint: str
+    ticket_id: int | None
+    opened_at: datetime
 
 
 def hold_open(tx: Tx, fingerprints: Collection[str]) -> dict[str, int]:
@@ -93,6 +104,79 @@ def open_new(tx: Tx, matches: Sequence[Matched]) -> dict[str, int]:
 
 def append_verdicts(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
     tx.execute(insert(verdicts).values(position=tx.position), rows)
+
+
+def rehearsed(tx: ReadTx, groups: Collection[tuple[str, str]]) -> set[tuple[str, int]]:
+    """Those of these groups (rule and fingerprint) that a rule version would have opened: fingerprint and version."""
+    wanted = sorted(groups)
+    found: set[tuple[str, int]] = set()
+    for start in range(0, len(wanted), IN_CLAUSE // 2):
+        group = tuple_(verdicts.c.rule, verdicts.c.fingerprint)
+        inside = group.in_(wanted[start : start + IN_CLAUSE // 2]) & (verdicts.c.would == "opened")
+        statement = select(verdicts.c.fingerprint, verdicts.c.rule_version).where(inside).distinct()
+        found.update((row.fingerprint, row.rule_version) for row in tx.execute(statement))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """An alert that a rule in a dry run would have opened, with the first `n` of its records."""
+
+    id: int
+    rule_version: int
+    fingerprint: str
+    n: int
+    first_record_id: int
+    last_record_id: int
+    first_at: datetime
+    last_at: datetime
+
+
+def rehearsals(tx: ReadTx, rule: str, *, before: int | None, limit: int) -> list[Rehearsal]:
+    """What a rule would have opened, newest first."""
+    columns = (
+        verdicts.c.id,
+        verdicts.c.rule_version,
+        verdicts.c.fingerprint,
+        verdicts.c.n,
+        verdicts.c.first_id.label("first_record_id"),
+        verdicts.c.last_id.label("last_record_id"),
+        verdicts.c.first_at,
+        verdicts.c.last_at,
+    )
+    mine = (verdicts.c.rule == rule) & (verdicts.c.would == "opened")
+    statement = select(*columns).where(mine).order_by(verdicts.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(verdicts.c.id < before)
+    return [Rehearsal(**row._mapping) for row in tx.execute(statement)]
+
+
+def end(tx: Tx, alert_id: int) -> bool:
+    """End an episode; False when it has ended already."""
+    mine = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None)
+    return tx.execute(update(alerts).where(mine).values(ended_at=tx.now)).rowcount == 1
+
+
+def hold(tx: Tx, alert_id: int) -> OpenAlert | None:
+    """An alert that is open, and stays so until this transaction ends or ends it itself."""
+    mine = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None)
+    columns = (alerts.c.id, alerts.c.rule, alerts.c.fingerprint, alerts.c.ticket_id, alerts.c.opened_at)
+    row = tx.execute(select(*columns).where(mine).with_for_update()).one_or_none()
+    return None if row is None else OpenAlert(**row._mapping)
+
+
+def last_counted_at(tx: ReadTx, alert_id: int) -> datetime | None:
+    """When a record was last counted on an alert, by the server's clock."""
+    last = select(verdicts.c.event_id).where(verdicts.c.alert_id == alert_id)
+    newest = last.order_by(verdicts.c.position.desc()).limit(1).scalar_subquery()
+    found: datetime | None = tx.execute(select(events.c.recorded_at).where(events.c.id == newest)).scalar_one_or_none()
+    return found
+
+
+def any_open(tx: ReadTx, ticket_id: int) -> bool:
+    """Whether an episode of the ticket goes on."""
+    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None)
+    return tx.execute(select(alerts.c.id).where(mine).limit(1)).one_or_none() is not None
 
 
 def assign_ticket(tx: Tx, ticket_of: Mapping[int, int]) -> None:

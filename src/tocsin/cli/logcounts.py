@@ -22,6 +22,7 @@ from tocsin.cli.output import LEVEL_STYLES, console, print_fields, print_json, p
 from tocsin.cli.remote import Server
 
 BAR_WIDTH: Final = 50
+EXAMPLE_CHARS: Final = 40
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 _WORST_FIRST: Final = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "TRACE")
 _COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue", "red", "white")
@@ -73,7 +74,7 @@ def top(
         for one in found["values"]
     ]
     print_table(("count", "share", "", found["field"]), rows, flexible=(found["field"],))
-    rest = [f"{'at least ' if found['approximate'] else ''}{found['distinct']:,} values"]
+    rest = [f"{'at least ' if found['approximate'] else ''}{_counted(found['distinct'], 'value')}"]
     rest += [f"{found['missing']:,} records without it"] if found["missing"] else []
     rest += ["counts are approximate"] if found["approximate"] else []
     typer.echo(", ".join(rest) + ".")
@@ -151,7 +152,7 @@ def fields(
             printable(one["name"].replace("attributes.", "@", 1)),
             ", ".join(one["types"]),
             f"{one['records'] / max(found['sampled'], 1):.0%}",
-            "  ".join(printable(value) for value in one["examples"]),
+            "  ".join(_short(printable(value)) for value in one["examples"]),
         )
         for one in found["fields"]
     ]
@@ -174,6 +175,7 @@ def stats(
         return
     found = answer.data
     records, size = found["records"], found["size_bytes"] + found["filter_bytes"]
+    hot = f"{_counted(found['hot_records'], 'record')} in {_counted(found['hot_chunks'], 'chunk')}"
     print_fields(
         [
             ("records", f"{records + found['hot_records']:,}"),
@@ -183,10 +185,7 @@ def stats(
             ("word filters", f"{decimal(found['filter_bytes'])} in the database"),
             ("bytes a record", f"{size / records:.1f}, filters included" if records else None),
             ("packed", f"to {size / found['raw_bytes']:.1%} of {decimal(found['raw_bytes'])}" if records else None),
-            (
-                "hot",
-                f"{found['hot_records']:,} records in {found['hot_chunks']:,} chunks, {decimal(found['hot_bytes'])}",
-            ),
+            ("hot", f"{hot}, {decimal(found['hot_bytes'])}"),
         ]
     )
     services = sorted(found["services"].items(), key=lambda item: -item[1])
@@ -199,6 +198,14 @@ def stats(
         )
     for one in found["damaged"]:
         typer.echo(f"Damaged: {one['key']} with {one['records']:,} records: {one['damage']}", err=True)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= EXAMPLE_CHARS else text[: EXAMPLE_CHARS - 1] + "…"
 
 
 def _bar(count: int, most: int, width: int) -> str:

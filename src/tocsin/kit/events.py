@@ -1,6 +1,6 @@
 """The events: changes a person would want to see. They are the timeline, the audit log and the only way downstream."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
@@ -49,7 +49,10 @@ class Recorded(Generic[E]):
 class Matched:
     """The records of one commit that one rule version matched with one fingerprint.
 
-    Instants are event times; `sample_ids` are some of the records, oldest first.
+    Instants are event times; `sample_ids` are some of the records, oldest first. `note` is what the rule has to say to
+    whoever reads the ticket. A rule that counts within a window says so by `window_s`; `records` then holds the id and
+    the time (microseconds since 1970) of each record, in order of arrival. It fires at a `threshold`, or at a share of
+    `ratio_ppm` millionths of these and the `others`, once there are `minimum` of both. Without any record, `n` is 0.
     """
 
     rule: str
@@ -68,43 +71,81 @@ class Matched:
     first_at: datetime
     last_at: datetime
     sample_ids: tuple[int, ...]
+    dry_run: bool = False
+    reopen_window_s: int = 1800
+    quiet_s: int | None = None
+    note: str = ""
+    threshold: int = 0
+    window_s: int = 0
+    ratio_ppm: int = 0
+    minimum: int = 0
+    records: tuple[tuple[int, int], ...] = ()
+    others: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Records of one commit that a rule raised on: whether it matches them is still to be found out."""
+
+    rule: str
+    rule_version: int
+    first_id: int
+    last_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What the rules found in a chunk of records; `ruleset` is the state of the rules that were asked."""
+
+    ruleset: int
+    matches: Sequence[Matched] = ()
+    undecided: Sequence[Undecided] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LogsStored(Event):
-    """One commit of records. `matches` is what detection found in them before the write lock was taken."""
+    """One commit of records. `ruleset` is the state of the rules they were matched with; `matches` and `undecided` are
+    what detection found before the write lock was taken."""
 
     SUBJECT: ClassVar[str] = "logs:{self.first_id}-{self.last_id}"
-    UNWRITTEN: ClassVar[frozenset[str]] = frozenset({"matches"})
+    UNWRITTEN: ClassVar[frozenset[str]] = frozenset({"matches", "undecided"})
 
     first_id: int
     last_id: int
     accepted: int
     rejected: int
     observed_at: datetime
+    ruleset: int = 0
     matches: tuple[Matched, ...] = ()
+    undecided: tuple[Undecided, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LogsParked(Event):
-    """A later stage raised on these records: they are kept, what follows from them is still to be worked out."""
+    """A later stage raised on these records: they are kept, what follows from them is still to be worked out.
+
+    `rule` names the one rule that raised; without it nothing was worked out."""
 
     SUBJECT: ClassVar[str] = "logs:{self.first_id}-{self.last_id}"
 
     first_id: int
     last_id: int
     error: str
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LogsUnparked(Event):
-    """What follows from parked records has been worked out."""
+    """What follows from parked records has been worked out, with the rules of the state `ruleset`."""
 
     SUBJECT: ClassVar[str] = "logs:{self.first_id}-{self.last_id}"
 
     first_id: int
     last_id: int
     attempts: int
+    rule: str | None = None
+    ruleset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +182,40 @@ class SegmentMended(Event):
 
     segment_id: int
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRule(Event):
+    SUBJECT: ClassVar[str] = "rule:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSaved(_OfRule):
+    """A rule was made or changed; this version is in force from now on. `changed` names the fields that differ."""
+
+    enabled: bool
+    dry_run: bool
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRemoved(_OfRule):
+    """A rule was removed. Its versions are kept: verdicts name them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBroken(_OfRule):
+    """A rule raised: its records are parked, the other rules go on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMended(_OfRule):
+    """A rule that had raised works again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +274,17 @@ class PatternChangeUndone(_OfPattern):
 
     other_id: int
     change: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertQuieted(Event):
+    """An episode ended by itself: its rule had nothing to say for `quiet_s` seconds."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    ticket_id: int
+    quiet_s: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from tocsin.kit.actors import SYSTEM, Actor
 from tocsin.kit.errors import IdempotencyMismatch, Overloaded, TocsinError, Unavailable
-from tocsin.kit.events import LogsStored, Matched
+from tocsin.kit.events import Detected, LogsStored
 from tocsin.kit.metrics import Metrics
 from tocsin.logs import store
 from tocsin.logs.chunks import Chunk, pack, slices
@@ -29,7 +29,19 @@ MAX_GROUP_BYTES: Final = 16 << 20
 GATHER_S: Final = 0.002
 ID_BLOCK: Final = 100_000
 
-Detect = Callable[[Columns, int, bool], Sequence[Matched]]
+
+class Detection(Protocol):
+    """What the rules say of records. `find` is asked before the write lock is taken, `refresh` in the transaction."""
+
+    def refresh(self, tx: Tx) -> int:
+        """Take up what changed of the rules; the state `find` goes by from now on."""
+        ...
+
+    def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected:
+        """What the rules find in a chunk."""
+        ...
+
+
 log = structlog.get_logger("tocsin.intake")
 
 
@@ -73,23 +85,24 @@ class _Piece:
     count: int
     backfill: bool
     chunks: list[tuple[int, bool, Chunk]] = field(default_factory=list)
-    matches: list[Matched] = field(default_factory=list)
+    parts: list[tuple[int, Columns]] = field(default_factory=list)
+    detected: list[Detected] = field(default_factory=list)
     error: Exception | None = None
 
 
 class Intake:
-    """The committer. `detect` says what the rules find in a chunk (first id and backfill flag given)."""
+    """The committer. `detection` says what the rules find in a chunk."""
 
     def __init__(
         self,
         database: Database,
-        detect: Detect,
+        detection: Detection,
         *,
         metrics: Metrics,
         max_queue_bytes: int = MAX_QUEUE_BYTES,
     ) -> None:
         self._database = database
-        self._detect = detect
+        self._detection = detection
         self._metrics = metrics
         self._max_queue_bytes = max_queue_bytes
         self._changed = threading.Condition()
@@ -226,12 +239,16 @@ class Intake:
         first_id = piece.first_id
         for part in slices(columns):
             piece.chunks.append((first_id, piece.backfill, pack(part)))
-            if piece.error is None:
-                try:
-                    piece.matches.extend(self._detect(part, first_id, piece.backfill))
-                except Exception as error:  # noqa: BLE001  # a bug in detection must not refuse logs: they are parked
-                    piece.error = error
+            piece.parts.append((first_id, part))
             first_id += len(part)
+        self._match(piece)
+
+    def _match(self, piece: _Piece) -> None:
+        piece.error = None
+        try:
+            piece.detected = [self._detection.find(part, first_id, piece.backfill) for first_id, part in piece.parts]
+        except Exception as error:  # noqa: BLE001  # a bug in detection must not refuse logs: they are parked
+            piece.detected, piece.error = [], error
 
     def _reserve(self, count: int) -> int:
         if self._next_id + count - 1 > self._last_reserved:
@@ -260,19 +277,26 @@ class Intake:
     def _store(self, tx: Tx, pieces: list[_Piece], *, rejected: int) -> None:
         if not pieces:
             return
+        ruleset = self._detection.refresh(tx)
+        for piece in pieces:
+            if any(found.ruleset != ruleset for found in piece.detected):  # the rules changed since it was matched
+                self._match(piece)
         stored = LogsStored(
             first_id=min(piece.first_id for piece in pieces),
             last_id=max(piece.first_id + piece.count - 1 for piece in pieces),
             accepted=sum(piece.count for piece in pieces),
             rejected=rejected,
             observed_at=tx.now,
-            matches=tuple(match for piece in pieces for match in piece.matches),
+            ruleset=ruleset,
+            matches=tuple(match for piece in pieces for found in piece.detected for match in found.matches),
+            undecided=tuple(one for piece in pieces for found in piece.detected for one in found.undecided),
         )
         errors = [piece.error for piece in pieces if piece.error is not None]
-        [recorded] = tx.emit(stored, follow=bool(stored.matches or errors))
+        follows = bool(stored.matches or stored.undecided or errors)
+        [recorded] = tx.emit(stored, follow=follows)
         placed = [chunk for piece in pieces for chunk in piece.chunks]
         store.insert_chunks(tx, placed, observed_at=tx.now, event_id=recorded.id)
-        if not stored.matches and not errors:
+        if not follows:
             return  # nothing follows from these records
         try:
             with tx.attempt():

@@ -17,6 +17,7 @@ from tocsin.query.values import flatten
 
 _SAMPLE_ROWS: Final = 5_000
 _EXAMPLES: Final = 5
+MAX_EXAMPLE_CHARS: Final = 200
 _KIND_OF: Final[dict[Any, str]] = {
     pl.Int64: "number",
     pl.UInt8: "number",
@@ -99,7 +100,9 @@ class _Seen:
         entry = self._fields.setdefault(name, FieldSeen(name, [], []))
         entry.records += records
         entry.types += sorted(kinds.difference(entry.types))
-        self._values.setdefault(name, Counter()).update(counted)
+        values = self._values.setdefault(name, Counter())
+        for text, n in counted.items():
+            values[text if len(text) <= MAX_EXAMPLE_CHARS else text[: MAX_EXAMPLE_CHARS - 1] + "…"] += n
 
     def by_name(self) -> list[FieldSeen]:
         for name, counted in self._values.items():

@@ -40,6 +40,7 @@ parked = Table(
     Column("parked_at", Instant, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("error", Text, nullable=False),
+    Column("rule", Text),  # the one rule that raised; without it nothing was worked out
 )
 
 idempotency_keys = Table(

@@ -19,7 +19,10 @@ _LONGEST_RETRY: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A range of record ids, the LogsStored event that announced it, and how often working it off was tried."""
+    """A range of record ids, the LogsStored event that announced it, and how often working it off was tried.
+
+    `rule` names the one rule that raised on them; what follows from the others has been worked out.
+    """
 
     id: int
     event_id: int
@@ -28,11 +31,14 @@ class Parked:
     parked_at: datetime
     attempts: int
     error: str
+    rule: str | None = None
 
 
-def park(tx: Tx, event_id: int, *, first_id: int, last_id: int, error: Exception) -> None:
+def park(
+    tx: Tx, event_id: int, *, first_id: int, last_id: int, error: Exception | str, rule: str | None = None
+) -> None:
     """Keep a range of stored records for later, say so on the event list, and set the timer of the first retry."""
-    text = describe(error)
+    text = error[:MAX_ERROR_CHARS] if isinstance(error, str) else describe(error)
     row = {
         "event_id": event_id,
         "first_id": first_id,
@@ -40,15 +46,21 @@ def park(tx: Tx, event_id: int, *, first_id: int, last_id: int, error: Exception
         "parked_at": tx.now,
         "attempts": 0,
         "error": text,
+        "rule": rule,
     }
     parked_id = tx.execute(insert(parked).values(**row).returning(parked.c.id)).scalar_one()
-    tx.emit(LogsParked(first_id=first_id, last_id=last_id, error=text), causes=[event_id])
+    tx.emit(LogsParked(first_id=first_id, last_id=last_id, error=text, rule=rule), causes=[event_id])
     timers.put(tx, RETRY, str(parked_id), due_at=tx.now + _FIRST_RETRY, version=0)
 
 
 def get(tx: ReadTx, parked_id: int) -> Parked | None:
     row = tx.execute(select(parked).where(parked.c.id == parked_id)).one_or_none()
     return None if row is None else Parked(**row._mapping)
+
+
+def any_of_rule(tx: ReadTx, rule: str) -> bool:
+    """Whether records wait for this rule."""
+    return tx.execute(select(parked.c.id).where(parked.c.rule == rule).limit(1)).one_or_none() is not None
 
 
 def done(tx: Tx, item: Parked) -> None:

@@ -1,5 +1,6 @@
 """Everything that is due at a moment is a row here, claimed in small turns. One row per kind and subject."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -29,10 +30,21 @@ class Timer:
 
 def put(tx: Tx, kind: str, subject: str, *, due_at: datetime, version: int) -> None:
     """Set the timer of this kind and subject, replacing an earlier one."""
+    put_many(tx, kind, {subject: due_at}, version=version)
+
+
+def put_many(tx: Tx, kind: str, due_at_of: Mapping[str, datetime], *, version: int) -> None:
+    """Set the timer of each of these subjects, replacing earlier ones."""
+    if not due_at_of:
+        return
     upsert = postgresql.insert(timers) if tx.dialect == "postgresql" else sqlite.insert(timers)
-    row = {"kind": kind, "subject": subject, "due_at": due_at, "version": version, "attempts": 0}
-    changes = {"due_at": due_at, "version": version, "attempts": 0}
-    tx.execute(upsert.values(**row).on_conflict_do_update(index_elements=["kind", "subject"], set_=changes))
+    new = upsert.excluded
+    changes = {"due_at": new.due_at, "version": new.version, "attempts": 0}
+    rows = [
+        {"kind": kind, "subject": subject, "due_at": due_at, "version": version, "attempts": 0}
+        for subject, due_at in sorted(due_at_of.items())
+    ]
+    tx.execute(upsert.on_conflict_do_update(index_elements=["kind", "subject"], set_=changes), rows)
     tx.wakes.add(WAKE)
 
 

@@ -28,7 +28,7 @@ class _Outcome:
     told: list[tuple[Event, int]] = field(default_factory=list)
 
 
-def open_for(tx: Tx, opened: Sequence[Recorded[AlertOpened]], *, reopen_window: timedelta) -> None:
+def open_for(tx: Tx, opened: Sequence[Recorded[AlertOpened]]) -> None:
     """Give each new alert its ticket, in the transaction that opened the alert.
 
     Locks are taken in the order alerts, correlation keys, tickets, each sorted. Only the further keys of a reopened
@@ -40,7 +40,7 @@ def open_for(tx: Tx, opened: Sequence[Recorded[AlertOpened]], *, reopen_window: 
     outcome = _Outcome()
     outcome.ticket_of_key, claimed = _join_or_claim(tx, by_key)
     firsts = {key: by_key[key][0] for key in claimed}
-    _reopen(tx, firsts, outcome, reopen_window=reopen_window)
+    _reopen(tx, firsts, outcome)
     _create(tx, {key: first for key, first in firsts.items() if key not in outcome.new_keys}, outcome)
     store.point_keys(tx, outcome.new_keys)
     outcome.ticket_of_key |= outcome.new_keys
@@ -75,8 +75,8 @@ def _join_or_claim(tx: Tx, keys: dict[str, Any]) -> tuple[dict[str, int], set[st
     raise Conflict(detail="correlation keys were taken and released faster than they could be joined")
 
 
-def _reopen(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome, *, reopen_window: timedelta) -> None:
-    """Keys whose last ticket was resolved within the window: it is a relapse, and that ticket opens again."""
+def _reopen(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome) -> None:
+    """Keys whose last ticket was resolved within the reopen window of the rule: a relapse, that ticket opens again."""
     last = alerts.latest_ticket_of_keys(tx, firsts)
     candidates = store.hold_many(tx, set(last.values()))
     for key in sorted(last):
@@ -85,7 +85,7 @@ def _reopen(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome,
             if ticket is not None:
                 outcome.new_keys[key] = ticket.id
             continue
-        if not _reopenable(tx, ticket, reopen_window):
+        if not _reopenable(tx, ticket, timedelta(seconds=_match(firsts[key]).reopen_window_s)):
             continue
         _set_open(tx, ticket)
         outcome.new_keys[key] = ticket.id
@@ -145,11 +145,15 @@ def _create(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome)
 
 def _row(recorded: Recorded[AlertOpened], recurrence_of: int | None) -> dict[str, Any]:
     match = _match(recorded)
+    what = f"{match.threshold} times within {match.window_s} s " if match.threshold else ""
+    if match.ratio_ppm:
+        what = f"{match.ratio_ppm / 10_000:g} % of the records within {match.window_s} s "
+    matched = f"Rule {match.rule} matched {what}in {match.service}: {match.template or '(empty message)'}"
     return {
         "priority": int(match.priority),
         "service": match.service,
         "title": match.title,
-        "description": f"Rule {match.rule} matched in {match.service}: {match.template or '(empty message)'}",
+        "description": f"{matched}\n\n{match.note}" if match.note else matched,
         "assignee": None,
         "opened_by": f"rule:{match.rule}",
         "late_s": recorded.event.late_s,

@@ -1,16 +1,19 @@
 """Use cases of stage 3: open by hand, move, edit, prioritise, reopen, find. Every change is compare-and-set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final
 
 from tocsin.alerts import service as alerts
-from tocsin.alerts.store import keys_of_ticket
+from tocsin.alerts.store import any_open, keys_of_ticket
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, NotFound, PreconditionFailed
 from tocsin.kit.events import (
+    AlertQuieted,
     Event,
+    Recorded,
     TicketEdited,
     TicketMoved,
     TicketOpened,
@@ -28,6 +31,7 @@ from tocsin.tickets.store import Ticket, TicketQuery, TimelineEntry
 from tocsin.tickets.workflow import REOPENED_BY_PERSON, Status, check_edit, check_move, check_reopen
 
 AUTO_CLOSE_AFTER: Final = timedelta(days=7)
+_CHAIN: Final = (Status.OPEN, Status.IN_PROGRESS, Status.RESOLVED)
 
 
 def get(tx: ReadTx, ticket_id: int) -> Ticket:
@@ -151,6 +155,20 @@ def _take_keys_back(tx: Tx, ticket_id: int) -> None:
     if others:
         names = " and ".join(f"ticket {other}" for other in others)
         raise Conflict(detail=f"{names} is open for the same trouble as ticket {ticket_id}; go on there")
+
+
+def resolve_quiet(tx: Tx, quieted: Sequence[Recorded[AlertQuieted]]) -> None:
+    """Resolve the tickets whose last episode ended by itself, along the chain: nobody acknowledged them."""
+    for ticket_id in sorted({recorded.event.ticket_id for recorded in quieted}):
+        [ticket] = store.hold_many(tx, [ticket_id]).values()
+        chain = _CHAIN[_CHAIN.index(ticket.status) :] if ticket.status in _CHAIN else ()
+        if len(chain) < 2 or any_open(tx, ticket_id):
+            continue
+        for before, after in pairwise(chain):
+            check_move(before, after)
+        changes = _moved(tx, ticket, Status.RESOLVED)
+        told = [TicketMoved(ticket_id, before=a.value, after=b.value) for a, b in pairwise(chain)]
+        _save(tx, ticket, changes, list(told), None)
 
 
 def auto_close(tx: Tx, timer: Timer) -> None:

@@ -67,6 +67,51 @@ _EVENT: Final[dict[str, Any]] = {
     "cause_id": None,
     "data": {"ticket_id": 3, "before": "OPEN", "after": "IN_PROGRESS"},
 }
+_DEFINITION: Final[dict[str, Any]] = {
+    "condition": 'service:payments level:>=ERROR "timed out"',
+    "kind": "threshold",
+    "enabled": True,
+    "dry_run": False,
+    "priority": "P2",
+    "description": "The bank does not answer in time.",
+    "runbook_url": "https://wiki.example.org/payments/timeouts",
+    "labels": {"team": "payments"},
+    "service": None,
+    "group_by": ["service", "@region"],
+    "correlate_by": ["service"],
+    "reopen_window_s": 1800,
+    "auto_resolve_after_s": None,
+    "threshold": 20,
+    "window_s": 300,
+    "ratio": None,
+    "of": "*",
+    "minimum": None,
+}
+_RULE: Final[dict[str, Any]] = {
+    "name": "payments-timeouts",
+    "version": 3,
+    **_DEFINITION,
+    "created_at": "2026-11-20T09:12:44.120000Z",
+    "updated_at": "2026-11-24T02:21:00.131872Z",
+    "updated_by": "local:admin",
+    "broken_reason": None,
+    "broken_at": None,
+}
+_RULE_VERSION: Final[dict[str, Any]] = {
+    "version": 3,
+    "at": "2026-11-24T02:21:00.131872Z",
+    "actor": "local:admin",
+    "definition": _DEFINITION,
+}
+_REHEARSAL: Final[dict[str, Any]] = {
+    "rule_version": 1,
+    "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
+    "records": 1,
+    "first_log_id": 240,
+    "last_log_id": 240,
+    "first_at": "2026-11-24T02:24:17.004112Z",
+    "last_at": "2026-11-24T02:24:17.004112Z",
+}
 
 _PATTERN: Final[dict[str, Any]] = {
     "id": 5,
@@ -136,6 +181,15 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "TicketPatchIn": {"status": "IN_PROGRESS", "assignee": "ana"},
     "PriorityPatchIn": {"priority": "P1"},
     "ReopenIn": {"reason": "It is back after the deploy."},
+    "RuleIn": {"name": "payments-timeouts", **_DEFINITION},
+    "RuleDefinitionIn": _DEFINITION,
+    "RulePatchIn": {"enabled": False},
+    "RuleOut": _RULE,
+    "RulePageOut": {"items": [_RULE], "next": None},
+    "RuleVersionOut": _RULE_VERSION,
+    "RuleVersionPageOut": {"items": [_RULE_VERSION], "next": None},
+    "RehearsalOut": _REHEARSAL,
+    "RehearsalPageOut": {"items": [_REHEARSAL], "next": None},
     "ProblemOut": {
         "type": "urn:tocsin:problem:transition-refused",
         "title": "Transition refused",

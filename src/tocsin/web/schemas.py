@@ -15,7 +15,8 @@ _RELATIVE: Final = re.compile(r"-?(\d{1,6})(s|m|h|d|w)")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def _no_nul(text: str) -> str:
+def no_nul(text: str) -> str:
+    """The text, unless it holds what no database keeps or no encoding has. Raises ValueError."""
     if "\0" in text:
         raise ValueError("holds the character U+0000")
     try:
@@ -63,16 +64,16 @@ def _before(now: datetime, ago: timedelta) -> datetime:
     return now - ago if ago < now - EPOCH else EPOCH
 
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_no_nul)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_no_nul)]
-Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_no_nul)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(no_nul)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(no_nul)]
+Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(no_nul)]
 Reason = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000), AfterValidator(_no_nul)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000), AfterValidator(no_nul)
 ]
 Template = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(_no_nul)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(no_nul)
 ]
-Word = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_no_nul)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(no_nul)]
 PriorityIn = Annotated[
     Priority,
     BeforeValidator(_priority, json_schema_input_type=str),
@@ -85,7 +86,7 @@ QueryText = Annotated[
         description="What to find, in the filter language.",
         examples=['service:payments level:>=ERROR "timed out"'],
     ),
-    AfterValidator(_no_nul),
+    AfterValidator(no_nul),
 ]
 LevelIn = Annotated[Level, BeforeValidator(_level, json_schema_input_type=str)]
 InstantIn = Annotated[datetime | timedelta, BeforeValidator(_instant, json_schema_input_type=str)]

@@ -1,13 +1,12 @@
 """Tickets over HTTP: find, open by hand, move, edit, prioritise, reopen, read the timeline."""
 
-import re
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, Field
 
 from tocsin.alerts import store as alert_store
-from tocsin.kit.errors import FieldError, Invalid, PreconditionFailed
+from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority, priority_of
 from tocsin.query.parse import parse
 from tocsin.storage.tx import ReadTx, Tx
@@ -16,6 +15,7 @@ from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.workflow import Status, allowed
 from tocsin.web.alerts_routes import alert_out
+from tocsin.web.preconditions import IfMatch, agreed, seen_tags
 from tocsin.web.schemas import (
     EventOut,
     EventPageOut,
@@ -38,13 +38,7 @@ router = APIRouter(tags=["tickets"])
 Id = Annotated[int, Path(ge=1, le=2**53)]
 AtDesk = Annotated[Desk, Depends(desk)]
 With = Annotated[Services, Depends(services)]
-IfMatch = Annotated[
-    str | None,
-    Header(description="The ETag the change was decided on, or several; another version now is answered 412."),
-]
 MAX_ALERTS_SHOWN: Final = 100
-# RFC 9110 8.8.3: what stands between the quotes is opaque; a bare number is taken for the tag as well.
-_TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"|(\d{1,15})')
 _MISSING: Final[dict[int | str, dict[str, Any]]] = {404: {"model": ProblemOut}}
 _CHANGES: Final[dict[int | str, dict[str, Any]]] = {
     **_MISSING,
@@ -79,38 +73,8 @@ def _answer(ticket: Ticket, status: int = 200) -> Response:
     return Response(ticket_out(ticket).model_dump_json(), status, headers, "application/json")
 
 
-def _seen_tags(if_match: str | None) -> frozenset[str] | None:
-    """The tags of which one must match (RFC 9110 13.1.1), None for any. Weak ones never match. Raises Invalid."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    tags: set[str] = set()
-    seen, place, apart = 0, 0, True  # `apart`: a comma stands before the next tag
-    while place < len(if_match):
-        if if_match[place] in " \t,":
-            apart = apart or if_match[place] == ","
-            place += 1
-            continue
-        found = _TAG.match(if_match, place) if apart else None
-        if found is None:
-            seen = 0
-            break
-        if not found[1]:
-            tags.add(found[3] or found[2])
-        seen, place, apart = seen + 1, found.end(), False
-    if not seen:
-        detail = 'expected the ETag of the ticket, such as "3"'
-        raise Invalid(f"If-Match: {detail}", errors=(FieldError("If-Match", detail),))
-    return frozenset(tags)
-
-
 def _agreed(tx: Tx, ticket_id: int, seen: frozenset[str] | None) -> int | None:
-    """The version a change is decided on. Raises PreconditionFailed when the ticket has none of the tags."""
-    if seen is None:
-        return None
-    version = tickets.get(tx, ticket_id).version
-    if str(version) not in seen:
-        raise PreconditionFailed(version=version, wanted=", ".join(sorted(seen)) or "a weak tag, which never matches")
-    return version
+    return None if seen is None else agreed(tickets.get(tx, ticket_id).version, seen)
 
 
 def _listed(text: str) -> str:
@@ -227,7 +191,7 @@ def change_ticket(
         if name in edits and edits[name] is None:
             raise Invalid(f"{name} can't be null", errors=(FieldError(f"/{name}", "expected a string"),))
     status = None if change.status is None else _status(change.status, "/status")
-    seen = _seen_tags(if_match)
+    seen = seen_tags(if_match)
     return at.write(
         lambda tx: _answer(tickets.change(tx, id, status=status, edits=edits, seen_version=_agreed(tx, id, seen)))
     )
@@ -243,7 +207,7 @@ def change_priority(
     if_match: IfMatch = None,
 ) -> Response:
     """Set the priority, P1..P5."""
-    seen = _seen_tags(if_match)
+    seen = seen_tags(if_match)
     return at.write(lambda tx: _answer(tickets.prioritise(tx, id, change.priority, seen_version=_agreed(tx, id, seen))))
 
 
@@ -255,7 +219,7 @@ def reopen_ticket(
     if_match: IfMatch = None,
 ) -> Response:
     """Take a RESOLVED ticket up again: it goes to IN_PROGRESS with the caller (or `assignee`) on it."""
-    seen = _seen_tags(if_match)
+    seen = seen_tags(if_match)
     return at.write(
         lambda tx: _answer(
             tickets.reopen(
