@@ -45,6 +45,9 @@ def test_patterns_are_listed_with_their_counts_and_trend(filled: TestClient) -> 
     assert of(filled, until="2h") == {}
     limited = get(filled, "/patterns", sort="trend", limit=1)
     assert list(of(filled, sort="trend", limit=1, cursor=limited["next"])) == ["login from <*> accepted"]
+    first_and_last = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+    assert of(filled, since=first_and_last[0], until=first_and_last[1]) == of(filled)
+    assert of(filled, since=first_and_last[1], until=first_and_last[0]) == {}
     assert filled.get("/patterns", params={"sort": "colour"}).status_code == 422
     assert filled.get("/patterns", params={"sort": "count", "cursor": limited["next"]}).status_code == 422
 

@@ -268,6 +268,22 @@ def test_a_merge_by_hand_holds_for_later_records_and_is_undone(desk: Desk) -> No
         desk.database.write(lambda tx: service.undo(tx, change.id), actor=RUI)
 
 
+def test_what_people_merged_stays_together_when_the_miner_merges_one_of_them(desk: Desk) -> None:
+    words = ["alpha", "bravo", "carol", "delta", "echo", "fox", "golf", "hotel", "india", "jade", "kilo", "lima"]
+    desk.post(info("user alpha opened the door"), *logins(3))
+    desk.compact()
+    alpha, login = id_of(desk, "user alpha opened the door"), id_of(desk, LOGIN)
+    change = desk.database.write(lambda tx: service.merge(tx, login, alpha), actor=ANA)
+    for word in words[1:]:
+        desk.post(info(f"user {word} opened the door"))
+        desk.compact()
+    desk.post(*logins(2))
+    desk.compact()
+    assert listed(desk) == {"user <*> opened the door": 17}
+    desk.database.write(lambda tx: service.undo(tx, change.id), actor=ANA)
+    assert listed(desk) == {"user <*> opened the door": 12, LOGIN: 5}
+
+
 def test_a_split_takes_what_matches_from_now_on_and_is_undone(
     settings: Settings, open_desk: Callable[..., Desk]
 ) -> None:

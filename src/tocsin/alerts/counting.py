@@ -114,7 +114,7 @@ class PatternCounter:
 
     def _mined(self, frame: pl.DataFrame, now: datetime) -> Batch:
         miner = self._current_miner()
-        before, token = miner.learned, self._token
+        before, token = (miner.learned, dict(self._digests)), self._token
         rows = frame.select("id", "timestamp", "service", "message", alike(frame.get_column("message")))
         texts = _to_mine(rows)
         at_arrival = [miner.group_of(text) for text in texts]
@@ -134,7 +134,7 @@ class PatternCounter:
                 self._digests[group] = _add(counted, miner.template(group), row)
         split = {digest_of(rule.template) for rule in rules}
         aliases = self._aliases(miner, counted, now, split)
-        changed = before != miner.learned or bool(aliases)
+        changed = before != (miner.learned, self._digests)
         return Batch(counted, aliases, token, self._saved(miner) if changed else None)
 
     def _apart(self, rows: pl.DataFrame, rule: Rule, groups: Mapping[str, int]) -> tuple[pl.DataFrame, pl.DataFrame]:

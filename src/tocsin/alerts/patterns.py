@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tocsin.alerts import linking, pattern_store
@@ -22,6 +22,7 @@ BARS: Final = 24
 MAX_SPLITS: Final = 200  # each costs every compaction a look
 SORTS: Final = ("count", "newest", "trend")
 _HOUR: Final = timedelta(hours=1)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC) - _HOUR
 _ZERO: Final = 1 << 50  # a cursor holds no negative number
 
 
@@ -65,9 +66,9 @@ class Detail:
 
 def window_of(now: datetime, since: datetime | None, until: datetime | None, *, default: timedelta = TREND) -> Window:
     """Whole hours around [since, until): by default the last ones, with the present."""
-    end = _hour_of(now if until is None else until)
-    if end < (now if until is None else until):
-        end += _HOUR
+    last = now if until is None else until
+    end = _hour_of(last)
+    end = end if end == last or last > _LATEST else end + _HOUR
     start = max(_hour_of(end - default if since is None else since), EPOCH)
     return Window(start, start + _hours(end - start) // 2 * _HOUR, max(end, start))
 
