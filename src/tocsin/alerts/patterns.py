@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from tocsin.alerts import linking, pattern_store
+from tocsin.alerts import linking, pattern_pages, pattern_store
 from tocsin.alerts.merging import ALIAS, MERGE, SPLIT, Change
-from tocsin.alerts.pattern_store import Counted, Pattern, Summary, Wanted, Window
+from tocsin.alerts.pattern_pages import Summary, Wanted, Window
+from tocsin.alerts.pattern_store import Counted, Pattern
 from tocsin.alerts.regexes import matches, regex_for, regex_of
 from tocsin.kit.clock import EPOCH
 from tocsin.kit.cursors import decode_cursor, encode_cursor
@@ -97,7 +98,7 @@ def find(database: Database, query: PatternQuery) -> tuple[list[Shown], str | No
         after=after,
         limit=query.limit + 1,
     )
-    found = database.read(lambda tx: _shown(tx, pattern_store.page(tx, wanted), wanted))
+    found = database.read(lambda tx: _shown(tx, pattern_pages.page(tx, wanted), wanted))
     items = found[: query.limit]
     if len(found) <= query.limit:
         return items, None
@@ -107,8 +108,8 @@ def find(database: Database, query: PatternQuery) -> tuple[list[Shown], str | No
 
 def _shown(tx: ReadTx, summaries: Sequence[Summary], wanted: Wanted) -> list[Shown]:
     window = wanted.window
-    parts = pattern_store.parts_of(tx, [summary.pattern.id for summary in summaries])
-    by_hour = pattern_store.hours_of(tx, parts, window, wanted.service)
+    parts = pattern_pages.parts_of(tx, [summary.pattern.id for summary in summaries])
+    by_hour = pattern_pages.hours_of(tx, parts, window, wanted.service)
     hours_a_bar = max(-(-_hours(window.until - window.since) // BARS), 1)
     bars = -(-_hours(window.until - window.since) // hours_a_bar)
     found: list[Shown] = []
@@ -140,14 +141,14 @@ def get(database: Database, pattern_id: int, *, since: datetime | None = None, u
     def look(tx: ReadTx) -> Detail:
         canonical = _row(tx, pattern_id).shown_as
         wanted = Wanted(window=window, limit=1, pattern_id=canonical)
-        [shown] = _shown(tx, pattern_store.page(tx, wanted), wanted)
+        [shown] = _shown(tx, pattern_pages.page(tx, wanted), wanted)
         members = pattern_store.members(tx, canonical)
         _, changes = linking.connected(tx, canonical)
         pattern = shown.summary.pattern
         return Detail(
             shown=shown,
             regex=regex_for(pattern.template, pattern.example),
-            by_service=pattern_store.by_service(tx, [one.id for one in members]),
+            by_service=pattern_pages.by_service(tx, [one.id for one in members]),
             aliases=members[1:],
             changes=[change for change in changes if change.kind != ALIAS],
         )
