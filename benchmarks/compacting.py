@@ -10,6 +10,7 @@ import bulk
 import figures
 from figures import Figure
 from servers import temp_folder
+from tocsin.alerts.counting import PatternCounter
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import SystemClock
 from tocsin.kit.events import Detected
@@ -36,7 +37,8 @@ def cpu_s_per_million(folder: Path, records: int) -> float:
     try:
         _fill(database, metrics, folder / "requests", records)
         files = SegmentFiles(database, objects, metrics=metrics)
-        compactor = Compactor(database, objects, files, metrics, alone=True)
+        counter = PatternCounter(database, metrics)
+        compactor = Compactor(database, objects, files, metrics, alone=True, count=counter.count)
         began = time.process_time()
         compactor.run()
         done = metrics.registry.get_sample_value("tocsin_logs_compacted_total") or 0.0

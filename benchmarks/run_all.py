@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import figures
+import grouping
 import import_file
 import ingest
 import memory
@@ -30,6 +31,7 @@ SHORT: Final[dict[str, Part]] = {
     "memory": partial(memory.measure, records=1_000_000),
     "storm": partial(storm.measure, records=300_000),
     "search": partial(search.measure, records=1_000_000),
+    "grouping": partial(grouping.measure, times=5),
     "rules": partial(rules.measure, records=20_000, rounds=3),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
@@ -41,6 +43,7 @@ FULL: Final[dict[str, Part]] = {
     "storm": storm.measure,
     "search": search.measure,
     "search_large": search.measure_large,
+    "grouping": grouping.measure,
     "rules": rules.measure,
     "tickets": partial(tickets.measure, tickets=1_000_000),
     "import_file": import_file.measure,

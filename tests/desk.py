@@ -15,6 +15,7 @@ from tocsin import pipeline
 from tocsin.alerts import rule_service
 from tocsin.alerts import service as alert_service
 from tocsin.alerts import store as alert_store
+from tocsin.alerts.counting import PatternCounter
 from tocsin.alerts.model import verdicts
 from tocsin.alerts.rule_service import RuleBook
 from tocsin.alerts.rule_store import RuleRow
@@ -115,7 +116,8 @@ class Desk:
         self._roll_up = RollUp(self.database)
         self.objects = Folder(settings.segments_path)
         files = SegmentFiles(self.database, self.objects, metrics=self.metrics)
-        self.compactor = Compactor(self.database, self.objects, files, self.metrics, alone=True)
+        counter = PatternCounter(self.database, self.metrics)
+        self.compactor = Compactor(self.database, self.objects, files, self.metrics, alone=True, count=counter.count)
         self.reader = LogReader(self.database, files, clock, search_s=PATIENCE_S)
         self.tail = LiveTail(self.database)
 

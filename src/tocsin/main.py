@@ -12,12 +12,13 @@ from fastapi import FastAPI
 
 from tocsin import pipeline
 from tocsin.access.policy import AccessPolicy
+from tocsin.alerts.counting import PatternCounter
 from tocsin.alerts.rule_service import RuleBook
 from tocsin.kit.clock import Clock, SystemClock
 from tocsin.kit.errors import StartRefused
 from tocsin.kit.metrics import Metrics
 from tocsin.logs import catalogue
-from tocsin.logs.compaction import Compactor
+from tocsin.logs.compaction import Compactor, count_nothing
 from tocsin.logs.expiry import Expiry
 from tocsin.logs.intake import Detection, Intake
 from tocsin.logs.live import LiveTail
@@ -94,7 +95,8 @@ class Instance:
         check_identity(self.database, objects, in_use=self.database.read(catalogue.any_segment))
         files = SegmentFiles(self.database, objects, metrics=self.metrics)
         alone = settings.database_secret is None
-        compactor = Compactor(self.database, objects, files, self.metrics, alone=alone)
+        count = PatternCounter(self.database, self.metrics).count if settings.patterns else count_nothing
+        compactor = Compactor(self.database, objects, files, self.metrics, alone=alone, count=count)
         expiry = Expiry(self.database, compactor, _retention(settings))
         return files, LogKeeping(compactor, expiry, LiveTail(self.database))
 

@@ -8,6 +8,7 @@ from typing import Final
 from tocsin import upkeep
 from tocsin.alerts import rule_service as rules
 from tocsin.alerts import service as alerts
+from tocsin.alerts.counting import FoldHours
 from tocsin.alerts.rule_service import RuleBook
 from tocsin.kit.events import AlertOpened, AlertQuieted, LogsStored, Recorded
 from tocsin.kit.metrics import Metrics
@@ -67,6 +68,7 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
+        Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),
     ]
     if isinstance(database.dialect, Sqlite):

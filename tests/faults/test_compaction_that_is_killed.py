@@ -13,9 +13,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from compacting import AGE, BRIEF, KEPT, RETENTION, STALE
 from desk import START, Desk
+from tocsin.alerts.pattern_model import pattern_counts, patterns
 from tocsin.logs import catalogue
 from tocsin.logs.expiry import Expiry
 from tocsin.logs.record import Record
@@ -75,6 +77,12 @@ def check_books(desk: Desk, records: list[Record]) -> None:
     assert len(records) + expired == stored
     services = Counter(record.service for record in records)
     assert services["kept"] * (KEPT + BRIEF + STALE) == stored * KEPT
+    # Each is counted as a pattern once, when it leaves the hot chunks, and stays counted when it is let go of.
+    counted = (func.sum(patterns.c.records), func.count())
+    by_pattern, kinds = desk.database.read(lambda tx: tx.execute(select(*counted)).one())
+    by_hour = desk.database.read(lambda tx: tx.execute(select(func.sum(pattern_counts.c.n))).scalar_one())
+    assert (by_pattern or 0) == (by_hour or 0) == stored - desk.reader.stats().hot_records
+    assert kinds <= 1
 
 
 @pytest.mark.slow

@@ -48,6 +48,7 @@ COMMANDS: Final = (
     Command("send", "tocsin.cli.send", "Send one log record.", _WORK),
     Command("logs", "tocsin.cli.logs", "Find, follow, count and export log records.", _WORK),
     Command("alerts", "tocsin.cli.alerts", "List alerts, or show one.", _WORK),
+    Command("patterns", "tocsin.cli.patterns", "List, show, merge and split patterns of messages.", _WORK),
     Command("rules", "tocsin.cli.rules", "List, show, save, switch and remove rules.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )

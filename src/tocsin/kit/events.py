@@ -246,6 +246,37 @@ class AlertEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class _OfPattern(Event):
+    SUBJECT: ClassVar[str] = "pattern:{self.pattern_id}"
+
+    pattern_id: int
+    change_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatternMerged(_OfPattern):
+    """A person merged a pattern into another one, which stands for both from then on."""
+
+    into_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatternSplit(_OfPattern):
+    """A person split a pattern from another one: messages that match its template are its own from then on."""
+
+    from_id: int
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatternChangeUndone(_OfPattern):
+    """A merge or split of patterns was undone. `change` is which of the two it was."""
+
+    other_id: int
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
 class AlertQuieted(Event):
     """An episode ended by itself: its rule had nothing to say for `quiet_s` seconds."""
 

@@ -26,6 +26,10 @@ class Metrics:
             "tocsin_uncompactable", "Chunks and segments that can't be compacted: they are searched as they are.",
             registry=self.registry,
         )  # fmt: skip
+        self.not_mined = Counter(
+            "tocsin_logs_not_mined", "Log records counted without their pattern, because finding it failed.",
+            registry=self.registry,
+        )  # fmt: skip
         self.damaged = Counter(
             "tocsin_segments_damaged", "Segments found damaged and set aside.", registry=self.registry
         )

@@ -112,6 +112,14 @@ def _that_fit(alike: Sequence[Segment], most: int) -> list[Segment]:
     return list(alike[: sum(1 for _ in fitting)])
 
 
+Count = Callable[[pl.DataFrame], Callable[[Tx], None]]
+
+
+def count_nothing(_: pl.DataFrame) -> Callable[[Tx], None]:
+    """For a compactor whose records nobody counts."""
+    return lambda _: None
+
+
 class Unbuildable(Exception):
     """No segment can be made of these records, now or later."""
 
@@ -129,7 +137,10 @@ def _building() -> Iterator[None]:
 
 @dataclass(slots=True)
 class Compactor:
-    """One worker of the loop. `alone` says that no other process writes objects: what is unnamed is nobody's."""
+    """One worker of the loop. `alone` says that no other process writes objects: what is unnamed is nobody's.
+
+    `count` looks at records once, when they leave the hot chunks; it returns what is to be written with their segments.
+    """
 
     database: Database
     objects: Objects
@@ -139,6 +150,7 @@ class Compactor:
     bounds: Bounds = Bounds()
     lease: str = LEASE
     make: Callable[..., list[Built]] = build
+    count: Count = count_nothing
     _holder: str = ""
     _swept_at: datetime | None = None
     _left: set[int | str] = field(default_factory=set)  # chunks by first id, segments by key: tried once, to no avail
@@ -166,7 +178,7 @@ class Compactor:
         """Segments of these chunks in their place. A chunk that none can be made of is found by halving, and stays."""
         first_ids = [chunk.first_id for chunk in batch]
         try:
-            return self._swap(self._rows_of(batch), lambda tx: store.consume(tx, first_ids))
+            return self._swap(self._rows_of(batch), lambda tx: store.consume(tx, first_ids), count=self.count)
         except Unbuildable as error:
             if len(batch) == 1:
                 self._leave(first_ids, error)
@@ -223,16 +235,18 @@ class Compactor:
 
         return self._swap(frame, replace)
 
-    def _swap(self, frame: pl.DataFrame, consume: Callable[[Tx], None]) -> bool:
+    def _swap(self, frame: pl.DataFrame, consume: Callable[[Tx], None], *, count: Count = count_nothing) -> bool:
         """Write the rows as segments, then name them and consume their sources in one transaction; False when another
         worker was first. Raises Unbuildable."""
         self._swept_at, swept_at = None, self._swept_at  # until this is done, there may be orphans
         with _building():
             new = [self._put(built.facts.first_id, built) for built in self.make(frame, limit=self.bounds.records)]
+        write_counts = count(frame)
 
         def swap(tx: Tx) -> None:
             consume(tx)
             catalogue.add(tx, new)
+            write_counts(tx)
 
         try:
             self.database.write(swap, actor=SYSTEM)

@@ -113,6 +113,34 @@ _REHEARSAL: Final[dict[str, Any]] = {
     "last_at": "2026-11-24T02:24:17.004112Z",
 }
 
+_PATTERN: Final[dict[str, Any]] = {
+    "id": 5,
+    "template": "connection to <*> lost after <*> ms",
+    "count": 1812,
+    "trend": {
+        "since": "2026-11-23T03:00:00Z",
+        "until": "2026-11-24T03:00:00Z",
+        "interval_s": 3600.0,
+        "counts": [0, 0, 2, 1, 0, 0, 0, 0, 1, 0, 0, 3, 0, 0, 2, 0, 0, 0, 4, 0, 11, 40, 730, 1018],
+        "recent": 1805,
+        "before": 7,
+    },
+    "first_seen_at": "2026-11-02T11:09:30.002100Z",
+    "last_seen_at": "2026-11-24T02:24:17.004112Z",
+    "services": ["orders", "payments"],
+    "example": {"log_id": 4711, "message": "connection to db-3 lost after 1200 ms"},
+}
+_PATTERN_CHANGE: Final[dict[str, Any]] = {
+    "id": 2,
+    "kind": "merge",
+    "pattern_id": 9,
+    "into_id": 5,
+    "actor": "local:admin",
+    "at": "2026-11-24T02:30:00Z",
+    "undone_at": None,
+    "undone_by": None,
+}
+
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "LogOut": _LOG,
     "LogPageOut": {"items": [_LOG], "next": "WyJsb2dzIiwxNzk1NDg2ODYwMTIzMDAwLDE3XQ"},
@@ -125,6 +153,19 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     },
     "AlertOut": _ALERT,
     "AlertPageOut": {"items": [_ALERT], "next": None},
+    "PatternOut": _PATTERN,
+    "PatternPageOut": {"items": [_PATTERN], "next": None},
+    "PatternDetailOut": {
+        **_PATTERN,
+        "regex": r"^\s*connection\s+to\b.*\blost\s+after\b.*\bms\s*(?:\n(?s:.*))?$",
+        "hours": [{"at": "2026-11-24T01:00:00Z", "count": 730}, {"at": "2026-11-24T02:00:00Z", "count": 1018}],
+        "by_service": {"orders": 12, "payments": 1800},
+        "aliases": [{"id": 9, "template": "lost connection to <*>", "count": 3}],
+        "changes": [_PATTERN_CHANGE],
+    },
+    "PatternChangeOut": _PATTERN_CHANGE,
+    "MergeIn": {"into": 5},
+    "SplitIn": {"template": "connection to db-7 lost after <*> ms"},
     "TicketOut": _TICKET,
     "TicketDetailOut": {**_TICKET, "alerts": [_ALERT]},
     "TicketPageOut": {"items": [_TICKET], "next": None},

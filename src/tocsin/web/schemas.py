@@ -70,6 +70,9 @@ Prose = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(no_n
 Reason = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000), AfterValidator(no_nul)
 ]
+Template = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(no_nul)
+]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(no_nul)]
 PriorityIn = Annotated[
     Priority,
