@@ -1,0 +1,57 @@
+"""What was written down at the time, as it is read back to explain it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The transaction that stored a record; `ruleset` is the state of the rules that its records were matched with."""
+
+    event_id: int
+    at: datetime
+    first_log_id: int
+    last_log_id: int
+    ruleset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of `n` records of a commit that a rule version matched, of which `late` were late for their window.
+
+    `would` is what a dry run would have done.
+    """
+
+    rule: str
+    rule_version: int
+    fingerprint: str
+    verdict: str
+    would: str | None
+    n: int
+    late: int
+    first_log_id: int
+    last_log_id: int
+    alert_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Records that wait until a rule, or without one all of detection, no longer raises on them."""
+
+    rule: str | None
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event, with what it is about."""
+
+    id: int
+    at: datetime
+    kind: str
+    subject: str
+    actor: str
+    cause_id: int | None
+    data: dict[str, Any]
