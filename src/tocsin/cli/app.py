@@ -48,6 +48,12 @@ COMMANDS: Final = (
     Command("send", "tocsin.cli.send", "Send one log record.", _WORK),
     Command("logs", "tocsin.cli.logs", "Find, follow, count and export log records.", _WORK),
     Command("alerts", "tocsin.cli.alerts", "List alerts, or show one.", _WORK),
+    Command(
+        "explain",
+        "tocsin.cli.explain",
+        "Tell why a record led to a ticket or to none, or how an alert came about.",
+        _WORK,
+    ),
     Command("rules", "tocsin.cli.rules", "List, show, save, switch and remove rules.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )

@@ -7,7 +7,16 @@ from typing import Any
 from fastapi import FastAPI
 
 from tocsin import __version__
-from tocsin.web import alerts_routes, docs_page, health, logs_routes, problems, rules_routes, tickets_routes
+from tocsin.web import (
+    alerts_routes,
+    docs_page,
+    explain_routes,
+    health,
+    logs_routes,
+    problems,
+    rules_routes,
+    tickets_routes,
+)
 from tocsin.web.description import describe
 from tocsin.web.front import MAX_SMALL_BODY, Front
 from tocsin.web.intake import IntakeEndpoint
@@ -34,7 +43,7 @@ class Application(FastAPI):
             max_body_size=MAX_SMALL_BODY,
         )
         problems.install(self)
-        for module in (logs_routes, alerts_routes, tickets_routes, rules_routes, health, docs_page):
+        for module in (logs_routes, alerts_routes, tickets_routes, rules_routes, explain_routes, health, docs_page):
             self.include_router(module.router)
         self.mount(docs_page.STATIC, docs_page.FILES)
         self._front = Front(super().__call__, IntakeEndpoint(self._services), services=self._services)
