@@ -3,8 +3,8 @@
 import pytest
 from starlette.testclient import TestClient
 
-from desk import critical, info
-from tocsin.web.explain_schemas import AlertExplainedOut, LogExplainedOut
+from desk import FakeClock, critical, info
+from tocsin.web.explain_schemas import AlertExplainedOut, LedgerOut, LogExplainedOut
 
 
 def test_a_record_and_its_alert_are_explained_as_the_description_says(api: TestClient) -> None:
@@ -29,3 +29,14 @@ def test_a_record_and_its_alert_are_explained_as_the_description_says(api: TestC
 def test_what_is_not_there_is_not_found(api: TestClient, path: str) -> None:
     answer = api.get(path)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:tocsin:problem:not-found")
+
+
+def test_the_ledger_is_as_described_and_refuses_what_it_does_not_know(api: TestClient, clock: FakeClock) -> None:
+    api.post("/logs", json=[critical(), info()])
+    clock.advance(seconds=1)
+    found = api.get("/ledger", params={"since": "1h"})
+    LedgerOut.model_validate_json(found.content, extra="forbid")
+    assert (found.json()["balanced"], found.json()["stored"]) == (True, 2)
+    assert api.get("/ledger", params={"since": "1970-01-01T00:00:00Z"}).json()["stored"] == 2
+    assert api.get("/ledger", params={"until": "1h"}).json()["hours"] == []
+    assert api.get("/ledger", params={"sinze": "1h"}).status_code == 422

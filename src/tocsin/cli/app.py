@@ -54,6 +54,7 @@ COMMANDS: Final = (
         "Tell why a record led to a ticket or to none, or how an alert came about.",
         _WORK,
     ),
+    Command("verify", "tocsin.cli.verify", "Match stored records again and compare with the verdicts.", _WORK),
     Command("rules", "tocsin.cli.rules", "List, show, save, switch and remove rules.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )

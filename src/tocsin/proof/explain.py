@@ -15,7 +15,7 @@ from tocsin.logs.record import Record
 from tocsin.logs.service import LogReader
 from tocsin.proof import sentences, store
 from tocsin.proof.facts import Commit, Happening, Verdict, Waiting
-from tocsin.proof.judging import Judged, judge
+from tocsin.proof.judging import Judged, judge, rules_that_judged
 from tocsin.proof.reasons import Missing
 from tocsin.storage.database import Database
 from tocsin.storage.tx import ReadTx
@@ -141,22 +141,11 @@ def _record_explained(tx: ReadTx, record: Record) -> RecordExplained:
         summary = "Which rules were in force when this record came in is not known: the event of its commit is gone."
         return RecordExplained(summary, record, None, [], [])
     retries = store.retried(tx, commit, record.id)
-    rules = _rules_that_judged(tx, commit, retries)
-    told = _rules_on_record(tx, record, commit, rules)
+    rules, gone = rules_that_judged(commit.ruleset, retries, lambda ruleset: store.rules_at(tx, ruleset))
+    told = [*_rules_on_record(tx, record, commit, rules), *map(_gone, gone)]
     summary = sentences.summary_of_record([(one.rule, one.outcome, _fate(one)) for one in told])
     stored = store.event(tx, commit.event_id)
     return RecordExplained(summary, record, commit, told, [*([] if stored is None else [stored]), *retries])
-
-
-def _rules_that_judged(tx: ReadTx, commit: Commit, retries: Sequence[Happening]) -> list[Rule]:
-    """The rules in force when the record was matched: with all of them at its commit, or at a retry with one or all."""
-    rules = {rule.name: rule for rule in store.rules_at(tx, commit.ruleset)}
-    for retry in retries:
-        if retry.kind == "LogsUnparked" and retry.data.get("ruleset"):
-            then = {rule.name: rule for rule in store.rules_at(tx, retry.data["ruleset"])}
-            only = retry.data.get("rule")
-            rules = then if only is None else rules | ({only: then[only]} if only in then else {})
-    return [rules[name] for name in sorted(rules)]
 
 
 def _rules_on_record(tx: ReadTx, record: Record, commit: Commit, rules: Sequence[Rule]) -> list[RuleOnRecord]:
@@ -261,6 +250,11 @@ def _way_to_ticket(brought: Happening | None) -> tuple[str, str]:
         case "TicketOpened":
             return "opened", "No ticket had its correlation key, so a new one opened."
     return "unknown", "The event that tells how the alert came to this ticket is gone."
+
+
+def _gone(rule: Rule) -> RuleOnRecord:
+    why = "The rule raised on this record and was removed before it could be tried again."
+    return RuleOnRecord(rule.name, rule.version, sentences.BROKEN, why, rule.condition)
 
 
 def _fate(told: RuleOnRecord) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The transaction that stored a record; `ruleset` is the state of the rules that its records were matched with."""
+    """The transaction that stored records; `ruleset` is the state of the rules that they were matched with."""
 
     event_id: int
     at: datetime
@@ -23,6 +23,7 @@ class Verdict:
     `would` is what a dry run would have done.
     """
 
+    event_id: int
     rule: str
     rule_version: int
     fingerprint: str
@@ -39,7 +40,10 @@ class Verdict:
 class Waiting:
     """Records that wait until a rule, or without one all of detection, no longer raises on them."""
 
+    event_id: int
     rule: str | None
+    first_log_id: int
+    last_log_id: int
     attempts: int
     error: str
 
@@ -55,3 +59,11 @@ class Happening:
     actor: str
     cause_id: int | None
     data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Commit):
+    """A commit in the books: how many records it took in, and how many it refused."""
+
+    accepted: int
+    rejected: int

@@ -1,14 +1,15 @@
 """One record put before the rules there were, by the same detection that judged it when it came in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tocsin.alerts.detect import detect
 from tocsin.alerts.rules import CONDITIONS, Kind, Rule
 from tocsin.alerts.ruleset import Row, RuleSet
-from tocsin.kit.events import Matched
+from tocsin.kit.events import LogsUnparked, Matched
 from tocsin.logs.levels import Level
 from tocsin.logs.record import Columns, Record
+from tocsin.proof.facts import Happening
 from tocsin.proof.reasons import Missing, missing
 from tocsin.query.predicate import compile_predicate
 
@@ -25,29 +26,50 @@ class Judged:
     as_other: bool = False
 
 
-def columns_of(record: Record) -> Columns:
-    """A record as a batch of one."""
+def columns_of(records: Sequence[Record]) -> Columns:
+    """Records as a batch, in their order."""
 
-    def sparse(value: str | None) -> dict[int, str]:
-        return {} if value is None else {0: value}
+    def sparse(name: str) -> dict[int, str]:
+        return {row: value for row, record in enumerate(records) if (value := getattr(record, name)) is not None}
 
     return Columns(
-        timestamps=[record.timestamp],
-        severities=bytes([record.severity_number]),
-        levels=bytes([Level[record.level]]),
-        services=[record.service],
-        messages=[record.message],
-        attributes=[bytes(record.attributes)],
-        trace_ids=sparse(record.trace_id),
-        span_ids=sparse(record.span_id),
-        sources=sparse(record.source),
-        skewed=sparse(record.skewed),
+        timestamps=[record.timestamp for record in records],
+        severities=bytes([record.severity_number for record in records]),
+        levels=bytes([Level[record.level] for record in records]),
+        services=[record.service for record in records],
+        messages=[record.message for record in records],
+        attributes=[bytes(record.attributes) for record in records],
+        trace_ids=sparse("trace_id"),
+        span_ids=sparse("span_id"),
+        sources=sparse("source"),
+        skewed=sparse("skewed"),
     )
+
+
+def rules_that_judged(
+    ruleset: int, retries: Sequence[Happening], rules_at: Callable[[int], Sequence[Rule]]
+) -> tuple[list[Rule], list[Rule]]:
+    """The rules that had the last word on a record that was matched in the state `ruleset`, and maybe again later with
+    all or one of them; and those that raised on it and were gone before they could be tried again."""
+    rules = {rule.name: rule for rule in rules_at(ruleset)}
+    gone: dict[str, Rule] = {}
+    for retry in retries:
+        if retry.kind != LogsUnparked.__name__ or not retry.data.get("ruleset"):
+            continue
+        then = {rule.name: rule for rule in rules_at(retry.data["ruleset"])}
+        only = retry.data.get("rule")
+        if only is None:
+            rules = then
+        elif only in then:
+            rules[only] = then[only]
+        elif only in rules:
+            gone[only] = rules.pop(only)
+    return [rules[name] for name in sorted(rules)], [gone[name] for name in sorted(gone)]
 
 
 def judge(record: Record, rules: Sequence[Rule]) -> list[Judged]:
     """What each of these rules, all of them switched on, finds in a record."""
-    columns = columns_of(record)
+    columns = columns_of([record])
     found = detect(columns, RuleSet(0, rules), first_id=record.id, backfill=record.backfill)
     matched = {match.rule: match for match in found.matches}
     failed = {one.rule: one.reason for one in found.undecided}

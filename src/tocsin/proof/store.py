@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, func, select, tuple_
 
 from tocsin.alerts.model import alerts, rule_versions, verdicts, windows
 from tocsin.alerts.rules import Rule, rule_of
-from tocsin.kit.events import LogsParked, LogsStored, LogsUnparked
+from tocsin.kit.events import LogsExpired, LogsParked, LogsStored, LogsUnparked
 from tocsin.logs.model import chunks
 from tocsin.logs.record import Record
-from tocsin.proof.facts import Commit, Happening, Verdict, Waiting
+from tocsin.proof.facts import Commit, Entry, Happening, Verdict, Waiting
 from tocsin.storage.model import events, parked
 from tocsin.storage.tx import ReadTx
 
@@ -22,6 +22,29 @@ FIRST_RULESET: Final = 1
 
 _EVENT: Final = (events.c.id, events.c.at, events.c.kind, events.c.subject, events.c.actor, events.c.cause_id,
                  events.c.data)  # fmt: skip
+
+
+_VERDICT: Final = (
+    verdicts.c.event_id,
+    verdicts.c.rule,
+    verdicts.c.rule_version,
+    verdicts.c.fingerprint,
+    verdicts.c.verdict,
+    verdicts.c.would,
+    verdicts.c.n,
+    verdicts.c.late,
+    verdicts.c.first_id.label("first_log_id"),
+    verdicts.c.last_id.label("last_log_id"),
+    verdicts.c.alert_id,
+)
+_WAITING: Final = (
+    parked.c.event_id,
+    parked.c.rule,
+    parked.c.first_id.label("first_log_id"),
+    parked.c.last_id.label("last_log_id"),
+    parked.c.attempts,
+    parked.c.error,
+)
 
 
 def commit_of(tx: ReadTx, record: Record) -> Commit | None:
@@ -85,26 +108,25 @@ def verdicts_over(tx: ReadTx, commit: Commit, record_id: int) -> list[Verdict]:
     """The verdicts of a commit whose records lie around one; some may be about others than it."""
     around = verdicts.c.first_id.between(commit.first_log_id, record_id) & (verdicts.c.last_id >= record_id)
     mine = around & (verdicts.c.event_id == commit.event_id)
-    columns = (
-        verdicts.c.rule,
-        verdicts.c.rule_version,
-        verdicts.c.fingerprint,
-        verdicts.c.verdict,
-        verdicts.c.would,
-        verdicts.c.n,
-        verdicts.c.late,
-        verdicts.c.first_id.label("first_log_id"),
-        verdicts.c.last_id.label("last_log_id"),
-        verdicts.c.alert_id,
-    )
-    return [Verdict(**row._mapping) for row in tx.execute(select(*columns).where(mine).order_by(verdicts.c.id))]
+    return [Verdict(**row._mapping) for row in tx.execute(select(*_VERDICT).where(mine).order_by(verdicts.c.id))]
+
+
+def verdicts_between(tx: ReadTx, first_id: int, last_id: int) -> list[Verdict]:
+    """The verdicts of the commits of these records."""
+    inside = verdicts.c.first_id.between(first_id, last_id)
+    return [Verdict(**row._mapping) for row in tx.execute(select(*_VERDICT).where(inside).order_by(verdicts.c.id))]
 
 
 def waiting_over(tx: ReadTx, commit: Commit, record_id: int) -> list[Waiting]:
     """What a record waits for."""
     mine = (parked.c.event_id == commit.event_id) & (parked.c.first_id <= record_id) & (parked.c.last_id >= record_id)
-    found = tx.execute(select(parked.c.rule, parked.c.attempts, parked.c.error).where(mine).order_by(parked.c.id))
-    return [Waiting(**row._mapping) for row in found]
+    return [Waiting(**row._mapping) for row in tx.execute(select(*_WAITING).where(mine).order_by(parked.c.id))]
+
+
+def waiting_between(tx: ReadTx, first_id: int, last_id: int) -> list[Waiting]:
+    """What some of these records wait for."""
+    touching = (parked.c.first_id <= last_id) & (parked.c.last_id >= first_id)
+    return [Waiting(**row._mapping) for row in tx.execute(select(*_WAITING).where(touching).order_by(parked.c.id))]
 
 
 def retried(tx: ReadTx, commit: Commit, record_id: int) -> list[Happening]:
@@ -117,6 +139,39 @@ def retried(tx: ReadTx, commit: Commit, record_id: int) -> list[Happening]:
     either = follows & events.c.kind.in_([LogsParked.__name__, LogsUnparked.__name__])
     found = [_happening(row) for row in tx.execute(select(*_EVENT).where(either).order_by(events.c.id))]
     return [one for one in found if one.data["first_id"] <= record_id <= one.data["last_id"]]
+
+
+def began_at(tx: ReadTx) -> datetime | None:
+    """When the first event was recorded."""
+    found: datetime | None = tx.execute(select(events.c.at).order_by(events.c.id).limit(1)).scalar_one_or_none()
+    return found
+
+
+def entries(tx: ReadTx, since: datetime, until: datetime) -> list[Entry]:
+    """The commits at instants in [since, until), by the ids of their records."""
+    first, behind = _first_event_at(tx, since - CLOCKS_DIFFER), _first_event_at(tx, until + CLOCKS_DIFFER)
+    near = (events.c.id >= first) & (events.c.id < behind) & (events.c.at >= since) & (events.c.at < until)
+    statement = select(events.c.id, events.c.at, events.c.data).where(near & (events.c.kind == LogsStored.__name__))
+    found = [_entry(row) for row in tx.execute(statement)]
+    return sorted(found, key=lambda one: one.first_log_id)
+
+
+def _entry(row: Any) -> Entry:
+    data = row.data
+    ruleset = data.get("ruleset") or FIRST_RULESET
+    return Entry(row.id, row.at, data["first_id"], data["last_id"], ruleset, data["accepted"], data["rejected"])
+
+
+def retries_since(tx: ReadTx, event_id: int) -> list[Happening]:
+    """All parkings and their ends behind an event, oldest first."""
+    either = events.c.kind.in_([LogsParked.__name__, LogsUnparked.__name__]) & (events.c.id > event_id)
+    return [_happening(row) for row in tx.execute(select(*_EVENT).where(either).order_by(events.c.id))]
+
+
+def expired_since(tx: ReadTx, event_id: int) -> int:
+    """How many records retention has removed since an event."""
+    removed = select(events.c.data).where(events.c.id > event_id, events.c.kind == LogsExpired.__name__)
+    return sum(data["records"] for data in tx.execute(removed).scalars())
 
 
 def window_now(tx: ReadTx, rule: str, fingerprint: str) -> tuple[int, int] | None:

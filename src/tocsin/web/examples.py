@@ -160,6 +160,7 @@ _RULE_ON_RECORD: Final[dict[str, Any]] = {
     },
     "window": None,
     "verdict": {
+        "event_id": 28,
         "rule": "critical-logs",
         "rule_version": 1,
         "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
@@ -244,6 +245,33 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "ticket": _TICKET_STATE,
         "ticket_alerts": [_ALERT_STATE],
         "events": [_HAPPENING],
+    },
+    "LedgerOut": {
+        "since": "2026-11-24T02:00:00Z",
+        "until": "2026-11-24T03:00:00Z",
+        "balanced": True,
+        "accepted": 4812,
+        "stored": 4812,
+        "expired": 0,
+        "gaps_found": 0,
+        "gaps": [],
+        "hours": [
+            {
+                "hour": "2026-11-24T02:00:00Z",
+                "accepted": 4812,
+                "rejected": 1,
+                "stored": 4812,
+                "waiting": 0,
+                "rules": [
+                    {
+                        "rule": "critical-logs",
+                        "version": 1,
+                        "matched": 212,
+                        "verdicts": {"opened": 1, "counted": 211},
+                    }
+                ],
+            }
+        ],
     },
     "ProblemOut": {
         "type": "urn:tocsin:problem:transition-refused",

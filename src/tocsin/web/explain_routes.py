@@ -1,12 +1,14 @@
-"""GET /logs/{id}/explain and GET /alerts/{id}/explain."""
+"""Looking back over HTTP: GET /logs/{id}/explain, GET /alerts/{id}/explain, GET /ledger."""
 
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
-from tocsin.proof import explain
-from tocsin.web.explain_schemas import AlertExplainedOut, LogExplainedOut
+from tocsin.kit.errors import Unavailable
+from tocsin.logs.segmentfiles import Vanished
+from tocsin.proof import explain, ledger
+from tocsin.web.explain_schemas import AlertExplainedOut, LedgerIn, LedgerOut, LogExplainedOut
 from tocsin.web.schemas import ProblemOut
 from tocsin.web.services import Services, services
 
@@ -46,6 +48,22 @@ def explain_alert(id: Id, with_: With) -> Response:  # noqa: A002
     From a ticket back to its exact first record: each of its alerts has its `first_log_id`, `ticket` that of the first.
     """
     return _json(explain.explain_alert(with_.database, with_.logs, id))
+
+
+@router.get("/ledger", response_model=LedgerOut, tags=["logs"], summary="Whether the books balance")
+def get_ledger(query: Annotated[LedgerIn, Query()], with_: With) -> Response:
+    """Matches the stored records of a span again, with the rule versions recorded then, and compares with the verdicts.
+
+    For each commit, accepted = stored, and of each rule version there are as many matches as verdicts; a gap names the
+    ids of the records it is about. Records that arrived in [`since`, `until`); a million records take some five
+    seconds, so ask for long spans in parts.
+    """
+    now = with_.clock.now()
+    span = query.reckoned(now)
+    try:
+        return _json(ledger.verify(with_.database, with_.logs, span["since"], min(span["until"] or now, now)))
+    except Vanished as error:
+        raise Unavailable(detail="The stored logs were reorganised faster than they could be read.") from error
 
 
 def _json(found: object) -> Response:

@@ -1,11 +1,11 @@
 """What explanations look like over HTTP."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field
 
-from tocsin.web.schemas import LogOut, Out
+from tocsin.web.schemas import InstantIn, LogOut, Out, Reckoned
 
 
 class MissingOut(Out):
@@ -36,8 +36,9 @@ class WindowOut(Out):
 
 
 class VerdictOut(Out):
-    """The recorded verdict that covers the record: of `n` records of one commit."""
+    """The recorded verdict that covers the record: of `n` records of one commit (of the event `event_id`)."""
 
+    event_id: int
     rule: str
     rule_version: int
     fingerprint: str
@@ -149,3 +150,61 @@ class AlertExplainedOut(Out):
     ticket: TicketStateOut | None
     ticket_alerts: list[AlertStateOut] = Field(description="The newest 100 alerts of that ticket, this one among them.")
     events: list[HappeningOut]
+
+
+class LedgerIn(Reckoned):
+    """Which records, by arrival."""
+
+    since: InstantIn = Field(timedelta(days=1), description="Arrived then or later.", examples=["2h"])
+    until: InstantIn | None = Field(None, description="Arrived before that; now by default.", examples=["1h"])
+
+
+class LedgerLineOut(Out):
+    """A rule version within an hour: records it matches when they are matched again, and verdicts that are recorded."""
+
+    rule: str
+    version: int
+    matched: int
+    verdicts: dict[str, int] = Field(
+        description="Records by verdict. `parked` ones were never matched and don't count towards the balance.",
+        examples=[{"opened": 1, "counted": 211}],
+    )
+
+
+class HourBalanceOut(Out):
+    """What arrived within an hour, what of it is stored, and what its rules made of it."""
+
+    hour: datetime
+    accepted: int
+    rejected: int
+    stored: int
+    waiting: int = Field(description="Records that are still to be matched, with one rule or all.")
+    rules: list[LedgerLineOut]
+
+
+class GapOut(Out):
+    """Records of one commit that don't balance. Without a rule, `matched` were accepted and `recorded` are stored."""
+
+    hour: datetime
+    event_id: int = Field(description="The commit's event.")
+    rule: str | None
+    version: int | None
+    first_log_id: int
+    last_log_id: int
+    matched: int
+    recorded: int
+    what: str
+
+
+class LedgerOut(Out):
+    """The books of a span of time."""
+
+    since: datetime
+    until: datetime
+    balanced: bool
+    accepted: int
+    stored: int
+    expired: int = Field(description="Records that retention has removed since then: so many may be missing.")
+    gaps_found: int
+    gaps: list[GapOut] = Field(description="The first 1,000.")
+    hours: list[HourBalanceOut] = Field(description="Hours in which anything arrived, oldest first.")
