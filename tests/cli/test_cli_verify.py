@@ -13,17 +13,7 @@ def test_the_books_balance_until_a_verdict_is_lost(tocsin, start, monkeypatch):
 
     good = tocsin("verify", "--utc")
     assert good.code == 0
-    assert good.out.splitlines()[2].split()[2:] == [
-        "2",
-        "2",
-        "critical-logs",
-        "(version",
-        "1)",
-        "1",
-        "1",
-        "(1",
-        "opened)",
-    ]
+    assert good.out.splitlines()[2].rstrip().endswith("critical-logs (version 1)   1         1 (1 opened)")
     assert good.out.endswith(" balance.\n")
 
     with contextlib.closing(sqlite3.connect(server.data / "tocsin.db")) as file, file:

@@ -188,8 +188,10 @@ def _accounts(database: Database, logs: LogReader, rules: _Rules, since: datetim
     starts = [one.entry.first_log_id for one in accounts]
     for records in logs.arrived(since, until, first_id=first_id, last_id=last_id):
         for place, part in groupby(records, key=lambda record: bisect_right(starts, record.id) - 1):
-            account, mine = accounts[place], list(part)
-            if place >= 0 and mine[-1].id <= account.entry.last_log_id:
+            if place >= 0:
+                account = accounts[place]
+                # Others came in since the accounts were opened, or lie between two commits of another server.
+                mine = [record for record in part if record.id <= account.entry.last_log_id]
                 account.stored += len(mine)
                 _match_again(account, mine, rules)
     return accounts

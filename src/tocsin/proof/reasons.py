@@ -7,6 +7,7 @@ from typing import Final
 from tocsin.alerts.rules import CONDITIONS
 from tocsin.logs.fields import LOGS
 from tocsin.logs.levels import level_of_severity
+from tocsin.query.patterns import as_written
 from tocsin.query.predicate import Row, compile_predicate
 from tocsin.query.tree import (
     And,
@@ -102,7 +103,7 @@ def _wanted(leaf: Leaf) -> str:
         case Wildcard(_, pattern):
             return pattern
         case Regex(_, pattern):
-            return f"/{pattern}/"
+            return f"/{as_written(pattern)}/"
         case Between():
             return _range(leaf)
         case Truth(_, value):
