@@ -169,6 +169,18 @@ def test_a_compacted_record_is_explained_as_it_was_before(desk: Desk, clock: Fak
     assert [by_rule(desk, record_id).outcome for record_id in ids] == ["matched", "not_matched"]
 
 
+def test_a_clock_that_is_set_back_hides_no_commit(desk: Desk, clock: FakeClock) -> None:
+    ids = []
+    for hours in (5, -3, -3, 4, -2):
+        ids.append(posted(desk, critical()))
+        clock.advance(hours=hours)
+    clock.advance(days=1)
+    desk.compact()
+    clock.advance(days=1)
+    desk.compact()
+    assert [by_rule(desk, record_id, "critical-logs").outcome for record_id in ids] == ["matched"] * 5
+
+
 def test_a_record_that_waits_for_a_broken_rule_says_so_and_later_which_version_judged_it(
     desk: Desk, clock: FakeClock
 ) -> None:

@@ -159,6 +159,21 @@ def test_a_commit_that_is_parked_as_a_whole_is_no_gap(
     assert sum(desk.verdicts().values()) == (2 if retried else 0)
 
 
+def test_several_servers_and_a_clock_that_is_set_back_keep_balanced_books(
+    settings: Settings, open_desk: Any, clock: FakeClock
+) -> None:
+    here, there = open_desk(settings), open_desk(settings)
+    for hours in (5, -3, -3, 4, -2):
+        here.post(critical(), info())
+        there.post(critical(), info())
+        clock.advance(hours=hours)
+    here.compact()
+    clock.advance(hours=9)
+    found = verify(here.database, there.reader, START - timedelta(days=1), clock.now())
+    assert (found.balanced, found.accepted, found.stored) == (True, 20, 20)
+    assert len(found.hours) == 5
+
+
 def test_an_empty_installation_and_a_span_of_nothing_balance(desk: Desk) -> None:
     assert ledger(desk).balanced
     desk.post(info())

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import Final
 
@@ -144,45 +145,77 @@ class _Rules:
 
 def verify(database: Database, logs: LogReader, since: datetime, until: datetime) -> Ledger:
     """The books of what arrived in [since, until), hour by hour. Raises Vanished when logs are reorganised too fast."""
-    rules, hours, gaps = _Rules(), list[HourBalance](), list[Gap]()
-    missing = list[Gap]()
-    first_event = 0
-    began_at = database.read(store.began_at)
-    start = until if began_at is None else max(since, _hour_of(began_at))
-    while start < until:
-        end = min(_hour_of(start) + HOUR, until)
-        accounts = again_if_vanished(lambda start=start, end=end: _accounts(database, logs, rules, start, end))  # type: ignore[misc]
-        if accounts:
-            first_event = first_event or min(one.entry.event_id for one in accounts)
-            hours.append(_balance(_hour_of(start), accounts))
-            gaps += [gap for one in accounts for gap in _gaps(one)]
-            missing += [gap for one in accounts for gap in _missing(one)]
-        start = end
-    expired = database.read(lambda tx: store.expired_since(tx, first_event)) if first_event else 0
-    if sum(gap.matched - gap.recorded for gap in missing) > expired:
-        gaps = missing + gaps
-    return Ledger(
-        since=since,
-        until=until,
-        balanced=not gaps,
-        accepted=sum(one.accepted for one in hours),
-        stored=sum(one.stored for one in hours),
-        expired=expired,
-        gaps_found=len(gaps),
-        gaps=gaps[:MAX_GAPS],
-        hours=hours,
-    )
+    commits, first_at = database.read(lambda tx: store.commits_within(tx, since, until))
+    books = _Books(database, logs)
+    if first_at is not None:
+        books.fill(first_at, until)
+    if books.commits < commits:  # a clock was set back: they aren't where their time would have them
+        books = _Books(database, logs, near=False)
+        books.fill(first_at or since, until)
+    return books.closed(since, until)
+
+
+class _Books:
+    """What is found out hour by hour."""
+
+    def __init__(self, database: Database, logs: LogReader, *, near: bool = True) -> None:
+        self._database, self._logs, self._near = database, logs, near
+        self._rules = _Rules()
+        self._hours: list[HourBalance] = []
+        self._gaps: list[Gap] = []
+        self._missing: list[Gap] = []
+        self._first_event: int | None = None
+        self.commits = 0
+
+    def fill(self, start: datetime, until: datetime) -> None:
+        while start < until:
+            end = min(_hour_of(start) + HOUR, until)
+            self._add(start, again_if_vanished(partial(self._accounts, start, end)))
+            start = end
+
+    def _accounts(self, since: datetime, until: datetime) -> list[_Account]:
+        """The commits of an hour with their records matched again."""
+        accounts = self._database.read(lambda tx: _opened(tx, self._rules, since, until, near=self._near))
+        _fill(accounts, self._logs, self._rules, since, until)
+        return accounts
+
+    def _add(self, start: datetime, accounts: Sequence[_Account]) -> None:
+        if not accounts:
+            return
+        first = min(one.entry.event_id for one in accounts)
+        self._first_event = first if self._first_event is None else min(first, self._first_event)
+        self.commits += len(accounts)
+        self._hours.append(_balance(_hour_of(start), accounts))
+        self._gaps += [gap for one in accounts for gap in _gaps(one)]
+        self._missing += [gap for one in accounts for gap in _missing(one)]
+
+    def closed(self, since: datetime, until: datetime) -> Ledger:
+        """The outcome. As many records as retention has removed may be missing."""
+        event_id = self._first_event
+        expired = 0 if event_id is None else self._database.read(lambda tx: store.expired_since(tx, event_id))
+        lost = sum(gap.matched - gap.recorded for gap in self._missing) > expired
+        gaps = self._missing + self._gaps if lost else self._gaps
+        return Ledger(
+            since=since,
+            until=until,
+            balanced=not gaps,
+            accepted=sum(one.accepted for one in self._hours),
+            stored=sum(one.stored for one in self._hours),
+            expired=expired,
+            gaps_found=len(gaps),
+            gaps=gaps[:MAX_GAPS],
+            hours=self._hours,
+        )
 
 
 def _hour_of(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-def _accounts(database: Database, logs: LogReader, rules: _Rules, since: datetime, until: datetime) -> list[_Account]:
-    """The commits of an hour with their records matched again."""
-    accounts = database.read(lambda tx: _opened(tx, rules, since, until))
+def _fill(accounts: Sequence[_Account], logs: LogReader, rules: _Rules, since: datetime, until: datetime) -> None:
+    """Match the stored records of an hour again, each for its commit."""
     if not accounts:
-        return []
+        return
     first_id = accounts[0].entry.first_log_id
     last_id = max(one.entry.last_log_id for one in accounts)
     starts = [one.entry.first_log_id for one in accounts]
@@ -194,12 +227,11 @@ def _accounts(database: Database, logs: LogReader, rules: _Rules, since: datetim
                 mine = [record for record in part if record.id <= account.entry.last_log_id]
                 account.stored += len(mine)
                 _match_again(account, mine, rules)
-    return accounts
 
 
-def _opened(tx: ReadTx, rules: _Rules, since: datetime, until: datetime) -> list[_Account]:
+def _opened(tx: ReadTx, rules: _Rules, since: datetime, until: datetime, *, near: bool) -> list[_Account]:
     """The commits with everything that is recorded of them, as of one moment."""
-    accounts = {entry.event_id: _Account(entry) for entry in store.entries(tx, since, until)}
+    accounts = {entry.event_id: _Account(entry) for entry in store.entries(tx, since, until, near=near)}
     if not accounts:
         return []
     first_id = min(one.entry.first_log_id for one in accounts.values())

@@ -141,18 +141,21 @@ def retried(tx: ReadTx, commit: Commit, record_id: int) -> list[Happening]:
     return [one for one in found if one.data["first_id"] <= record_id <= one.data["last_id"]]
 
 
-def began_at(tx: ReadTx) -> datetime | None:
-    """When the first event was recorded."""
-    found: datetime | None = tx.execute(select(events.c.at).order_by(events.c.id).limit(1)).scalar_one_or_none()
-    return found
+def commits_within(tx: ReadTx, since: datetime, until: datetime) -> tuple[int, datetime | None]:
+    """How many commits there are at instants in [since, until), and the earliest instant of them. Reads all events."""
+    mine = (events.c.kind == LogsStored.__name__) & (events.c.at >= since) & (events.c.at < until)
+    row = tx.execute(select(func.count(), func.min(events.c.at)).where(mine)).one()
+    return row[0], row[1]
 
 
-def entries(tx: ReadTx, since: datetime, until: datetime) -> list[Entry]:
-    """The commits at instants in [since, until), by the ids of their records."""
-    first, behind = _first_event_at(tx, since - CLOCKS_DIFFER), _first_event_at(tx, until + CLOCKS_DIFFER)
-    near = (events.c.id >= first) & (events.c.id < behind) & (events.c.at >= since) & (events.c.at < until)
-    statement = select(events.c.id, events.c.at, events.c.data).where(near & (events.c.kind == LogsStored.__name__))
-    found = [_entry(row) for row in tx.execute(statement)]
+def entries(tx: ReadTx, since: datetime, until: datetime, *, near: bool) -> list[Entry]:
+    """The commits at instants in [since, until), by the ids of their records. `near`: sought only where they are when
+    events are in the order of time, which a clock that was set back spoils."""
+    mine = (events.c.kind == LogsStored.__name__) & (events.c.at >= since) & (events.c.at < until)
+    if near:
+        mine &= events.c.id >= _first_event_at(tx, since - CLOCKS_DIFFER)
+        mine &= events.c.id < _first_event_at(tx, until + CLOCKS_DIFFER)
+    found = [_entry(row) for row in tx.execute(select(events.c.id, events.c.at, events.c.data).where(mine))]
     return sorted(found, key=lambda one: one.first_log_id)
 
 
