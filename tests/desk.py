@@ -23,6 +23,7 @@ from tocsin.alerts.rules import Rule
 from tocsin.alerts.service import AlertQuery, RollUp
 from tocsin.alerts.store import Alert
 from tocsin.kit.actors import Actor
+from tocsin.kit.clock import EPOCH, MICROSECOND
 from tocsin.kit.events import Detected
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Bounds, Compactor
@@ -32,6 +33,7 @@ from tocsin.logs.live import LiveTail
 from tocsin.logs.record import Columns, Record
 from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogQuery, LogReader
+from tocsin.proof.ledger import verify
 from tocsin.settings import Settings
 from tocsin.storage import parking
 from tocsin.storage.database import Database, open_database
@@ -289,6 +291,8 @@ class Desk:
         assert len(ids) == len(set(ids)), "a record is kept twice"
         matched = sum(record.level == "CRITICAL" for record in self.logs)
         assert sum(self.verdicts().values()) == matched, "records and verdicts don't balance"
+        found = verify(self.database, self.reader, EPOCH, self.clock.now() + MICROSECOND)
+        assert found.balanced, found.gaps
         live = sum(record.level == "CRITICAL" and not record.backfill for record in self.logs)
         assert sum(alert.count for alert in self.alerts) == live, "records and counts don't balance"
 

@@ -296,5 +296,5 @@ class FoldHours:
     def run(self) -> None:
         before = self.database.clock.now() - FOLD_AFTER
         day = before.replace(hour=0, minute=0, second=0, microsecond=0)
-        while self.database.write(lambda tx: pattern_store.fold_hours(tx, day, limit=_FOLD_ROWS), actor=SYSTEM):
-            pass
+        while self.database.read(lambda tx: pattern_store.any_hours(tx, day)):
+            self.database.write(lambda tx: pattern_store.fold_hours(tx, day, limit=_FOLD_ROWS), actor=SYSTEM)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, bindparam, case, delete, func, insert, or_, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.alerts.merging import SPLIT, Change
 from tocsin.alerts.pattern_model import miner_state, pattern_changes, pattern_counts, patterns
@@ -188,17 +189,26 @@ def _upsert(tx: Tx, table: Any) -> Any:
     return postgresql.insert(table) if tx.dialect == "postgresql" else sqlite.insert(table)
 
 
-def fold_hours(tx: Tx, before: datetime, *, limit: int) -> bool:
-    """Count the hours before an instant by their days: so many rows; False when there are no more."""
+def any_hours(tx: ReadTx, before: datetime) -> bool:
+    """Whether there are counts of hours before an instant that are not yet those of days."""
+    return tx.execute(select(pattern_counts.c.hour).where(*_hours(before)).limit(1)).first() is not None
+
+
+def _hours(before: datetime) -> tuple[ColumnElement[bool], ...]:
     of_hour = type_coerce(pattern_counts.c.hour, BigInteger)
-    mine = (pattern_counts.c.hour < before, of_hour % _DAY_US != 0)
-    rows = list(tx.execute(select(pattern_counts).where(*mine).order_by(pattern_counts.c.hour).limit(limit)))
+    return pattern_counts.c.hour < before, of_hour % _DAY_US != 0
+
+
+def fold_hours(tx: Tx, before: datetime, *, limit: int) -> None:
+    """Count the hours before an instant by their days, so many rows."""
+    of_hours = select(pattern_counts).where(*_hours(before)).order_by(pattern_counts.c.hour)
+    rows = list(tx.execute(of_hours.limit(limit)))
     days: dict[tuple[datetime, int, str], int] = {}
     for row in rows:
         key = (row.hour.replace(hour=0), row.pattern_id, row.service)
         days[key] = days.get(key, 0) + row.n
     if not rows:
-        return False
+        return
     same = (
         pattern_counts.c.pattern_id == bindparam("of_pattern"),
         pattern_counts.c.hour == bindparam("of_hour", type_=Instant()),
@@ -207,7 +217,6 @@ def fold_hours(tx: Tx, before: datetime, *, limit: int) -> bool:
     gone = [{"of_pattern": row.pattern_id, "of_hour": row.hour, "of_service": row.service} for row in rows]
     tx.execute(delete(pattern_counts).where(*same), gone)
     _add_counts(tx, sorted(days.items()))
-    return True
 
 
 # Merges and splits.

@@ -49,6 +49,13 @@ COMMANDS: Final = (
     Command("logs", "tocsin.cli.logs", "Find, follow, count and export log records.", _WORK),
     Command("alerts", "tocsin.cli.alerts", "List alerts, or show one.", _WORK),
     Command("patterns", "tocsin.cli.patterns", "List, show, merge and split patterns of messages.", _WORK),
+    Command(
+        "explain",
+        "tocsin.cli.explain",
+        "Tell why a record led to a ticket or to none, or how an alert came about.",
+        _WORK,
+    ),
+    Command("verify", "tocsin.cli.verify", "Match stored records again and compare with the verdicts.", _WORK),
     Command("rules", "tocsin.cli.rules", "List, show, save, switch and remove rules.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )

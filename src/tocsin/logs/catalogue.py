@@ -121,6 +121,12 @@ def holding(tx: ReadTx, record_id: int) -> list[Segment]:
     return _found(tx, select(segments).where(inside))
 
 
+def reaching(tx: ReadTx, first_id: int, last_id: int) -> list[Segment]:
+    """Segments that may hold some of these record ids, damaged ones as well."""
+    touching = (segments.c.first_id <= last_id) & (segments.c.last_id >= first_id)
+    return _found(tx, select(segments).where(touching).order_by(segments.c.first_id))
+
+
 def smaller_than(tx: ReadTx, records: int) -> list[Segment]:
     """Undamaged segments with fewer records, by event time."""
     statement = select(segments).where(segments.c.records < records, segments.c.damaged_at.is_(None))

@@ -14,7 +14,7 @@ from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import NotFound, Unavailable, Unreadable
 from tocsin.logs import catalogue, histogram, seenfields, store, top
 from tocsin.logs.budget import MAX_SEARCH_S, Budget
-from tocsin.logs.chunks import record_at
+from tocsin.logs.chunks import record_at, unpack
 from tocsin.logs.fields import LOGS
 from tocsin.logs.frames import empty, records_of
 from tocsin.logs.histogram import Histogram
@@ -157,6 +157,39 @@ class LogReader:
         if damaged:
             raise Unreadable(what="log record", id=record_id, place=f"segment {damaged[0]}")
         return None
+
+    def arrived(self, since: datetime, until: datetime, *, first_id: int, last_id: int) -> Iterator[list[Record]]:
+        """The stored records with ids from `first_id` to `last_id` that arrived in [since, until), part by part, each
+        once; those in damaged segments are left out. Raises Vanished."""
+
+        def look(tx: ReadTx) -> tuple[list[store.StoredChunk], list[catalogue.Segment]]:
+            hot = [c for c in store.hot_chunks(tx) if since <= c.observed_at < until]
+            inside = [c for c in hot if c.first_id <= last_id and c.last_id >= first_id]
+            return inside, catalogue.reaching(tx, first_id, last_id)
+
+        hot, cold = self._database.read(look)
+        for chunk in hot:
+            yield self._records_of_chunk(chunk)
+        which = (pl.col("observed_at") >= since) & (pl.col("observed_at") < until)
+        for segment in cold:
+            rows = (
+                None
+                if segment.damaged_at
+                else self._files.rows(segment, which & pl.col("id").is_between(first_id, last_id))
+            )
+            if rows is not None and len(rows):
+                yield records_of(rows)
+
+    def _records_of_chunk(self, chunk: store.StoredChunk) -> list[Record]:
+        blob = self._database.read(lambda tx: store.blobs(tx, [chunk.first_id])).get(chunk.first_id)
+        if blob is None:
+            raise Vanished
+        columns = unpack(blob)
+        first_id, observed_at, backfill = chunk.first_id, chunk.observed_at, chunk.backfill
+        return [
+            record_at(columns, row, first_id=first_id, observed_at=observed_at, backfill=backfill)
+            for row in range(len(columns))
+        ]
 
     def search(self, query: LogQuery, *, budget: Budget | None = None, max_bytes: int = MAX_PAGE_BYTES) -> LogPage:
         """The newest matching records."""

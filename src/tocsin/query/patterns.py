@@ -122,6 +122,13 @@ def rewritten(pattern: str, *, column: int) -> str:
     return "".join(out)
 
 
+def as_written(pattern: str) -> str:
+    """A rewritten regular expression with `\\d` and its like as they were, for people."""
+    for name, members in _CLASSES.items():
+        pattern = pattern.replace(f"(?-i:[{members}])", f"\\{name}")
+    return pattern
+
+
 def _escape(rest: str, *, in_class: bool, column: int) -> tuple[int, str]:
     code = rest[1:2]
     if code in _CLASSES and code:

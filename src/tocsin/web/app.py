@@ -10,6 +10,7 @@ from tocsin import __version__
 from tocsin.web import (
     alerts_routes,
     docs_page,
+    explain_routes,
     health,
     logs_routes,
     patterns_routes,
@@ -43,8 +44,8 @@ class Application(FastAPI):
             max_body_size=MAX_SMALL_BODY,
         )
         problems.install(self)
-        routed = (logs_routes, alerts_routes, patterns_routes, tickets_routes, rules_routes, health, docs_page)
-        for module in routed:
+        routed = (logs_routes, alerts_routes, patterns_routes, tickets_routes, rules_routes, explain_routes)
+        for module in (*routed, health, docs_page):
             self.include_router(module.router)
         self.mount(docs_page.STATIC, docs_page.FILES)
         self._front = Front(super().__call__, IntakeEndpoint(self._services), services=self._services)

@@ -112,6 +112,71 @@ _REHEARSAL: Final[dict[str, Any]] = {
     "first_at": "2026-11-24T02:24:17.004112Z",
     "last_at": "2026-11-24T02:24:17.004112Z",
 }
+_ALERT_STATE: Final[dict[str, Any]] = {
+    "id": 4,
+    "status": "firing",
+    "rule": "critical-logs",
+    "count": 212,
+    "first_log_id": 17,
+}
+_TICKET_STATE: Final[dict[str, Any]] = {
+    "id": 3,
+    "status": "IN_PROGRESS",
+    "title": "payments: database connection lost after 3 attempts",
+    "how": "opened",
+    "why": "No ticket had its correlation key, so a new one opened.",
+    "recurrence_of": None,
+    "first_log_id": 17,
+}
+_HAPPENING: Final[dict[str, Any]] = {
+    "id": 29,
+    "at": "2026-11-24T02:21:00.131872Z",
+    "kind": "AlertOpened",
+    "subject": "alert:4",
+    "actor": "system",
+    "cause_id": 28,
+    "data": {"alert_id": 4, "rule": "critical-logs", "rule_version": 1, "first_record_id": 17, "late_s": 0},
+}
+_STORED: Final[dict[str, Any]] = {
+    "id": 28,
+    "at": "2026-11-24T02:21:00.131872Z",
+    "kind": "LogsStored",
+    "subject": "logs:17-17",
+    "actor": "local:admin",
+    "cause_id": None,
+    "data": {"first_id": 17, "last_id": 17, "accepted": 1, "rejected": 0, "ruleset": 1},
+}
+_RULE_ON_RECORD: Final[dict[str, Any]] = {
+    "rule": "critical-logs",
+    "version": 1,
+    "outcome": "matched",
+    "why": "It opened alert 4.",
+    "condition": "level:CRITICAL",
+    "missing": [],
+    "group": {
+        "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
+        "template": "database connection lost after <*> attempts",
+        "service": "payments",
+    },
+    "window": None,
+    "verdict": {
+        "event_id": 28,
+        "rule": "critical-logs",
+        "rule_version": 1,
+        "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
+        "verdict": "opened",
+        "would": None,
+        "n": 1,
+        "late": 0,
+        "first_log_id": 17,
+        "last_log_id": 17,
+        "alert_id": 4,
+    },
+    "late": None,
+    "alert": _ALERT_STATE,
+    "ticket": _TICKET_STATE,
+    "events": [_HAPPENING],
+}
 
 _PATTERN: Final[dict[str, Any]] = {
     "id": 5,
@@ -190,6 +255,65 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "RuleVersionPageOut": {"items": [_RULE_VERSION], "next": None},
     "RehearsalOut": _REHEARSAL,
     "RehearsalPageOut": {"items": [_REHEARSAL], "next": None},
+    "LogExplainedOut": {
+        "summary": "critical-logs: opened alert 4, ticket 3 (IN_PROGRESS) (1 rule was in force when it came in).",
+        "record": _LOG,
+        "commit": {
+            "event_id": 28,
+            "at": "2026-11-24T02:21:00.131872Z",
+            "first_log_id": 17,
+            "last_log_id": 17,
+            "ruleset": 1,
+        },
+        "rules": [_RULE_ON_RECORD],
+        "events": [_STORED],
+    },
+    "AlertExplainedOut": {
+        "summary": (
+            "Record 17 opened it by rule critical-logs (version 1); 212 records in all; ticket 3 (IN_PROGRESS) was"
+            " opened by it; it still fires."
+        ),
+        "alert": _ALERT_STATE,
+        "rule_version": 1,
+        "rule": {"condition": "level:CRITICAL", "kind": "match"},
+        "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
+        "template": "database connection lost after <*> attempts",
+        "first_record": _LOG,
+        "verdicts": {"opened": 1, "counted": 211},
+        "late": 0,
+        "opened_at": "2026-11-24T02:21:00.131872Z",
+        "ended": None,
+        "ticket": _TICKET_STATE,
+        "ticket_alerts": [_ALERT_STATE],
+        "events": [_HAPPENING],
+    },
+    "LedgerOut": {
+        "since": "2026-11-24T02:00:00Z",
+        "until": "2026-11-24T03:00:00Z",
+        "balanced": True,
+        "accepted": 4812,
+        "stored": 4812,
+        "expired": 0,
+        "gaps_found": 0,
+        "gaps": [],
+        "hours": [
+            {
+                "hour": "2026-11-24T02:00:00Z",
+                "accepted": 4812,
+                "rejected": 1,
+                "stored": 4812,
+                "waiting": 0,
+                "rules": [
+                    {
+                        "rule": "critical-logs",
+                        "version": 1,
+                        "matched": 212,
+                        "verdicts": {"opened": 1, "counted": 211},
+                    }
+                ],
+            }
+        ],
+    },
     "ProblemOut": {
         "type": "urn:tocsin:problem:transition-refused",
         "title": "Transition refused",

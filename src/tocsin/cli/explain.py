@@ -1,0 +1,114 @@
+"""`tocsin explain`: why a record led to a ticket or to none, and how an alert came about."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tocsin.cli.command import DEFAULT_URL, JsonOption, KeyFileOption, UrlOption, UtcOption, examples, make_app
+from tocsin.cli.exits import WrongUsage
+from tocsin.cli.output import print_fields, print_json, printable, when
+from tocsin.cli.remote import Server
+
+app = make_app()
+
+
+@app.command(epilog=examples("tocsin explain 17", "tocsin explain --alert 4"))
+def explain(
+    record_id: Annotated[int | None, typer.Argument(metavar="[RECORD_ID]", min=1, help="A log record's id.")] = None,
+    alert_id: Annotated[int | None, typer.Option("--alert", metavar="ID", min=1, help="Explain this alert.")] = None,
+    utc: UtcOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell of each rule what it made of a record and what followed; or of an alert how it began, went on and ended."""
+    if (record_id is None) == (alert_id is None):
+        raise WrongUsage(detail="Give a record's id, or an alert's with --alert ID.")
+    path = f"/logs/{record_id}/explain" if alert_id is None else f"/alerts/{alert_id}/explain"
+    with Server(url, key_file) as server:
+        answer = server.get(path)
+    if as_json:
+        print_json(answer.text)
+    elif alert_id is None:
+        _show_record(answer.data, utc=utc)
+    else:
+        _show_alert(answer.data, utc=utc)
+
+
+def _show_record(told: dict[str, Any], *, utc: bool) -> None:
+    typer.echo(printable(told["summary"]))
+    commit = told["commit"]
+    print_fields([("record", _record(told["record"], utc=utc)), ("stored", _commit(commit, utc=utc))])
+    for rule in told["rules"]:
+        typer.echo()
+        typer.echo(f"Rule {rule['rule']} (version {rule['version']}): {rule['outcome'].replace('_', ' ')}")
+        print_fields([(f"  {name}", value) for name, value in _rule_fields(rule, utc=utc)])
+
+
+def _rule_fields(rule: dict[str, Any], *, utc: bool) -> list[tuple[str, str | None]]:
+    group, window, alert = rule["group"], rule["window"], rule["alert"]
+    late = f" {rule['late']}" if rule["late"] else ""
+    return [
+        ("condition", rule["condition"]),
+        ("why", rule["why"] + late),
+        ("group", None if group is None else f"{group['service']}: {group['template']} ({group['fingerprint']})"),
+        ("window", None if window is None else _window(window)),
+        ("alert", None if alert is None else _alert(alert)),
+        ("ticket", _ticket(rule["ticket"])),
+        ("events", _events(rule["events"], utc=utc)),
+    ]
+
+
+def _show_alert(told: dict[str, Any], *, utc: bool) -> None:
+    typer.echo(printable(told["summary"]))
+    first, ticket = told["first_record"], told["ticket"]
+    late = f"; {told['late']} late for their window" if told["late"] else ""
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(told["verdicts"].items()))
+    print_fields(
+        [
+            ("alert", _alert(told["alert"])),
+            ("rule", f"{told['alert']['rule']} (version {told['rule_version']})"),
+            ("condition", None if told["rule"] is None else told["rule"]["condition"]),
+            ("group", f"{told['template']} ({told['fingerprint']})"),
+            ("first record", "no longer kept" if first is None else _record(first, utc=utc)),
+            ("records", verdicts + late),
+            ("opened", when(told["opened_at"], utc=utc)),
+            ("ended", None if told["ended"] is None else when(told["ended"]["at"], utc=utc)),
+            ("ticket", _ticket(ticket)),
+            ("ticket began", None if ticket is None else f"with record {ticket['first_log_id']}"),
+            ("its alerts", "\n".join(_alert(alert) for alert in told["ticket_alerts"])),
+            ("events", _events(told["events"], utc=utc)),
+        ]
+    )
+
+
+def _record(record: dict[str, Any], *, utc: bool) -> str:
+    at = when(record["timestamp"], utc=utc, fraction=True)
+    return f"{record['id']}  {at} {record['level']} {record['service']}: {record['message']}"
+
+
+def _commit(commit: dict[str, Any] | None, *, utc: bool) -> str | None:
+    if commit is None:
+        return None
+    span = f"records {commit['first_log_id']} to {commit['last_log_id']}, rules in state {commit['ruleset']}"
+    return f"{when(commit['at'], utc=utc)} (event {commit['event_id']}: {span})"
+
+
+def _window(window: dict[str, Any]) -> str:
+    needed = f"{window['threshold']}" if window["ratio"] is None else f"{window['ratio']:g} of {window['minimum']}"
+    now = "forgotten by now" if window["hits_now"] is None else f"now {window['hits_now']} of {window['total_now']}"
+    return f"needs {needed} within {window['window_s']} s; {now}. {window['note']}"
+
+
+def _alert(alert: dict[str, Any]) -> str:
+    first = alert["first_log_id"]
+    records = f"record {first}" if alert["count"] == 1 else f"{alert['count']} records, the first is {first}"
+    return f"{alert['id']} ({alert['status']}, {records})"
+
+
+def _ticket(ticket: dict[str, Any] | None) -> str | None:
+    return None if ticket is None else f"{ticket['id']} ({ticket['status']}): {ticket['title']}\n{ticket['why']}"
+
+
+def _events(events: list[dict[str, Any]], *, utc: bool) -> str:
+    return "\n".join(f"{when(e['at'], utc=utc)}  {e['kind']} {e['subject']} by {e['actor']}" for e in events)

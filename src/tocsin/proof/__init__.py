@@ -1,0 +1,1 @@
+"""Looking back across all stages: why something happened, or didn't."""

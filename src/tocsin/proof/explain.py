@@ -1,0 +1,332 @@
+"""Explain: from a record to the rules that judged it and on to its tickets, and from an alert to its beginning."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from tocsin.alerts import store as alert_store
+from tocsin.alerts.grouping import fingerprint_of
+from tocsin.alerts.rules import Rule
+from tocsin.alerts.store import Alert
+from tocsin.alerts.thresholds import OVERFLOW
+from tocsin.kit.errors import NotFound, Unreadable
+from tocsin.logs.record import Record
+from tocsin.logs.service import LogReader
+from tocsin.proof import sentences, store
+from tocsin.proof.facts import Commit, Happening, Verdict, Waiting
+from tocsin.proof.judging import Judged, judge, rules_that_judged
+from tocsin.proof.reasons import Missing
+from tocsin.storage.database import Database
+from tocsin.storage.tx import ReadTx
+from tocsin.tickets import store as ticket_store
+
+MAX_ALERTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOf:
+    """The group that a rule puts a record in."""
+
+    fingerprint: str
+    template: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOf:
+    """What a window needs to fire, and what it holds now: `hits` of `total` records; None when it is forgotten."""
+
+    threshold: int | None
+    ratio: float | None
+    minimum: int | None
+    window_s: int
+    hits_now: int | None
+    total_now: int | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertState:
+    """An alert as it is now. `first_log_id` is the record it began with."""
+
+    id: int
+    status: str
+    rule: str
+    count: int
+    first_log_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketState:
+    """A ticket as it is now. `first_log_id` is the very first record of all its alerts, by the order they opened in."""
+
+    id: int
+    status: str
+    title: str
+    how: str
+    why: str
+    recurrence_of: int | None
+    first_log_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOnRecord:
+    """What a rule, in the version that judged the record, made of it."""
+
+    rule: str
+    version: int
+    outcome: str
+    why: str
+    condition: str
+    missing: Sequence[Missing] = ()
+    group: GroupOf | None = None
+    window: WindowOf | None = None
+    verdict: Verdict | None = None
+    late: str | None = None
+    alert: AlertState | None = None
+    ticket: TicketState | None = None
+    events: Sequence[Happening] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordExplained:
+    """A record, the commit that stored it, and every rule there was then."""
+
+    summary: str
+    record: Record
+    commit: Commit | None
+    rules: Sequence[RuleOnRecord]
+    events: Sequence[Happening]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an alert ended: by its ticket (`resolved`), or by itself (`quiet`)."""
+
+    at: datetime
+    how: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertExplained:
+    """An alert from its first record to its end. `ticket_alerts` are the newest alerts of its ticket."""
+
+    summary: str
+    alert: AlertState
+    rule_version: int
+    rule: dict[str, Any] | None
+    fingerprint: str
+    template: str
+    first_record: Record | None
+    verdicts: dict[str, int]
+    late: int
+    opened_at: datetime
+    ended: Ending | None
+    ticket: TicketState | None
+    ticket_alerts: Sequence[AlertState]
+    events: Sequence[Happening]
+
+
+def explain_record(database: Database, logs: LogReader, record_id: int) -> RecordExplained:
+    """Why a stored record did, or did not, lead to a ticket. Raises NotFound, and Unreadable."""
+    record = logs.get(record_id)
+    return database.read(lambda tx: _record_explained(tx, record))
+
+
+def _record_explained(tx: ReadTx, record: Record) -> RecordExplained:
+    commit = store.commit_of(tx, record)
+    if commit is None:
+        summary = "Which rules were in force when this record came in is not known: the event of its commit is gone."
+        return RecordExplained(summary, record, None, [], [])
+    retries = store.retried(tx, commit, record.id)
+    rules, gone = rules_that_judged(commit.ruleset, retries, lambda ruleset: store.rules_at(tx, ruleset))
+    told = [*_rules_on_record(tx, record, commit, rules), *map(_gone, gone)]
+    summary = sentences.summary_of_record([(one.rule, one.outcome, _fate(one)) for one in told])
+    stored = store.event(tx, commit.event_id)
+    return RecordExplained(summary, record, commit, told, [*([] if stored is None else [stored]), *retries])
+
+
+def _rules_on_record(tx: ReadTx, record: Record, commit: Commit, rules: Sequence[Rule]) -> list[RuleOnRecord]:
+    verdicts = store.verdicts_over(tx, commit, record.id)
+    waiting = store.waiting_over(tx, commit, record.id)
+    judged = {one.rule.name: one for one in judge(record, [rule for rule in rules if rule.enabled])}
+    found = []
+    for rule in rules:
+        one = judged.get(rule.name)
+        if one is None:
+            why = "The rule was switched off."
+            found.append(RuleOnRecord(rule.name, rule.version, sentences.DISABLED, why, rule.condition))
+            continue
+        held = next((w for w in waiting if w.rule in {None, rule.name}), None)
+        mine = [v for v in verdicts if v.rule == rule.name and (v.verdict == "backfill") == record.backfill]
+        given_up = next((v for v in verdicts if v.rule == rule.name and v.verdict == "parked"), None)
+        found.append(_rule_on_record(tx, record, one, held, given_up or _verdict_of(one, mine)))
+    return found
+
+
+def _verdict_of(judged: Judged, verdicts: Sequence[Verdict]) -> Verdict | None:
+    """The verdict that is about the record: of its group, of the group that takes what is too many, or the only one."""
+    if judged.matched is None:
+        return None
+    for fingerprint in (judged.matched.fingerprint, fingerprint_of(judged.rule.name, "", OVERFLOW)):
+        for one in verdicts:
+            if one.fingerprint == fingerprint:
+                return one
+    return verdicts[0] if len(verdicts) == 1 else None
+
+
+def _rule_on_record(
+    tx: ReadTx, record: Record, judged: Judged, waiting: Waiting | None, verdict: Verdict | None
+) -> RuleOnRecord:
+    rule = judged.rule
+    if waiting is not None:
+        why = sentences.why_waiting(waiting)
+        return RuleOnRecord(rule.name, rule.version, sentences.WAITING, why, rule.condition)
+    if verdict is not None and verdict.verdict == "parked":
+        why = sentences.why_verdict(rule, verdict, record.id)
+        return RuleOnRecord(rule.name, verdict.rule_version, sentences.BROKEN, why, rule.condition, verdict=verdict)
+    if judged.error:
+        why = f"The rule raises on this record: {judged.error}"
+        return RuleOnRecord(rule.name, rule.version, sentences.BROKEN, why, rule.condition)
+    if judged.matched is None:
+        why = sentences.why_not(judged)
+        return RuleOnRecord(rule.name, rule.version, sentences.NOT_MATCHED, why, rule.condition, judged.missing)
+    match = judged.matched
+    fingerprint = match.fingerprint if verdict is None else verdict.fingerprint
+    template = match.template if fingerprint == match.fingerprint else OVERFLOW
+    alert = None if verdict is None or verdict.alert_id is None else alert_store.get(tx, verdict.alert_id)
+    events = [] if alert is None else store.events_of_alert(tx, alert.id, alert.ticket_id)
+    return RuleOnRecord(
+        rule.name,
+        rule.version,
+        sentences.MATCHED,
+        sentences.why_verdict(rule, verdict, record.id),
+        rule.condition,
+        group=GroupOf(fingerprint, template, match.service),
+        window=_window_of(tx, rule, fingerprint, verdict),
+        verdict=verdict,
+        late=None if verdict is None else sentences.late_in_words(verdict),
+        alert=None if alert is None else _alert_state(alert),
+        ticket=None if alert is None else _ticket_of(tx, alert, events),
+        events=events,
+    )
+
+
+def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None) -> WindowOf | None:
+    if rule.window_s is None or (verdict is not None and verdict.verdict == "backfill"):
+        return None
+    hits, total = store.window_now(tx, rule.name, fingerprint) or (None, None)
+    note = sentences.window_note(rule, verdict)
+    return WindowOf(rule.threshold, rule.ratio, rule.minimum, rule.window_s, hits, total, note)
+
+
+def _alert_state(alert: Alert) -> AlertState:
+    status = "firing" if alert.ended_at is None else "resolved"
+    return AlertState(alert.id, status, alert.rule, alert.count, alert.first_record_id)
+
+
+def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketState | None:
+    """The ticket of an alert, and why it was this one."""
+    ticket = None if alert.ticket_id is None else ticket_store.get(tx, alert.ticket_id)
+    if ticket is None:
+        return None
+    brought = next((one for one in events if one.subject == f"ticket:{ticket.id}"), None)
+    how, why = _way_to_ticket(brought)
+    first_id = store.first_record_of_ticket(tx, ticket.id)
+    return TicketState(ticket.id, ticket.status.value, ticket.title, how, why, ticket.recurrence_of, first_id)
+
+
+def _way_to_ticket(brought: Happening | None) -> tuple[str, str]:
+    match None if brought is None else brought.kind:
+        case "AlertJoined":
+            return "joined", "A ticket with the alert's correlation key was open, so the alert joined it."
+        case "TicketReopened":
+            return "reopened", "The last ticket of its correlation key was resolved so recently that it was reopened."
+        case "TicketOpened" if brought is not None and brought.data.get("recurrence_of"):
+            earlier = brought.data["recurrence_of"]
+            return "recurrence", f"Ticket {earlier} of its correlation key was over for too long, so a new one opened."
+        case "TicketOpened":
+            return "opened", "No ticket had its correlation key, so a new one opened."
+    return "unknown", "The event that tells how the alert came to this ticket is gone."
+
+
+def _gone(rule: Rule) -> RuleOnRecord:
+    why = "The rule raised on this record and was removed before it could be tried again."
+    return RuleOnRecord(rule.name, rule.version, sentences.BROKEN, why, rule.condition)
+
+
+def _fate(told: RuleOnRecord) -> str:
+    if told.outcome != sentences.MATCHED:
+        return told.outcome
+    ticket = None if told.ticket is None else f"ticket {told.ticket.id} ({told.ticket.status})"
+    return sentences.summary_of_verdict(told.verdict, ticket)
+
+
+def explain_alert(database: Database, logs: LogReader, alert_id: int) -> AlertExplained:
+    """How an alert began, what was counted on it, where it went and how it ended. Raises NotFound."""
+    alert = database.read(lambda tx: alert_store.get(tx, alert_id))
+    if alert is None:
+        raise NotFound(what="alert", id=alert_id)
+    first = _record_or_none(logs, alert.first_record_id)
+    return database.read(lambda tx: _alert_explained(tx, alert_id, first))
+
+
+def _record_or_none(logs: LogReader, record_id: int) -> Record | None:
+    """A record, unless retention has dropped it or its segment is damaged."""
+    try:
+        return logs.get(record_id)
+    except (NotFound, Unreadable):
+        return None
+
+
+def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertExplained:
+    alert = alert_store.get(tx, alert_id)
+    if alert is None:
+        raise NotFound(what="alert", id=alert_id)
+    events = store.events_of_alert(tx, alert.id, alert.ticket_id)
+    verdicts, late = store.counted_on(tx, alert.id)
+    rule = store.rule_version(tx, alert.rule, alert.rule_version)
+    ticket, ended = _ticket_of(tx, alert, events), _ending(alert, events)
+    beside = [] if ticket is None else alert_store.of_tickets(tx, ticket.id, limit=MAX_ALERTS)
+    began = f"Record {alert.first_record_id} opened it by rule {alert.rule} (version {alert.rule_version})"
+    went = "it has no ticket" if ticket is None else f"ticket {ticket.id} ({ticket.status}) {_HOW[ticket.how]}"
+    many = "1 record" if alert.count == 1 else f"{alert.count} records"
+    end = "it still fires" if ended is None else ended.why
+    return AlertExplained(
+        summary=f"{began}; {many} in all; {went}; {end}.",
+        alert=_alert_state(alert),
+        rule_version=alert.rule_version,
+        rule=None if rule is None else rule.definition(),
+        fingerprint=alert.fingerprint,
+        template=alert.template,
+        first_record=first,
+        verdicts=verdicts,
+        late=late,
+        opened_at=alert.opened_at,
+        ended=ended,
+        ticket=ticket,
+        ticket_alerts=[_alert_state(one) for one in beside],
+        events=events,
+    )
+
+
+_HOW: Final = {
+    "joined": "was open, and it joined",
+    "reopened": "was reopened by it",
+    "recurrence": "was opened by it as a recurrence",
+    "opened": "was opened by it",
+    "unknown": "holds it",
+}
+
+
+def _ending(alert: Alert, events: Sequence[Happening]) -> Ending | None:
+    if alert.ended_at is None:
+        return None
+    last = next((one for one in events if one.kind in {"AlertEnded", "AlertQuieted"}), None)
+    if last is None:
+        return Ending(alert.ended_at, "unknown", "it ended")
+    if last.kind == "AlertQuieted":
+        return Ending(alert.ended_at, "quiet", f"it ended after {last.data['quiet_s']} s without anything to say")
+    return Ending(alert.ended_at, "resolved", f"it ended when {last.actor} resolved its ticket")

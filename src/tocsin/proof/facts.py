@@ -1,0 +1,69 @@
+"""What was written down at the time, as it is read back to explain it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The transaction that stored records; `ruleset` is the state of the rules that they were matched with."""
+
+    event_id: int
+    at: datetime
+    first_log_id: int
+    last_log_id: int
+    ruleset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of `n` records of a commit that a rule version matched, of which `late` were late for their window.
+
+    `would` is what a dry run would have done.
+    """
+
+    event_id: int
+    rule: str
+    rule_version: int
+    fingerprint: str
+    verdict: str
+    would: str | None
+    n: int
+    late: int
+    first_log_id: int
+    last_log_id: int
+    alert_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Records that wait until a rule, or without one all of detection, no longer raises on them."""
+
+    event_id: int
+    rule: str | None
+    first_log_id: int
+    last_log_id: int
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event, with what it is about."""
+
+    id: int
+    at: datetime
+    kind: str
+    subject: str
+    actor: str
+    cause_id: int | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Commit):
+    """A commit in the books: how many records it took in, and how many it refused."""
+
+    accepted: int
+    rejected: int

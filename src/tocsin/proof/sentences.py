@@ -1,0 +1,105 @@
+"""The sentences of an explanation."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tocsin.alerts.rules import Kind, Rule
+from tocsin.proof.facts import Verdict, Waiting
+from tocsin.proof.judging import Judged
+
+MATCHED: Final = "matched"
+NOT_MATCHED: Final = "not_matched"
+DISABLED: Final = "disabled"
+BROKEN: Final = "broken"
+WAITING: Final = "waiting"
+
+
+def _needed(rule: Rule) -> str:
+    """What a window of the rule needs to fire."""
+    if rule.kind is Kind.RATIO:
+        return f"a share of {rule.ratio:g} of at least {rule.minimum} within {rule.window_s} s"
+    return f"{rule.threshold} within {rule.window_s} s"
+
+
+def why_not(judged: Judged) -> str:
+    """Which part of a rule's condition a record doesn't meet."""
+    parts = "; ".join(one.text for one in judged.missing)
+    if judged.as_other:
+        return f"It counts among the records that the share is of, but not as a hit, which needs {parts}."
+    return f"It needs {parts}."
+
+
+def why_waiting(waiting: Waiting) -> str:
+    """Why it is not known yet what becomes of a record."""
+    whom = "The rule" if waiting.rule is not None else "Detection"
+    return f"{whom} raised on this record; it is tried again ({waiting.attempts} times so far): {waiting.error}"
+
+
+def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int) -> str:
+    """What a verdict means for a record that the rule matches."""
+    if verdict is None:
+        return "It matches, but no verdict of it is recorded."
+    text = _MEANT.get(verdict.verdict, "Its verdict is {v.verdict}.")
+    if verdict.verdict == "opened" and verdict.first_log_id != record_id:
+        text = "It was counted on alert {v.alert_id}, which record {v.first_log_id} had just opened."
+    would = _WOULD.get(verdict.would or "", "would have been noted")
+    return text.format(v=verdict, would=would, by_window=_by_window(rule), needed=_needed(rule))
+
+
+_MEANT: Final = {
+    "opened": "It opened alert {v.alert_id}{by_window}.",
+    "counted": "It was counted on alert {v.alert_id}, which was open already.",
+    "pending": "It was counted in its window, which did not hold enough yet: the rule needs {needed}.",
+    "dry_run": "The rule only rehearsed: the record {would}.",
+    "backfill": "It matches, but its sender called it backfill, which opens nothing.",
+    "parked": "The rule raised on this record for so long that it was given up; it opened nothing.",
+}
+_WOULD: Final = {
+    "opened": "would have opened an alert, or been counted on one opened just before",
+    "counted": "would have been counted on an alert",
+    "pending": "would have waited in its window for more",
+}
+
+
+def _by_window(rule: Rule) -> str:
+    return "" if rule.window_s is None else f": with it the window held enough ({_needed(rule)})"
+
+
+def late_in_words(verdict: Verdict) -> str | None:
+    """Whether a record was late for its window, as far as the verdict tells."""
+    if not verdict.late:
+        return None
+    if verdict.late == verdict.n:
+        return "It was late for its window."
+    return f"{verdict.late} of the {verdict.n} records of this verdict were late for their window; not which."
+
+
+def window_note(rule: Rule, verdict: Verdict | None) -> str:
+    """What is known of a window's count when the record came in."""
+    said = {"opened": "it held enough", "pending": "it did not hold enough yet"}
+    decided = verdict if verdict is None or verdict.verdict != "dry_run" else None
+    told = said.get("" if decided is None else decided.verdict)
+    known = f"The verdict says that {told}; " if told else ""
+    return f"{known}{'how' if known else 'How'} many were in the window when the record came in is not recorded."
+
+
+def summary_of_record(outcomes: Sequence[tuple[str, str, str]]) -> str:
+    """One sentence about a record: from the name, outcome and fate of each rule there was."""
+    telling = [(name, fate) for name, outcome, fate in outcomes if outcome in {MATCHED, WAITING, BROKEN}]
+    off = sum(outcome == DISABLED for _, outcome, _ in outcomes)
+    on = len(outcomes) - off
+    were = f"{on} {'rule was' if on == 1 else 'rules were'} in force{f', {off} switched off' if off else ''}"
+    if not telling:
+        return f"No rule reached this record: {were} when it came in, and none matched."
+    told = "; ".join(f"{name}: {fate}" for name, fate in telling)
+    return f"{told} ({were} when it came in)."
+
+
+def summary_of_verdict(verdict: Verdict | None, ticket: str | None) -> str:
+    """A verdict in few words, with the ticket it led to."""
+    if verdict is None:
+        return "matched, but no verdict is recorded"
+    would = f" (would have: {verdict.would})" if verdict.would else ""
+    alert = "" if verdict.alert_id is None else f" alert {verdict.alert_id}"
+    on = f"{verdict.verdict} on{alert}" if alert and verdict.verdict == "counted" else f"{verdict.verdict}{alert}"
+    return on + would + (f", {ticket}" if ticket else "")

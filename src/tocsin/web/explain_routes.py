@@ -1,0 +1,70 @@
+"""Looking back over HTTP: GET /logs/{id}/explain, GET /alerts/{id}/explain, GET /ledger."""
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Query, Response
+
+from tocsin.kit.errors import Unavailable
+from tocsin.logs.segmentfiles import Vanished
+from tocsin.proof import explain, ledger
+from tocsin.web.explain_schemas import AlertExplainedOut, LedgerIn, LedgerOut, LogExplainedOut
+from tocsin.web.schemas import ProblemOut
+from tocsin.web.services import Services, services
+
+router = APIRouter()
+Id = Annotated[int, Path(ge=1, le=2**53)]
+With = Annotated[Services, Depends(services)]
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+@router.get(
+    "/logs/{id}/explain",
+    response_model=LogExplainedOut,
+    tags=["logs"],
+    summary="Why a record led to a ticket, or to none",
+    responses={404: {"model": ProblemOut}},
+)
+def explain_log(id: Id, with_: With) -> Response:  # noqa: A002
+    """Every rule there was when the record came in, in the version it had then: whether it matched, or which part of
+    its condition did not hold; for those that matched the verdict, the alert and the ticket as they are now.
+
+    The record is matched again by the same code that matched it when it came in; verdicts and events are those recorded
+    then. What isn't recorded is said to be unknown.
+    """
+    return _json(explain.explain_record(with_.database, with_.logs, id))
+
+
+@router.get(
+    "/alerts/{id}/explain",
+    response_model=AlertExplainedOut,
+    tags=["alerts"],
+    summary="How an alert began, where it went and how it ended",
+    responses={404: {"model": ProblemOut}},
+)
+def explain_alert(id: Id, with_: With) -> Response:  # noqa: A002
+    """The rule as it was, the first record, what was counted, the ticket and why it was this one, how it ended.
+
+    From a ticket back to its exact first record: each of its alerts has its `first_log_id`, `ticket` that of the first.
+    """
+    return _json(explain.explain_alert(with_.database, with_.logs, id))
+
+
+@router.get("/ledger", response_model=LedgerOut, tags=["logs"], summary="Whether the books balance")
+def get_ledger(query: Annotated[LedgerIn, Query()], with_: With) -> Response:
+    """Matches the stored records of a span again, with the rule versions recorded then, and compares with the verdicts.
+
+    For each commit, accepted = stored, and of each rule version there are as many matches as verdicts; a gap names the
+    ids of the records it is about. Records that arrived in [`since`, `until`); a million records take some five
+    seconds, so ask for long spans in parts.
+    """
+    now = with_.clock.now()
+    span = query.reckoned(now)
+    try:
+        return _json(ledger.verify(with_.database, with_.logs, span["since"], min(span["until"] or now, now)))
+    except Vanished as error:
+        raise Unavailable(detail="The stored logs were reorganised faster than they could be read.") from error
+
+
+def _json(found: object) -> Response:
+    return Response(_ENCODER.encode(found), media_type="application/json")

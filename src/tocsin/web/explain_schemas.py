@@ -1,0 +1,210 @@
+"""What explanations look like over HTTP."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import Field
+
+from tocsin.web.schemas import InstantIn, LogOut, Out, Reckoned
+
+
+class MissingOut(Out):
+    """A part of a condition that did not hold."""
+
+    wanted: str = Field(examples=["level:CRITICAL"])
+    found: str = Field(description="What the record has there.", examples=["level is ERROR"])
+
+
+class GroupOut(Out):
+    """The group that the rule puts the record in."""
+
+    fingerprint: str
+    template: str = Field(examples=["connection to <*> lost after <*>"])
+    service: str
+
+
+class WindowOut(Out):
+    """What the rule's window needs to fire, and what it holds now, as of its newest record; null once forgotten."""
+
+    threshold: int | None
+    ratio: float | None
+    minimum: int | None
+    window_s: int
+    hits_now: int | None
+    total_now: int | None
+    note: str = Field(description="What is known of its count when the record came in.")
+
+
+class VerdictOut(Out):
+    """The recorded verdict that covers the record: of `n` records of one commit (of the event `event_id`)."""
+
+    event_id: int
+    rule: str
+    rule_version: int
+    fingerprint: str
+    verdict: str = Field(description="`opened`, `counted`, `pending`, `dry_run`, `backfill`, `parked`.")
+    would: str | None = Field(description="What a dry run would have done.")
+    n: int
+    late: int = Field(description="How many of them were late for their window.")
+    first_log_id: int
+    last_log_id: int
+    alert_id: int | None
+
+
+class AlertStateOut(Out):
+    """An alert as it is now. `first_log_id` is the record it began with."""
+
+    id: int
+    status: str = Field(description="`firing` or `resolved`.", examples=["firing"])
+    rule: str
+    count: int
+    first_log_id: int
+
+
+class TicketStateOut(Out):
+    """A ticket as it is now, and why the alert went there."""
+
+    id: int
+    status: str = Field(examples=["OPEN"])
+    title: str
+    how: str = Field(description="`opened`, `joined`, `reopened`, `recurrence` or `unknown`.", examples=["opened"])
+    why: str
+    recurrence_of: int | None
+    first_log_id: int | None = Field(description="The very first record: the one the ticket's first alert began with.")
+
+
+class HappeningOut(Out):
+    """An event on the way."""
+
+    id: int
+    at: datetime
+    kind: str = Field(examples=["AlertOpened"])
+    subject: str = Field(examples=["alert:4"])
+    actor: str
+    cause_id: int | None
+    data: dict[str, Any]
+
+
+class RuleOnRecordOut(Out):
+    """What a rule, in the version that judged the record, made of it."""
+
+    rule: str
+    version: int
+    outcome: str = Field(
+        description="`matched`, `not_matched`, `disabled`; `waiting`: the rule raised, a retry follows; `broken`: it"
+        " raised and was given up.",
+        examples=["matched"],
+    )
+    why: str
+    condition: str
+    missing: list[MissingOut]
+    group: GroupOut | None
+    window: WindowOut | None
+    verdict: VerdictOut | None
+    late: str | None = Field(description="Whether the record was late for its window, as far as that is known.")
+    alert: AlertStateOut | None
+    ticket: TicketStateOut | None
+    events: list[HappeningOut]
+
+
+class CommitOut(Out):
+    """The transaction that stored the record; `ruleset` is the state of all rules that it was matched with."""
+
+    event_id: int
+    at: datetime
+    first_log_id: int
+    last_log_id: int
+    ruleset: int
+
+
+class LogExplainedOut(Out):
+    """Why a record did, or did not, lead to a ticket."""
+
+    summary: str
+    record: LogOut
+    commit: CommitOut | None = Field(description="Null when the event of its commit is gone.")
+    rules: list[RuleOnRecordOut] = Field(description="Every rule there was when the record was matched, by name.")
+    events: list[HappeningOut] = Field(description="The record's commit, and retries of its matching.")
+
+
+class EndingOut(Out):
+    at: datetime
+    how: str = Field(description="`resolved` with its ticket, or `quiet`: by itself.", examples=["resolved"])
+    why: str
+
+
+class AlertExplainedOut(Out):
+    """An alert from its first record to its end."""
+
+    summary: str
+    alert: AlertStateOut
+    rule_version: int
+    rule: dict[str, Any] | None = Field(description="What the rule said in that version.")
+    fingerprint: str
+    template: str
+    first_record: LogOut | None = Field(description="Null when it is no longer kept, or can't be read.")
+    verdicts: dict[str, int] = Field(description="Records by verdict.", examples=[{"opened": 1, "counted": 211}])
+    late: int = Field(description="How many of them were late for their window.")
+    opened_at: datetime
+    ended: EndingOut | None
+    ticket: TicketStateOut | None
+    ticket_alerts: list[AlertStateOut] = Field(description="The newest 100 alerts of that ticket, this one among them.")
+    events: list[HappeningOut]
+
+
+class LedgerIn(Reckoned):
+    """Which records, by arrival."""
+
+    since: InstantIn = Field(timedelta(days=1), description="Arrived then or later.", examples=["2h"])
+    until: InstantIn | None = Field(None, description="Arrived before that; now by default.", examples=["1h"])
+
+
+class LedgerLineOut(Out):
+    """A rule version within an hour: records it matches when they are matched again, and verdicts that are recorded."""
+
+    rule: str
+    version: int
+    matched: int
+    verdicts: dict[str, int] = Field(
+        description="Records by verdict. `parked` ones were never matched and don't count towards the balance.",
+        examples=[{"opened": 1, "counted": 211}],
+    )
+
+
+class HourBalanceOut(Out):
+    """What arrived within an hour, what of it is stored, and what its rules made of it."""
+
+    hour: datetime
+    accepted: int
+    rejected: int
+    stored: int
+    waiting: int = Field(description="Records that are still to be matched, with one rule or all.")
+    rules: list[LedgerLineOut]
+
+
+class GapOut(Out):
+    """Records of one commit that don't balance. Without a rule, `matched` were accepted and `recorded` are stored."""
+
+    hour: datetime
+    event_id: int = Field(description="The commit's event.")
+    rule: str | None
+    version: int | None
+    first_log_id: int
+    last_log_id: int
+    matched: int
+    recorded: int
+    what: str
+
+
+class LedgerOut(Out):
+    """The books of a span of time."""
+
+    since: datetime
+    until: datetime
+    balanced: bool
+    accepted: int
+    stored: int
+    expired: int = Field(description="Records that retention has removed since then: so many may be missing.")
+    gaps_found: int
+    gaps: list[GapOut] = Field(description="The first 1,000.")
+    hours: list[HourBalanceOut] = Field(description="Hours in which anything arrived, oldest first.")
