@@ -18,7 +18,7 @@ from tocsin.kit.clock import Clock, SystemClock
 from tocsin.kit.errors import StartRefused
 from tocsin.kit.metrics import Metrics
 from tocsin.logs import catalogue
-from tocsin.logs.compaction import Compactor, count_nothing
+from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
 from tocsin.logs.intake import Detection, Intake
 from tocsin.logs.live import LiveTail
@@ -95,8 +95,10 @@ class Instance:
         check_identity(self.database, objects, in_use=self.database.read(catalogue.any_segment))
         files = SegmentFiles(self.database, objects, metrics=self.metrics)
         alone = settings.database_secret is None
-        count = PatternCounter(self.database, self.metrics).count if settings.patterns else count_nothing
-        compactor = Compactor(self.database, objects, files, self.metrics, alone=alone, count=count)
+        compactor = Compactor(self.database, objects, files, self.metrics, alone=alone)
+        if settings.patterns:
+            counter = PatternCounter(self.database, self.metrics)
+            compactor.count, compactor.count_quickly = counter.count, counter.count_quickly
         expiry = Expiry(self.database, compactor, _retention(settings))
         return files, LogKeeping(compactor, expiry, LiveTail(self.database))
 

@@ -39,7 +39,8 @@ class Settings(BaseSettings):
         5.0, ge=0.1, le=300, description="How long a search may take before it answers with what it has found."
     )
     patterns: bool = Field(
-        True, description="Whether the patterns of all records are counted; it costs a third of compaction's CPU time."
+        True,
+        description="Whether the patterns of all records are counted; it costs CPU time when records are compacted.",
     )
     log_format: str = Field("text", pattern="^(text|json)$", description="Form of the server's own log: text or json.")
     log_level: str = Field(

@@ -37,6 +37,7 @@ from tocsin.logs.service import LogQuery
 from tocsin.settings import Settings
 from tocsin.storage.model import events
 from tocsin.storage.objects import Folder, Stored
+from tocsin.storage.tx import Tx
 
 
 def at(minutes: float) -> str:
@@ -631,3 +632,21 @@ def test_words_are_found_in_a_segment_that_was_merged_from_several(desk: Desk) -
     assert desk.reader.stats().segments == 1
     assert [len(desk.reader.search(query).items) for query in queries] == [1] * 8
     assert not before & {segment.id for segment in desk.database.read(catalogue.between)}
+
+
+def test_records_are_counted_in_a_hurry_while_too_many_wait(desk: Desk) -> None:
+    told: list[tuple[str, int]] = []
+
+    def counting(how: str) -> Callable[[pl.DataFrame], Callable[[Tx], None]]:
+        def count(frame: pl.DataFrame) -> Callable[[Tx], None]:
+            told.append((how, len(frame)))
+            return lambda _: None
+
+        return count
+
+    desk.compactor.count, desk.compactor.count_quickly = counting("calmly"), counting("quickly")
+    desk.compactor.bounds = Bounds(records=20, age=timedelta(0), behind=30)
+    desk.post(*[info(f"m {n}") for n in range(20)])
+    desk.post(*[info(f"n {n}") for n in range(20)])
+    desk.compactor.run()
+    assert told == [("quickly", 20), ("calmly", 20)]

@@ -94,6 +94,12 @@ class PatternCounter:
             batch = _not_mined(frame, now)
         return lambda tx: self._write(tx, batch, frame, now)
 
+    def count_quickly(self, frame: pl.DataFrame) -> Callable[[Tx], None]:
+        """Count records without their patterns: more come in than there is time for."""
+        now = self.database.clock.now()
+        self.metrics.not_mined.inc(len(frame))
+        return lambda tx: _apply(tx, _not_mined(frame, now))
+
     def _write(self, tx: Tx, batch: Batch, frame: pl.DataFrame, now: datetime) -> None:
         try:
             with tx.attempt():

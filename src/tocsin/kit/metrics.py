@@ -27,7 +27,7 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self.not_mined = Counter(
-            "tocsin_logs_not_mined", "Log records counted without their pattern, because finding it failed.",
+            "tocsin_logs_not_mined", "Log records counted without their pattern: that failed, or there was no time.",
             registry=self.registry,
         )  # fmt: skip
         self.damaged = Counter(

@@ -52,11 +52,12 @@ log = structlog.get_logger("tocsin.compaction")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """When hot chunks become segments, and how many records those have at most."""
+    """When hot chunks become segments, how many records those have at most, and how many waiting ones are too many."""
 
     records: int = SEGMENT_RECORDS
     chunks: int = MAX_HOT_CHUNKS
     age: timedelta = MAX_HOT_AGE
+    behind: int = 4 * SEGMENT_RECORDS
 
 
 def due(hot: Sequence[StoredChunk], now: datetime, bounds: Bounds) -> list[StoredChunk]:
@@ -140,6 +141,7 @@ class Compactor:
     """One worker of the loop. `alone` says that no other process writes objects: what is unnamed is nobody's.
 
     `count` looks at records once, when they leave the hot chunks; it returns what is to be written with their segments.
+    `count_quickly` takes its place while more records wait than `bounds.behind`.
     """
 
     database: Database
@@ -151,6 +153,8 @@ class Compactor:
     lease: str = LEASE
     make: Callable[..., list[Built]] = build
     count: Count = count_nothing
+    count_quickly: Count = count_nothing
+    _behind: bool = False
     _holder: str = ""
     _swept_at: datetime | None = None
     _left: set[int | str] = field(default_factory=set)  # chunks by first id, segments by key: tried once, to no avail
@@ -168,8 +172,10 @@ class Compactor:
 
     def _compact(self) -> bool:
         now = self.database.clock.now()
-        if not worth_a_look(self.database.read(store.hot_size), now, self.bounds):
+        size = self.database.read(store.hot_size)
+        if not worth_a_look(size, now, self.bounds):
             return False
+        self._behind = size.records > self.bounds.behind
         hot = self.database.read(lambda tx: store.free_chunks(tx, limit=self.bounds.chunks + len(self._left)))
         batch = due([chunk for chunk in hot if chunk.first_id not in self._left], now, self.bounds)
         return bool(batch) and self._is_ours() and self._make_segments(batch)
@@ -178,7 +184,8 @@ class Compactor:
         """Segments of these chunks in their place. A chunk that none can be made of is found by halving, and stays."""
         first_ids = [chunk.first_id for chunk in batch]
         try:
-            return self._swap(self._rows_of(batch), lambda tx: store.consume(tx, first_ids), count=self.count)
+            count = self.count_quickly if self._behind else self.count
+            return self._swap(self._rows_of(batch), lambda tx: store.consume(tx, first_ids), count=count)
         except Unbuildable as error:
             if len(batch) == 1:
                 self._leave(first_ids, error)
