@@ -38,3 +38,11 @@ def test_every_answer_counts_the_segments_it_is_without(api: TestClient, damaged
     for path in (*paths, *paths):
         found = api.get(path).json()
         assert (found["partial"], found["scanned"]["damaged"]) == (False, 1), path
+
+
+def test_an_export_says_how_many_segments_it_is_without(api: TestClient, damaged: Path) -> None:
+    api.get("/logs")  # finds it
+    answer = api.get("/logs/export")
+    assert len(answer.text.splitlines()) == 1
+    assert answer.headers["tocsin-damaged-segments"] == "1"
+    assert api.get("/logs/export?until=3000d").headers["tocsin-damaged-segments"] == "0"

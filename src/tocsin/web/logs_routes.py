@@ -128,7 +128,8 @@ def export(request: Request, query: Annotated[ExportIn, Query()], with_: With) -
     """All matching records of any number, newest first, as JSON lines or CSV.
 
     The export runs as fast as it is taken, and holds nothing meanwhile. An export that breaks off is cut in the middle
-    of the transfer: a complete one ends as HTTP says it does.
+    of the transfer: a complete one ends as HTTP says it does. The header `Tocsin-Damaged-Segments` says how many files
+    are known to be damaged when it begins, whose records it lacks.
 
     JSON lines are exact. In CSV a text that begins with `=`, `+`, `-`, `@`, a tab or the end of a line, and is
     no number, has an apostrophe (`'`) before it: a spreadsheet would run what a sender of logs made up. A text that has
@@ -137,13 +138,16 @@ def export(request: Request, query: Annotated[ExportIn, Query()], with_: With) -
     given = query.reckoned(with_.clock.now())
     form, limit = given.pop("format"), given.pop("limit")
     wanted = LogQuery(**given)
-    with_.logs.sought(wanted)  # what is wrong with it is said before anything is sent
+    sought = with_.logs.sought(wanted)  # what is wrong with it is said before anything is sent
     media = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
     name = f"logs-{with_.clock.now():%Y%m%dT%H%M%SZ}.{form}"
     return StreamingResponse(
         exported(request, with_.logs, wanted, form=form, limit=limit),
         media_type=media,
-        headers={"content-disposition": f'attachment; filename="{name}"'},
+        headers={
+            "content-disposition": f'attachment; filename="{name}"',
+            "tocsin-damaged-segments": str(with_.logs.parts.damaged(sought)),
+        },
     )
 
 
