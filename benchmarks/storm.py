@@ -1,4 +1,4 @@
-"""A storm: CRITICAL records of 50 kinds of one service only, without storm control (a ticket each) and with it (one for all).
+"""A storm: CRITICAL records of 50 kinds of one service, with storm control off (a ticket each) and on (one for all).
 
 Every count that GET /alerts shows afterwards must be exact, both ways.
 """
