@@ -6,8 +6,10 @@ from functools import partial
 from typing import Final
 
 from tocsin import upkeep
+from tocsin.alerts import absences
 from tocsin.alerts import rule_service as rules
 from tocsin.alerts import service as alerts
+from tocsin.alerts.absence import BEAT_S
 from tocsin.alerts.counting import FoldHours
 from tocsin.alerts.rule_service import RuleBook
 from tocsin.kit.events import AlertOpened, AlertQuieted, LogsStored, Recorded
@@ -39,6 +41,7 @@ ROUTES: Final[Routes] = {
 def timers_of(book: RuleBook) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
     return {
+        absences.ABSENCE: lambda _, timer: partial(alerts.open_for_absence, timer=timer),
         alerts.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
@@ -67,6 +70,7 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
         Loop("compact", every_s=0.5, run=logs.compact),
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book)),
+        Loop("presence", every_s=BEAT_S, run=lambda: absences.note_presence(database)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),

@@ -144,6 +144,12 @@ def broken_since(tx: ReadTx, names: Iterable[str]) -> dict[str, datetime]:
     return {row.name: row.broken_at for row in tx.execute(select(rules.c.name, rules.c.broken_at).where(broken))}
 
 
+def broken_versions(tx: ReadTx, names: Iterable[str]) -> dict[str, int]:
+    """The versions of those of these rules that are shown as broken."""
+    broken = rules.c.name.in_(sorted(names)) & rules.c.broken_at.is_not(None)
+    return {row.name: row.version for row in tx.execute(select(rules.c.name, rules.c.version).where(broken))}
+
+
 def mark_mended(tx: Tx, name: str) -> int | None:
     """The version of a rule that was shown as broken and no longer is."""
     broken = (rules.c.name == name) & rules.c.broken_at.is_not(None)

@@ -1,14 +1,16 @@
 """Use cases of stage 2: apply what detection found, roll counts up, read alerts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import select
 
-from tocsin.alerts import rule_store, store, window_store
+from tocsin.alerts import absence_store, absences, quieting, rule_store, store, window_store
 from tocsin.alerts.detect import merge
+from tocsin.alerts.overflow import MAX_GROUPS, gathered, parted, rules_of
+from tocsin.alerts.rules import WINDOWED, Kind
 from tocsin.alerts.store import Alert
 from tocsin.alerts.thresholds import Share, weigh_all
 from tocsin.kit.actors import SYSTEM
@@ -32,7 +34,7 @@ from tocsin.storage.tx import Tx
 
 TRIES: Final = 5
 ROLL_UP_SLICE: Final = 50
-QUIET: Final = "alert.quiet"
+QUIET: Final = quieting.QUIET
 GIVE_UP_AFTER: Final = timedelta(minutes=10)
 _CURSOR: Final = "alerts"
 
@@ -47,8 +49,10 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
         rows = [_verdict(recorded, match, "backfill") for match in matches if match.backfill and match.n]
-        shares = [Share(match, None, 0) for match in live if not match.window_s]
-        shares += weigh_all(tx, [m for m in live if m.window_s], observed_at=recorded.event.observed_at)
+        shares = absences.watch(tx, [m for m in live if m.absent_s], observed_at=recorded.event.observed_at)
+        timed = [m for m in live if m.window_s or m.for_s]
+        shares += [Share(m, None, 0) for m in live if not (m.window_s or m.for_s or m.absent_s)]
+        shares += weigh_all(tx, timed, observed_at=recorded.event.observed_at)
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
         rows += _carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])
         if rows:
@@ -60,11 +64,18 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
 def _carry_out(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
     """Open or count what is not pending; the verdicts of all."""
     live = [share.match for share in shares if share.verdict is None]
-    opened, counted = _open_or_count(tx, live)
+    held = store.hold_open(tx, {match.fingerprint for match in live}) if live else {}
+    shares = _within_bounds(tx, shares, held)
+    live = [share.match for share in shares if share.verdict is None]
+    opened, counted = _open_or_count(tx, live, held)
     _announce(tx, recorded, live, opened)
     rows = []
-    for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
-        if verdict is not None:
+    for share in shares:
+        match, verdict, late = share.match, share.verdict, share.late
+        if share.gathered:
+            alert_id = (opened | counted)[match.fingerprint]
+            rows.append(_verdict(recorded, match, "overflow", alert_id, late=late))
+        elif verdict is not None:
             rows.append(_verdict(recorded, match, verdict, late=late))
         elif match.fingerprint in opened:
             rows.append(_verdict(recorded, match, "opened", opened[match.fingerprint], late=late))
@@ -144,11 +155,11 @@ def _undecided(event_id: int, one: Undecided, observed_at: datetime) -> dict[str
     }
 
 
-def _open_or_count(tx: Tx, matches: list[Matched]) -> tuple[dict[str, int], dict[str, int]]:
-    """Alert ids by fingerprint: those this transaction opens, and those that were open."""
+def _open_or_count(tx: Tx, matches: list[Matched], held: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Alert ids by fingerprint: those this transaction opens, and those that were open, such as are `held` already."""
     by_fingerprint = {match.fingerprint: match for match in matches}
     opened: dict[str, int] = {}
-    counted = store.hold_open(tx, by_fingerprint) if by_fingerprint else {}
+    counted = dict(held)
     for _ in range(TRIES):
         missing = [m for f, m in by_fingerprint.items() if f not in counted and f not in opened]
         if not missing:
@@ -159,7 +170,27 @@ def _open_or_count(tx: Tx, matches: list[Matched]) -> tuple[dict[str, int], dict
     raise Conflict(detail="alerts were opened and ended faster than they could be counted on")
 
 
-def _announce(tx: Tx, stored: Recorded[LogsStored], matches: list[Matched], opened: dict[str, int]) -> None:
+def _within_bounds(tx: Tx, shares: list[Share], held: Collection[str], max_groups: int = MAX_GROUPS) -> list[Share]:
+    """Gather what would have more alerts of a rule open than are kept apart. Only new alerts are a reason to look."""
+    wanted = [share.match for share in shares if share.verdict is None and not share.match.window_s]
+    new = [match for match in wanted if match.fingerprint not in held]
+    _, outside = parted(new, {rule: max_groups - store.count_open(tx, rule) for rule in rules_of(new)})
+    if not outside:
+        return shares
+    beyond = {match.fingerprint for match in outside}
+    kept = [share for share in shares if share.match.fingerprint not in beyond]
+    return kept + [Share(match, None, 0, gathered=True) for match in gathered(outside)]
+
+
+def open_for_absence(tx: Tx, timer: Timer) -> None:
+    """Open the alerts of what has become silent, when a rule's timer is due."""
+    matches = absences.silent(tx, timer)
+    held = store.hold_open(tx, {match.fingerprint for match in matches}) if matches else {}
+    opened, _ = _open_or_count(tx, matches, held)
+    _announce(tx, None, matches, opened)
+
+
+def _announce(tx: Tx, stored: Recorded[LogsStored] | None, matches: list[Matched], opened: dict[str, int]) -> None:
     new = [
         AlertOpened(
             alert_id=opened[match.fingerprint],
@@ -167,14 +198,14 @@ def _announce(tx: Tx, stored: Recorded[LogsStored], matches: list[Matched], open
             rule_version=match.rule_version,
             fingerprint=match.fingerprint,
             service=match.service,
-            first_record_id=match.first_id,
-            late_s=max(0, int((stored.event.observed_at - match.first_at).total_seconds())),
+            first_record_id=match.first_id or None,
+            late_s=0 if stored is None else max(0, int((stored.event.observed_at - match.first_at).total_seconds())),
             match=match,
         )
         for match in sorted(matches, key=lambda m: m.first_id)
         if match.fingerprint in opened
     ]
-    tx.emit(*new, causes=[stored.id] * len(new))
+    tx.emit(*new, causes=[None if stored is None else stored.id] * len(new))
     due_at_of = {
         str(opened[match.fingerprint]): tx.now + timedelta(seconds=match.quiet_s)
         for match in matches
@@ -218,15 +249,20 @@ def end_episodes(tx: Tx, ticket_id: int) -> None:
 def end_if_quiet(tx: Tx, timer: Timer) -> None:
     """End an episode whose rule has had nothing to say for as long as it is to last; otherwise look again then.
 
-    A rule that counts says something while its window is full, another one with each record. By the server's clock.
+    A rule that counts says something while its window is full, another one with each record, and one that waits for
+    nothing until there is something. By the server's clock.
     """
     alert = store.hold(tx, int(timer.subject))
     row = None if alert is None else rule_store.get(tx, alert.rule)
     if alert is None or row is None or row.rule.quiet_s is None:
         return  # it has ended, or no longer ends by itself
     said_at = store.last_counted_at(tx, alert.id)
-    if row.rule.window_s is not None:
+    if row.rule.kind in WINDOWED:
         said_at = window_store.full_at(tx, alert.rule, alert.fingerprint)
+    if row.rule.kind is Kind.ABSENCE:
+        said_at = absence_store.back_since(tx, alert.rule, alert.fingerprint)
+        if said_at is None:
+            return  # it is silent again; the next sign of life sets the timer
     due_at = (said_at or alert.opened_at) + timedelta(seconds=row.rule.quiet_s)
     if due_at > tx.now:
         timers.put(tx, QUIET, timer.subject, due_at=due_at, version=row.rule.version)

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from tocsin.alerts import store as alert_store
-from tocsin.alerts.grouping import fingerprint_of
+from tocsin.alerts.overflow import OVERFLOW, overflow_of
 from tocsin.alerts.rules import Rule
 from tocsin.alerts.store import Alert
-from tocsin.alerts.thresholds import OVERFLOW
 from tocsin.kit.errors import NotFound, Unreadable
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogReader
@@ -170,7 +169,7 @@ def _verdict_of(judged: Judged, verdicts: Sequence[Verdict]) -> Verdict | None:
     """The verdict that is about the record: of its group, of the group that takes what is too many, or the only one."""
     if judged.matched is None:
         return None
-    for fingerprint in (judged.matched.fingerprint, fingerprint_of(judged.rule.name, "", OVERFLOW)):
+    for fingerprint in (judged.matched.fingerprint, overflow_of(judged.rule.name)):
         for one in verdicts:
             if one.fingerprint == fingerprint:
                 return one

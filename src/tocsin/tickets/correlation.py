@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from tocsin.alerts import store as alerts
+from tocsin.alerts.absence import described
 from tocsin.kit.errors import Conflict
 from tocsin.kit.events import AlertJoined, AlertOpened, Event, Recorded, TicketOpened, TicketReopened
 from tocsin.kit.priorities import Priority
@@ -149,6 +150,8 @@ def _row(recorded: Recorded[AlertOpened], recurrence_of: int | None) -> dict[str
     if match.ratio_ppm:
         what = f"{match.ratio_ppm / 10_000:g} % of the records within {match.window_s} s "
     matched = f"Rule {match.rule} matched {what}in {match.service}: {match.template or '(empty message)'}"
+    if match.absent_s:
+        matched = described(match)
     return {
         "priority": int(match.priority),
         "service": match.service,
