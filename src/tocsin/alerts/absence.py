@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tocsin.alerts.grouping import correlation_key_of, group_of
+from tocsin.alerts.overflow import OVERFLOW
 from tocsin.alerts.rules import RULE, Rule
 from tocsin.alerts.ruleset import compiled
 from tocsin.kit.events import Matched
@@ -62,7 +63,8 @@ def slack_of(window_s: int) -> timedelta:
 
 def is_fresh(group: Group, at: datetime, window_s: int) -> bool:
     """Whether a record that came in at `at` tells nothing new of a group."""
-    return not group.absent and at - group.seen_at <= slack_of(window_s)
+    known = not group.absent and group.record_id is not None
+    return known and at - group.seen_at <= slack_of(window_s)
 
 
 def due_at(seen_at: datetime, up_since: datetime, window_s: int) -> datetime:
@@ -144,16 +146,20 @@ def silence_of(rule: Rule, group: Group) -> Matched:
 
 
 def _who(rule: Rule, group: Group) -> str:
-    if rule.group_by in {(), ("service",)} or not group.template:
-        return group.service
-    return group.template
+    by_service = rule.group_by in {(), ("service",)} and group.template != OVERFLOW
+    return group.service if by_service or not group.template else group.template
 
 
 def described(match: Matched) -> str:
     """What a ticket about an absence says first."""
-    last = f"the last sign of life is record {match.first_id}" if match.first_id else "there never was a sign of life"
+    last = (
+        f"the last sign of life noted is record {match.first_id}"
+        if match.first_id
+        else "there never was a sign of life"
+    )
     group = f" of {match.template}" if match.template else ""
-    return f"Rule {match.rule} found nothing{group} in {match.service} for {in_words(match.absent_s)}; {last}."
+    service = "" if match.template == OVERFLOW else f" in {match.service}"
+    return f"Rule {match.rule} found nothing{group}{service} for {in_words(match.absent_s)}; {last}."
 
 
 def in_words(seconds: int) -> str:

@@ -132,9 +132,15 @@ def back_since(tx: ReadTx, rule: str, fingerprint: str) -> datetime | None:
     return found
 
 
-def any_group(tx: ReadTx) -> bool:
-    """Whether anything is waited for."""
-    return tx.execute(select(absences.c.rule).limit(1)).one_or_none() is not None
+def open_alerts(tx: ReadTx, fingerprints: Collection[str]) -> dict[str, tuple[int, int | None]]:
+    """The open alert of each fingerprint that has one, and its ticket."""
+    found: dict[str, tuple[int, int | None]] = {}
+    wanted = sorted(fingerprints)
+    columns = (alerts.c.fingerprint, alerts.c.id, alerts.c.ticket_id)
+    for start in range(0, len(wanted), IN_CLAUSE):
+        mine = alerts.c.fingerprint.in_(wanted[start : start + IN_CLAUSE]) & alerts.c.ended_at.is_(None)
+        found |= {row.fingerprint: (row.id, row.ticket_id) for row in tx.execute(select(*columns).where(mine))}
+    return found
 
 
 def presence(tx: ReadTx) -> Presence:

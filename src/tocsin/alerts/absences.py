@@ -179,6 +179,7 @@ def rule_saved(tx: Tx, rule: Rule, before: Rule | None) -> None:
         if before is not None and before.kind is Kind.ABSENCE:
             rule_removed(tx, rule.name)
         return
+    _note_presence(tx)  # until something is waited for, nobody does
     if before is None or any(getattr(rule, name) != getattr(before, name) for name in _BEGINS_ANEW):
         store.forget_all(tx, rule.name)
         if not rule.group_by:
@@ -197,5 +198,9 @@ def rule_removed(tx: Tx, name: str) -> None:
 
 def note_presence(database: Database) -> None:
     """One turn of the loop `presence`: intake is up. It is written down only while something is waited for."""
-    if database.read(store.any_group):
-        database.write(lambda tx: store.set_presence(tx, still_up(store.hold_presence(tx), tx.now)), actor=SYSTEM)
+    if database.read(lambda tx: timers.any_of(tx, ABSENCE)):
+        database.write(_note_presence, actor=SYSTEM)
+
+
+def _note_presence(tx: Tx) -> None:
+    store.set_presence(tx, still_up(store.hold_presence(tx), tx.now))

@@ -74,9 +74,10 @@ def get(tx: ReadTx, name: str) -> RuleRow | None:
     return None if found is None else _row(found)
 
 
-def page(tx: ReadTx, *, after: str, limit: int) -> list[RuleRow]:
-    """Rules by name."""
-    return [_row(found) for found in tx.execute(_rows().where(rules.c.name > after).limit(limit))]
+def page(tx: ReadTx, *, after: str, limit: int, prefix: str = "") -> list[RuleRow]:
+    """Rules by name; those whose name begins with `prefix`."""
+    mine = (rules.c.name > after) & rules.c.name.startswith(prefix, autoescape=True)
+    return [_row(found) for found in tx.execute(_rows().where(mine).limit(limit))]
 
 
 def latest_version(tx: ReadTx, name: str) -> int:

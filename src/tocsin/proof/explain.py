@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.overflow import OVERFLOW, overflow_of
-from tocsin.alerts.rules import Rule
+from tocsin.alerts.rules import WINDOWED, Rule
 from tocsin.alerts.store import Alert
 from tocsin.kit.errors import NotFound, Unreadable
 from tocsin.logs.record import Record
@@ -47,13 +47,13 @@ class WindowOf:
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """An alert as it is now. `first_log_id` is the record it began with."""
+    """An alert as it is now. `first_log_id` is the record it began with; of an absence the last one before it."""
 
     id: int
     status: str
     rule: str
     count: int
-    first_log_id: int
+    first_log_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ def _rule_on_record(
 
 
 def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None) -> WindowOf | None:
-    if rule.window_s is None or (verdict is not None and verdict.verdict == "backfill"):
+    if rule.window_s is None or rule.kind not in WINDOWED or (verdict is not None and verdict.verdict == "backfill"):
         return None
     hits, total = store.window_now(tx, rule.name, fingerprint) or (None, None)
     note = sentences.window_note(rule, verdict)
@@ -223,7 +223,7 @@ def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None
 
 def _alert_state(alert: Alert) -> AlertState:
     status = "firing" if alert.ended_at is None else "resolved"
-    return AlertState(alert.id, status, alert.rule, alert.count, alert.first_record_id)
+    return AlertState(alert.id, status, alert.rule, alert.count, alert.first_record_id or None)
 
 
 def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketState | None:
@@ -287,9 +287,9 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
     events = store.events_of_alert(tx, alert.id, alert.ticket_id)
     verdicts, late = store.counted_on(tx, alert.id)
     rule = store.rule_version(tx, alert.rule, alert.rule_version)
-    ticket, ended = _ticket_of(tx, alert, events), _ending(alert, events)
+    ticket, ended = _ticket_of(tx, alert, events), _ending(alert, events, rule)
     beside = [] if ticket is None else alert_store.of_tickets(tx, ticket.id, limit=MAX_ALERTS)
-    began = f"Record {alert.first_record_id} opened it by rule {alert.rule} (version {alert.rule_version})"
+    began = sentences.why_opened(rule, alert.rule, alert.rule_version, alert.first_record_id or None)
     went = "it has no ticket" if ticket is None else f"ticket {ticket.id} ({ticket.status}) {_HOW[ticket.how]}"
     many = "1 record" if alert.count == 1 else f"{alert.count} records"
     end = "it still fires" if ended is None else ended.why
@@ -320,12 +320,12 @@ _HOW: Final = {
 }
 
 
-def _ending(alert: Alert, events: Sequence[Happening]) -> Ending | None:
+def _ending(alert: Alert, events: Sequence[Happening], rule: Rule | None) -> Ending | None:
     if alert.ended_at is None:
         return None
     last = next((one for one in events if one.kind in {"AlertEnded", "AlertQuieted"}), None)
     if last is None:
         return Ending(alert.ended_at, "unknown", "it ended")
     if last.kind == "AlertQuieted":
-        return Ending(alert.ended_at, "quiet", f"it ended after {last.data['quiet_s']} s without anything to say")
+        return Ending(alert.ended_at, "quiet", sentences.why_quiet(rule, last.data["quiet_s"]))
     return Ending(alert.ended_at, "resolved", f"it ended when {last.actor} resolved its ticket")
