@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from desk import ANA, START, Desk, FakeClock, error, in_threads, info
+from desk import ANA, START, Desk, FakeClock, decode_records, error, in_threads, info
 from tocsin.alerts import absence_store, absences, rule_service
 from tocsin.alerts.absences import watch
 from tocsin.alerts.detect import detect
 from tocsin.alerts.model import rule_versions
 from tocsin.alerts.overflow import OVERFLOW
 from tocsin.alerts.rules import Kind
+from tocsin.alerts.ruleset import RuleSet
 from tocsin.kit.priorities import Priority
 from tocsin.proof.explain import explain_alert, explain_record
 from tocsin.proof.ledger import verify
@@ -251,8 +252,7 @@ def _set(desk: Desk, definition: dict[str, Any]) -> None:
 
 def test_more_groups_than_a_rule_can_know_are_watched_together(desk: Desk) -> None:
     desk.save_rule("silent", "level:INFO", **EACH)
-    columns = [info(service=f"s{n}") for n in range(6)]
-    stored = desk.post(*columns)
+    desk.post(*[info(service=f"s{n}") for n in range(6)])
     desk.idle(seconds=305)
     assert len(desk.tickets) == 6
     desk.resolve(1)
@@ -260,23 +260,15 @@ def test_more_groups_than_a_rule_can_know_are_watched_together(desk: Desk) -> No
     desk.post(*[info(service=f"new{n}") for n in range(3)])
 
     def crowded(tx: Any) -> list[tuple[str | None, int, str]]:
-        found = detect(_columns(desk, 5), desk.book._ruleset, first_id=1, backfill=False)
-        matches = [match for match in found.matches if match.rule == "silent"]
-        shares = watch(tx, matches, observed_at=tx.now, max_groups=9)
+        columns = decode_records([info(service=f"extra{n}") for n in range(5)], arrived=tx.now).columns
+        found = detect(columns, RuleSet(1, [desk.rule("silent").rule]), first_id=1, backfill=False)
+        shares = watch(tx, found.matches, observed_at=tx.now, max_groups=9)
         return [(share.verdict, share.match.n, share.match.template) for share in shares]
 
-    assert stored.first_id is not None
     told = desk.database.write(crowded, actor=ANA)
     assert told == [("pending", 1, "service=extra0"), ("pending", 1, "service=extra1"), ("overflow", 3, OVERFLOW)]
     desk.idle(seconds=305)
     assert "Nothing from (other groups) for 5 min" in [ticket.title for ticket in desk.tickets]
-
-
-def _columns(desk: Desk, count: int) -> Any:
-    from desk import decode_records
-
-    records = [info(service=f"extra{n}") for n in range(count)]
-    return decode_records(records, arrived=desk.clock.now()).columns
 
 
 def test_signs_of_life_from_many_connections_lose_nothing_and_open_nothing(

@@ -39,7 +39,7 @@ GIVE_UP_AFTER: Final = timedelta(minutes=10)
 _CURSOR: Final = "alerts"
 
 
-def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
+def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]], *, max_groups: int = MAX_GROUPS) -> None:
     """Give every match its verdict: open an alert for a fingerprint that has none, count on the one it has.
 
     Records that a rule raised on are parked for that rule: the parked row is their verdict until a retry gives them the
@@ -49,23 +49,24 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
         rows = [_verdict(recorded, match, "backfill") for match in matches if match.backfill and match.n]
-        shares = absences.watch(tx, [m for m in live if m.absent_s], observed_at=recorded.event.observed_at)
+        observed_at = recorded.event.observed_at
+        shares = absences.watch(tx, [m for m in live if m.absent_s], observed_at=observed_at, max_groups=max_groups)
         timed = [m for m in live if m.window_s or m.for_s]
         shares += [Share(m, None, 0) for m in live if not (m.window_s or m.for_s or m.absent_s)]
-        shares += weigh_all(tx, timed, observed_at=recorded.event.observed_at)
+        shares += weigh_all(tx, timed, observed_at=observed_at, max_groups=max_groups)
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
-        rows += _carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])
+        rows += _carry_out(tx, recorded, [share for share in shares if not share.match.dry_run], max_groups)
         if rows:
             store.append_verdicts(tx, rows)
         if recorded.event.undecided:
             _park(tx, recorded)
 
 
-def _carry_out(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
+def _carry_out(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share], max_groups: int) -> list[dict[str, Any]]:
     """Open or count what is not pending; the verdicts of all."""
     live = [share.match for share in shares if share.verdict is None]
     held = store.hold_open(tx, {match.fingerprint for match in live}) if live else {}
-    shares = _within_bounds(tx, shares, held)
+    shares = _within_bounds(tx, shares, held, max_groups)
     live = [share.match for share in shares if share.verdict is None]
     opened, counted = _open_or_count(tx, live, held)
     _announce(tx, recorded, live, opened)
@@ -170,7 +171,7 @@ def _open_or_count(tx: Tx, matches: list[Matched], held: Mapping[str, int]) -> t
     raise Conflict(detail="alerts were opened and ended faster than they could be counted on")
 
 
-def _within_bounds(tx: Tx, shares: list[Share], held: Collection[str], max_groups: int = MAX_GROUPS) -> list[Share]:
+def _within_bounds(tx: Tx, shares: list[Share], held: Collection[str], max_groups: int) -> list[Share]:
     """Gather what would have more alerts of a rule open than are kept apart. Only new alerts are a reason to look."""
     wanted = [share.match for share in shares if share.verdict is None and not share.match.window_s]
     new = [match for match in wanted if match.fingerprint not in held]

@@ -59,7 +59,7 @@ _MEANT: Final = {
     "pending": "It was counted in its window, which did not hold enough yet: the rule needs {needed}.",
     "dry_run": "The rule only rehearsed: the record {would}.",
     "backfill": "It matches, but its sender called it backfill, which opens nothing.",
-    "parked": "The rule raised on this record for so long that it was given up; it opened nothing.",
+    "parked": "The rule raised, or took too long, on this record until it was given up; it opened nothing.",
     "overflow": "The rule had too many alerts open: it was counted on alert {v.alert_id}, which gathers other groups.",
 }
 _MEANT_ALIVE: Final = {

@@ -149,6 +149,8 @@ def _row(recorded: Recorded[AlertOpened], recurrence_of: int | None) -> dict[str
     what = f"{match.threshold} times within {match.window_s} s " if match.threshold else ""
     if match.ratio_ppm:
         what = f"{match.ratio_ppm / 10_000:g} % of the records within {match.window_s} s "
+    if match.for_s:
+        what += f"for {match.for_s} s " if match.window_s else f"for {match.for_s} s on end "
     matched = f"Rule {match.rule} matched {what}in {match.service}: {match.template or '(empty message)'}"
     if match.absent_s:
         matched = described(match)
