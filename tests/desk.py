@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import func, select, text
 
 from tocsin import pipeline
-from tocsin.alerts import rule_service
+from tocsin.alerts import absences, rule_service
 from tocsin.alerts import service as alert_service
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.counting import PatternCounter
@@ -111,13 +111,14 @@ class Desk:
         routes: Routes | None = None,
         detection: Detection | None = None,
         limits: StormLimits = DEFAULT_LIMITS,
+        cpu_ns: Callable[[], int] = time.thread_time_ns,
     ) -> None:
         routes = routes or pipeline.routes(limits)
         self.limits = limits
         self.clock = clock
         self.metrics = Metrics()
         self.database: Database = open_database(settings.database_secret, settings.data_dir, clock=clock, routes=routes)
-        self.book = RuleBook(self.database)
+        self.book = RuleBook(self.database, cpu_ns=cpu_ns)
         self.intake = Intake(self.database, detection or self.book, metrics=self.metrics)
         self._roll_up = RollUp(self.database)
         self.objects = Folder(settings.segments_path)
@@ -206,6 +207,14 @@ class Desk:
 
     def run_due_timers(self) -> None:
         pipeline.run_due_timers(self.database, self.metrics, self.book, self.limits)
+
+    def idle(self, *, seconds: float, step_s: float = 20) -> None:
+        """Let time pass while the server is up and nobody posts."""
+        while seconds > 0:
+            self.clock.advance(seconds=min(step_s, seconds))
+            seconds -= step_s
+            absences.note_presence(self.database)
+            self.run_due_timers()
 
     def roll_up(self) -> None:
         self._roll_up.run()

@@ -5,9 +5,10 @@ from functools import partial
 from typing import Final
 
 from tocsin import upkeep
-from tocsin.alerts import episodes
+from tocsin.alerts import absences, episodes, quieting
 from tocsin.alerts import rule_service as rules
 from tocsin.alerts import service as alerts
+from tocsin.alerts.absence import BEAT_S
 from tocsin.alerts.counting import FoldHours
 from tocsin.alerts.rule_service import RuleBook
 from tocsin.kit.events import AlertGrew, AlertOpened, AlertQuieted, AlertReleased, LogsStored
@@ -43,7 +44,8 @@ ROUTES: Final = routes(DEFAULT_LIMITS)  # with the limits that hold unless setti
 def timers_of(book: RuleBook, limits: StormLimits) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
     return {
-        episodes.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
+        absences.ABSENCE: lambda _, timer: partial(alerts.open_for_absence, timer=timer),
+        quieting.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
         episodes.CALM: lambda _, timer: partial(alerts.calm, timer=timer),
         storms.TIMER: lambda _, timer: partial(storm_end.look, timer=timer, limits=limits),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
@@ -73,6 +75,7 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
         Loop("compact", every_s=0.5, run=logs.compact),
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book, limits)),
+        Loop("presence", every_s=BEAT_S, run=lambda: absences.note_presence(database)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),

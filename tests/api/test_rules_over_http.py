@@ -107,7 +107,11 @@ def test_a_removed_rule_still_has_its_versions(api: TestClient) -> None:
     [
         ({"condition": "level:>=ERROR (a OR"}, "/condition", "column 20: a ( is never closed; expected )"),
         ({"condition": "levl:ERROR"}, "/condition", "column 1: there is no field 'levl': did you mean level?"),
-        ({"kind": "absence"}, "/kind", "'absence' is not a kind of rule here; expected one of match, threshold, ratio"),
+        ({"kind": "abscence"}, "/kind", "not a kind of rule here; expected one of match, threshold, ratio, absence"),
+        ({"kind": "absence"}, "/window_s", "expected how long there must be nothing, 60 to"),
+        ({"kind": "absence", "window_s": 60, "for_s": 5}, "/for_s", "is not for rules of kind absence"),
+        ({"for_s": 0}, "/for_s", "expected 1 to 604800 seconds"),
+        ({"auto_resolve_after_s": 0}, "/auto_resolve_after_s", "expected 1 to"),
         ({"kind": "ratio", "ratio": 2.0}, "/ratio", "expected a share above 0 and up to 1"),
         ({"kind": "ratio", "of": "servce:x"}, "/of", "column 1: there is no field 'servce'"),
         ({"of": "service:x"}, "/of", "is for rules of kind ratio; leave it out"),

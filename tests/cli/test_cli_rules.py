@@ -78,6 +78,17 @@ def test_a_share_is_said_and_shown(at_server, name):
     assert "share of        service:x, at least 50" in page
 
 
+def test_rules_that_wait_are_said_and_shown(at_server, name):
+    said = at_server("rules", "save", name, "service:nowhere", "--absence", "300").out
+    assert said == f"Rule {name} (version 1, on, none in 5m, P3): service:nowhere\n"
+    assert (shown(at_server, name)["window_s"], shown(at_server, name)["group_by"]) == (300, [])
+    assert "(version 2, on, match for 10m, P3)" in at_server("rules", "save", name, "x", "--for", "600").out
+    both = at_server("rules", "save", name, "x", "--absence", "300", "--threshold", "5")
+    assert (both.code, "--threshold and --absence are two kinds of rule" in both.err) == (2, True)
+    refused = at_server("rules", "save", name, "x", "--absence", "300", "--for", "5")
+    assert (refused.code, "for_s: is not for rules of kind absence" in refused.err) == (4, True)
+
+
 def test_a_wrong_rule_is_refused_with_the_place(at_server):
     result = at_server("rules", "save", "wrong", "servce:x")
     assert result.code == 4

@@ -1,10 +1,11 @@
 """Which records which rules match, as a pure function: live detection, retries and back-tests all call it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from typing import Final
 
+from tocsin.alerts.budget import overdrawn
 from tocsin.alerts.grouping import (
     MAX_TEMPLATE_CHARS,
     correlation_key_of,
@@ -13,32 +14,56 @@ from tocsin.alerts.grouping import (
     template_of,
     title_of,
 )
-from tocsin.alerts.rules import TEMPLATE, WINDOWED
+from tocsin.alerts.rules import TEMPLATE, WINDOWED, Kind
 from tocsin.alerts.ruleset import Compiled, Row, RuleSet, times_of
 from tocsin.kit.events import Detected, Matched, Undecided
 from tocsin.logs.record import Columns
 
 MAX_SAMPLES: Final = 5
 MAX_REASON_CHARS: Final = 500
+NONE_SLOW: Final[Mapping[str, str]] = {}
 Group = tuple[str, ...]
 
 
-def detect(columns: Columns, ruleset: RuleSet, *, first_id: int, backfill: bool) -> Detected:
+def detect(
+    columns: Columns,
+    ruleset: RuleSet,
+    *,
+    first_id: int,
+    backfill: bool,
+    cpu_ns: Callable[[], int] | None = None,
+    too_slow: Mapping[str, str] = NONE_SLOW,
+) -> Detected:
     """The matches of a chunk whose row 0 has the id `first_id`: one per rule and fingerprint.
 
     A rule that raises spoils nothing for the others: the whole chunk is `undecided` for it, and none of it is matched.
+    So it is for a rule that takes more than its budget, by the clock `cpu_ns`; and for those that are known to be
+    `too_slow`, with the reason, which are not asked.
     """
     matches: list[Matched] = []
     undecided: list[Undecided] = []
     seen: dict[int, Row] = {}
+    last_id = first_id + len(columns) - 1
     for one, rows in _candidates(columns, ruleset):
         try:
-            matches += _matches(columns, one, rows, seen, first_id=first_id, backfill=backfill)
+            if one.rule.name in too_slow:
+                raise TooSlow(too_slow[one.rule.name])
+            began = 0 if cpu_ns is None else cpu_ns()
+            found = _matches(columns, one, rows, seen, first_id=first_id, backfill=backfill)
+            slow = None if cpu_ns is None else overdrawn(cpu_ns() - began, columns, rows)
+            if slow is not None:
+                raise TooSlow(slow)
+            matches += found
         except Exception as error:  # noqa: BLE001  # isolated: it is told of, and tried again later
-            reason = one.error or f"{type(error).__name__}: {error}"
-            last_id = first_id + len(columns) - 1
-            undecided.append(Undecided(one.rule.name, one.rule.version, first_id, last_id, reason[:MAX_REASON_CHARS]))
+            slow_one = isinstance(error, TooSlow)
+            reason = one.error or (str(error) if slow_one else f"{type(error).__name__}: {error}")
+            known = (one.rule.name, one.rule.version, first_id, last_id, reason[:MAX_REASON_CHARS])
+            undecided.append(Undecided(*known, too_slow=slow_one))
     return Detected(ruleset.version, matches, undecided)
+
+
+class TooSlow(Exception):
+    """A rule takes more time than it may."""
 
 
 def _candidates(columns: Columns, ruleset: RuleSet) -> Iterable[tuple[Compiled, Sequence[int]]]:
@@ -126,11 +151,13 @@ def _matched(
         quiet_s=rule.quiet_s,
         note=one.note,
         threshold=rule.threshold or 0,
-        window_s=rule.window_s or 0,
+        window_s=(rule.window_s or 0) if rule.kind in WINDOWED else 0,
         ratio_ppm=rule.ratio_ppm,
         minimum=rule.minimum or 0,
-        records=times_of(columns, hits, first_id) if rule.kind in WINDOWED else (),
+        records=times_of(columns, hits, first_id) if rule.kind in WINDOWED or rule.for_s else (),
         others=times_of(columns, others, first_id),
+        for_s=rule.for_s or 0,
+        absent_s=(rule.window_s or 0) if rule.kind is Kind.ABSENCE else 0,
     )
 
 

@@ -4,12 +4,14 @@ An alert is suppressed by one thing at a time, `suppressed_by`: `silence:3` keep
 `storm:12` (its ticket) and `inhibition:7` (an alert of a service it depends on) leave it one, and page nobody for it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
 from tocsin.alerts import flapping, store
+from tocsin.alerts.overflow import MAX_GROUPS, gathered, parted, rules_of
+from tocsin.alerts.quieting import QUIET
 from tocsin.alerts.store import OpenEpisode
 from tocsin.alerts.thresholds import Share
 from tocsin.kit.errors import Conflict
@@ -18,7 +20,6 @@ from tocsin.storage import timers
 from tocsin.storage.tx import Tx
 
 TRIES: Final = 5
-QUIET: Final = "alert.quiet"
 CALM: Final = "alert.calm"
 FLAP: Final = "flap"
 _WITHOUT_TICKET: Final = "silence:"
@@ -37,19 +38,47 @@ class _Episodes:
         return self.opened.get(fingerprint) or self.counted[fingerprint]
 
 
-def carry_out(tx: Tx, stored: Recorded[LogsStored], shares: Sequence[Share]) -> list[dict[str, Any]]:
+def carry_out(
+    tx: Tx, stored: Recorded[LogsStored], shares: Sequence[Share], *, max_groups: int = MAX_GROUPS
+) -> list[dict[str, Any]]:
     """Open alerts for what has none, count the rest; a verdict for each share.
 
     An episode that nobody is kept from seeing makes its alert known: it opens so, or is released.
     """
+    live = {share.match.fingerprint for share in shares if share.verdict is None}
+    held = store.hold_open(tx, live) if live else {}
+    shares = _within_bounds(tx, shares, held, max_groups)
     openers = _openers(shares)
-    episodes = _open_or_count(tx, openers)
+    episodes = _open_or_count(tx, openers, held)
     _announce(tx, stored, openers, episodes)
     seen = [episodes[s.match.fingerprint] for s in shares if s.verdict is None and s.hidden_by is None]
     release(
         tx, [one.id for one in seen if _has_no_ticket(one)], reason="a record came that nothing hides", cause=stored
     )
     return [_row(stored, share, openers, episodes) for share in shares]
+
+
+def open_without_records(tx: Tx, matches: Sequence[Matched]) -> None:
+    """Open alerts about there being no records."""
+    openers = _openers([Share(match, None, 0) for match in matches])
+    held = store.hold_open(tx, openers) if openers else {}
+    _announce(tx, None, openers, _open_or_count(tx, openers, held))
+
+
+def _within_bounds(tx: Tx, shares: Sequence[Share], held: Collection[str], max_groups: int) -> Sequence[Share]:
+    """Gather what would have more alerts of a rule open than are kept apart. Only new alerts are a reason to look."""
+    wanted = [share.match for share in shares if share.verdict is None and not share.match.window_s]
+    new = [match for match in wanted if match.fingerprint not in held]
+    _, outside = parted(new, {rule: max_groups - store.count_open(tx, rule) for rule in rules_of(new)})
+    if not outside:
+        return shares
+    beyond = {match.fingerprint for match in outside}
+    kept = [share for share in shares if share.match.fingerprint not in beyond]
+    others = [share for share in shares if share.match.fingerprint in beyond]
+    for hidden_by in sorted({share.hidden_by or "" for share in others}):
+        together = gathered([share.match for share in others if (share.hidden_by or "") == hidden_by])
+        kept += [Share(match, None, 0, hidden_by=hidden_by or None, gathered=True) for match in together]
+    return kept
 
 
 def _row(
@@ -61,7 +90,7 @@ def _row(
     episode = episodes[match.fingerprint]
     by = share.hidden_by or (None if _has_no_ticket(episode) else episode.suppressed_by)
     told = "opened" if match.fingerprint in episodes.opened and openers[match.fingerprint] is share else "counted"
-    verdict = told if by is None else "suppressed"
+    verdict = "suppressed" if by is not None else "overflow" if share.gathered else told
     return verdict_row(stored, match, verdict, episode.id, late=share.late, suppressed_by=by)
 
 
@@ -81,8 +110,9 @@ def _has_no_ticket(episode: OpenEpisode) -> bool:
     return (episode.suppressed_by or "").startswith(_WITHOUT_TICKET)
 
 
-def _open_or_count(tx: Tx, openers: Mapping[str, Share]) -> _Episodes:
-    found = _Episodes(counted=store.hold_open(tx, openers) if openers else {})
+def _open_or_count(tx: Tx, openers: Mapping[str, Share], held: Mapping[str, OpenEpisode]) -> _Episodes:
+    """`held` are those that are known to be open."""
+    found = _Episodes(counted=dict(held))
     for _ in range(TRIES):
         missing = {fp: share for fp, share in openers.items() if fp not in found.counted and fp not in found.opened}
         if not missing:
@@ -104,10 +134,10 @@ def _flapping(tx: Tx, fingerprints: Iterable[str]) -> dict[str, int]:
     return {fp: n + 1 for fp, n in changed.items() if flapping.flaps(n + 1)}
 
 
-def _announce(tx: Tx, stored: Recorded[LogsStored], openers: Mapping[str, Share], episodes: _Episodes) -> None:
+def _announce(tx: Tx, stored: Recorded[LogsStored] | None, openers: Mapping[str, Share], episodes: _Episodes) -> None:
     matches = sorted((openers[fp].match for fp in episodes.opened), key=lambda m: m.first_id)
     new = [_opened(stored, match, episodes.opened[match.fingerprint]) for match in matches]
-    tx.emit(*new, causes=[stored.id] * len(new))
+    tx.emit(*new, causes=[None if stored is None else stored.id] * len(new))
     ids = {match.fingerprint: episodes.opened[match.fingerprint].id for match in matches}
     quiet = {
         str(ids[m.fingerprint]): tx.now + flapping.quiet_for(m.quiet_s, flapping=m.fingerprint in episodes.flapping)
@@ -119,15 +149,15 @@ def _announce(tx: Tx, stored: Recorded[LogsStored], openers: Mapping[str, Share]
     tell_of_flapping(tx, flaps, cause=stored)
 
 
-def _opened(stored: Recorded[LogsStored], match: Matched, episode: OpenEpisode) -> AlertOpened:
+def _opened(stored: Recorded[LogsStored] | None, match: Matched, episode: OpenEpisode) -> AlertOpened:
     return AlertOpened(
         alert_id=episode.id,
         rule=match.rule,
         rule_version=match.rule_version,
         fingerprint=match.fingerprint,
         service=match.service,
-        first_record_id=match.first_id,
-        late_s=max(0, int((stored.event.observed_at - match.first_at).total_seconds())),
+        first_record_id=match.first_id or None,
+        late_s=0 if stored is None else max(0, int((stored.event.observed_at - match.first_at).total_seconds())),
         suppressed_by=episode.suppressed_by,
         match=match,
     )

@@ -1,4 +1,5 @@
-"""Tables of stage 2: rules, alerts (episodes of a fingerprint), verdicts (what became of matched records), windows."""
+"""Tables of stage 2: rules, alerts (episodes of a fingerprint), verdicts (what became of matched records), windows,
+absences."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
 
@@ -48,6 +49,9 @@ alerts = Table(
     Index("ix_alerts_correlation_key_id", "correlation_key", "id"),
     Index("ix_alerts_opened_at_id", "opened_at", "id"),
     Index("ix_alerts_service_opened_at_id", "service", "opened_at", "id"),
+    Index(
+        "ix_alerts_open_rule", "rule", sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")
+    ),
 )
 
 verdicts = Table(
@@ -122,4 +126,25 @@ windows = Table(
     Column("fired", Boolean, nullable=False),
     Column("full_at", Instant),
     Column("seen_at", Instant, nullable=False),
+    # Event times: from when on the window has held enough without a break, and of the newest record.
+    Column("since_us", BigInteger),
+    Column("latest_us", BigInteger),
+)
+
+# One row per group of an absence rule. Instants are the server's, but for that of the record.
+absences = Table(
+    "absences",
+    metadata,
+    Column("rule", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("correlation_key", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("record_id", BigInteger),
+    Column("record_at", Instant),
+    Column("absent", Boolean, nullable=False),
+    Column("back_since", Instant),
+    Index("ix_absences_rule_seen_at", "rule", "seen_at"),
 )

@@ -80,9 +80,10 @@ def get(tx: ReadTx, name: str) -> RuleRow | None:
     return None if found is None else _row(found)
 
 
-def page(tx: ReadTx, *, after: str, limit: int) -> list[RuleRow]:
-    """Rules by name."""
-    return [_row(found) for found in tx.execute(_rows().where(rules.c.name > after).limit(limit))]
+def page(tx: ReadTx, *, after: str, limit: int, prefix: str = "") -> list[RuleRow]:
+    """Rules by name; those whose name begins with `prefix`."""
+    mine = (rules.c.name > after) & rules.c.name.startswith(prefix, autoescape=True)
+    return [_row(found) for found in tx.execute(_rows().where(mine).limit(limit))]
 
 
 def latest_version(tx: ReadTx, name: str) -> int:
@@ -155,6 +156,12 @@ def broken_since(tx: ReadTx, names: Iterable[str]) -> dict[str, datetime]:
     """When each of these rules raised first, if it is shown as broken."""
     broken = rules.c.name.in_(sorted(names)) & rules.c.broken_at.is_not(None)
     return {row.name: row.broken_at for row in tx.execute(select(rules.c.name, rules.c.broken_at).where(broken))}
+
+
+def broken_versions(tx: ReadTx, names: Iterable[str]) -> dict[str, int]:
+    """The versions of those of these rules that are shown as broken."""
+    broken = rules.c.name.in_(sorted(names)) & rules.c.broken_at.is_not(None)
+    return {row.name: row.version for row in tx.execute(select(rules.c.name, rules.c.version).where(broken))}
 
 
 def mark_mended(tx: Tx, name: str) -> int | None:

@@ -210,6 +210,15 @@ class RuleSet:
         alike = not any(map(_of_services, self.rules)) and all(frozenset(one) == possible for one in of_each)
         self._anywhere = (self._part(tuple(range(len(self.rules)))),) if alike and self.rules else None
 
+    @property
+    def services_remembered(self) -> int:
+        """How many services it knows the parts of, at the severity that knows most."""
+        return max(map(len, self._parts))
+
+    def has(self, name: str, version: int) -> bool:
+        """Whether this version of a rule is in force."""
+        return any(one.rule.name == name and one.rule.version == version for one in self.rules)
+
     def only(self, name: str) -> "RuleSet":
         """The same without all rules but one."""
         return RuleSet(self.version, [one.rule for one in self.rules if one.rule.name == name])

@@ -7,9 +7,12 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from tocsin.alerts import flapping, rule_store, store, window_store
+from tocsin.alerts import absence_store, absences, flapping, rule_store, store, window_store
 from tocsin.alerts.detect import merge
-from tocsin.alerts.episodes import FLAP, QUIET, carry_out, release, tell_of_flapping, verdict_row
+from tocsin.alerts.episodes import FLAP, carry_out, open_without_records, release, tell_of_flapping, verdict_row
+from tocsin.alerts.overflow import MAX_GROUPS
+from tocsin.alerts.quieting import QUIET
+from tocsin.alerts.rules import WINDOWED, Kind
 from tocsin.alerts.store import Alert, OpenAlert
 from tocsin.alerts.thresholds import Share, weigh_all
 from tocsin.kit.actors import SYSTEM
@@ -28,7 +31,7 @@ GIVE_UP_AFTER: Final = timedelta(minutes=10)
 _CURSOR: Final = "alerts"
 
 
-def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
+def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]], *, max_groups: int = MAX_GROUPS) -> None:
     """Give every match its verdict: open an alert for a fingerprint that has none, count on the one it has.
 
     Records that a rule raised on are parked for that rule: the parked row is their verdict until a retry gives them the
@@ -38,10 +41,13 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
         rows = [verdict_row(recorded, match, "backfill") for match in matches if match.backfill and match.n]
-        shares = [Share(match, None, 0) for match in live if not match.window_s]
-        shares += weigh_all(tx, [m for m in live if m.window_s], observed_at=recorded.event.observed_at)
+        observed_at = recorded.event.observed_at
+        shares = absences.watch(tx, [m for m in live if m.absent_s], observed_at=observed_at, max_groups=max_groups)
+        timed = [m for m in live if m.window_s or m.for_s]
+        shares += [Share(m, None, 0) for m in live if not (m.window_s or m.for_s or m.absent_s)]
+        shares += weigh_all(tx, timed, observed_at=observed_at, max_groups=max_groups)
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
-        rows += carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])
+        rows += carry_out(tx, recorded, [share for share in shares if not share.match.dry_run], max_groups=max_groups)
         if rows:
             store.append_verdicts(tx, rows)
         if recorded.event.undecided:
@@ -120,6 +126,11 @@ def _undecided(event_id: int, one: Undecided, observed_at: datetime) -> dict[str
     }
 
 
+def open_for_absence(tx: Tx, timer: Timer) -> None:
+    """Open the alerts of what has become silent, when a rule's timer is due."""
+    open_without_records(tx, absences.silent(tx, timer))
+
+
 def end_episodes(tx: Tx, ticket_id: int) -> None:
     """End the open alerts of a ticket that is being resolved: the next such record begins a new episode."""
     ended = store.end_of_ticket(tx, ticket_id)
@@ -129,16 +140,21 @@ def end_episodes(tx: Tx, ticket_id: int) -> None:
 def end_if_quiet(tx: Tx, timer: Timer) -> None:
     """End an episode whose rule has had nothing to say for as long as it is to last; otherwise look again then.
 
-    A rule that counts says something while its window is full, another one with each record. By the server's clock.
-    When it has opened and ended too often lately, it is said to flap, and goes on until it has been calm.
+    A rule that counts says something while its window is full, another one with each record, and one that waits for
+    nothing until there is something. By the server's clock. When it has opened and ended too often lately, it is said
+    to flap, and goes on until it has been calm.
     """
     alert = store.hold(tx, int(timer.subject))
     row = None if alert is None else rule_store.get(tx, alert.rule)
     if alert is None or row is None or row.rule.quiet_s is None:
         return  # it has ended, or no longer ends by itself
     said_at = store.last_counted_at(tx, alert.id)
-    if row.rule.window_s is not None:
+    if row.rule.kind in WINDOWED:
         said_at = window_store.full_at(tx, alert.rule, alert.fingerprint)
+    if row.rule.kind is Kind.ABSENCE:
+        said_at = absence_store.back_since(tx, alert.rule, alert.fingerprint)
+        if said_at is None:
+            return  # it is silent again; the next sign of life sets the timer
     flaps = alert.suppressed_by == FLAP
     due_at = (said_at or alert.opened_at) + flapping.quiet_for(row.rule.quiet_s, flapping=flaps)
     if due_at <= tx.now and not flaps and _would_flap(tx, alert):

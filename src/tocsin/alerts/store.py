@@ -254,6 +254,18 @@ def last_counted_at(tx: ReadTx, alert_id: int) -> datetime | None:
     return found
 
 
+def open_of_rule(tx: ReadTx, rule: str) -> list[int]:
+    """The open alerts of a rule."""
+    mine = (alerts.c.rule == rule) & alerts.c.ended_at.is_(None)
+    return list(tx.execute(select(alerts.c.id).where(mine).order_by(alerts.c.id)).scalars())
+
+
+def count_open(tx: ReadTx, rule: str) -> int:
+    """How many alerts of a rule are open."""
+    mine = (alerts.c.rule == rule) & alerts.c.ended_at.is_(None)
+    return int(tx.execute(select(func.count()).select_from(alerts).where(mine)).scalar_one())
+
+
 def any_open(tx: ReadTx, ticket_id: int) -> bool:
     """Whether an episode of the ticket goes on."""
     mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None)

@@ -78,6 +78,13 @@ def _row(rule: dict[str, Any]) -> list[Any]:
     return [rule["name"], state, styled(rule["priority"], PRIORITY_STYLES), _kind(rule), rule["condition"]]
 
 
+def _resolves(rule: dict[str, Any]) -> str | None:
+    after_s = rule["auto_resolve_after_s"]
+    if after_s == 0:
+        return "at once, when there is something again"
+    return None if after_s is None else duration(after_s)
+
+
 def _state(rule: dict[str, Any]) -> str:
     if not rule["enabled"]:
         return "off"
@@ -87,11 +94,14 @@ def _state(rule: dict[str, Any]) -> str:
 
 
 def _kind(rule: dict[str, Any]) -> str:
+    lasting = f" for {duration(rule['for_s'])}" if rule["for_s"] else ""
+    if rule["kind"] == "absence":
+        return f"none in {duration(rule['window_s'])}"
     if rule["ratio"] is not None:
-        return f"{rule['ratio']:.4g} in {duration(rule['window_s'])}"
+        return f"{rule['ratio']:.4g} in {duration(rule['window_s'])}{lasting}"
     if rule["threshold"] is None:
-        return str(rule["kind"])
-    return f"{rule['threshold']} in {duration(rule['window_s'])}"
+        return f"{rule['kind']}{lasting}"
+    return f"{rule['threshold']} in {duration(rule['window_s'])}{lasting}"
 
 
 @app.command(epilog=examples("tocsin rules show critical-logs"))
@@ -127,7 +137,7 @@ def show(
             ("one alert per", ", ".join(rule["group_by"]) or "rule"),
             ("one ticket per", ", ".join(rule["correlate_by"]) or "alert"),
             ("reopens within", duration(rule["reopen_window_s"])),
-            ("resolves after", duration(rule["auto_resolve_after_s"]) if rule["auto_resolve_after_s"] else None),
+            ("resolves after", _resolves(rule)),
             ("changed", f"{when(rule['updated_at'], utc=utc)} by {rule['updated_by']}"),
         ]
     )
@@ -138,6 +148,8 @@ def show(
         "tocsin rules save disk-full 'level:>=ERROR \"no space left\"' -p P1 --runbook https://wiki.example.org/disk",
         "tocsin rules save payments-errors 'service:payments level:>=ERROR' --threshold 20 --window 300 --dry-run",
         "tocsin rules save web-5xx 'service:web @status:>=500' --ratio 0.05 --of service:web --minimum 50 --window 300",
+        "tocsin rules save payments-silent service:payments --absence 300",
+        "tocsin rules save queue-full '\"queue is full\"' --for 600",
         "tocsin rules show disk-full --json | tocsin rules save disk-full-2 --file -",
     )
 )
@@ -157,6 +169,12 @@ def save(
         int | None, typer.Option("--minimum", min=1, help="... once there are so many of those.")
     ] = None,
     window_s: Annotated[int | None, typer.Option("--window", metavar="SECONDS", help="... within so long.")] = None,
+    for_s: Annotated[
+        int | None, typer.Option("--for", metavar="SECONDS", help="Only once that has gone on for so long.")
+    ] = None,
+    absence_s: Annotated[
+        int | None, typer.Option("--absence", metavar="SECONDS", help="Only when there is none for so long.")
+    ] = None,
     group_by: Annotated[
         str | None,
         typer.Option("--group-by", metavar="FIELDS", help="One alert per these.", show_default="service,template"),
@@ -189,11 +207,12 @@ def save(
         "condition": condition,
         "priority": priority,
         "threshold": threshold,
-        "window_s": window_s,
+        "window_s": window_s if absence_s is None else absence_s,
+        "for_s": for_s,
         "ratio": ratio,
         "of": of,
         "minimum": minimum,
-        "kind": "threshold" if threshold is not None else "ratio" if ratio is not None else None,
+        "kind": _said_kind(threshold, ratio, absence_s),
         "group_by": _listed(group_by),
         "correlate_by": _listed(correlate_by),
         "service": service,
@@ -209,6 +228,14 @@ def save(
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/rules/{name}", json=body)
     _tell(answer.text, answer.data, as_json=as_json)
+
+
+def _said_kind(threshold: int | None, ratio: float | None, absence_s: int | None) -> str | None:
+    said = {"threshold": threshold, "ratio": ratio, "absence": absence_s}
+    kinds = [kind for kind, value in said.items() if value is not None]
+    if len(kinds) > 1:
+        raise WrongUsage(detail=f"--{kinds[0]} and --{kinds[1]} are two kinds of rule; give one of them")
+    return kinds[0] if kinds else None
 
 
 def _read(file: str) -> dict[str, Any]:

@@ -52,7 +52,9 @@ class Matched:
     Instants are event times; `sample_ids` are some of the records, oldest first. `note` is what the rule has to say to
     whoever reads the ticket. A rule that counts within a window says so by `window_s`; `records` then holds the id and
     the time (microseconds since 1970) of each record, in order of arrival. It fires at a `threshold`, or at a share of
-    `ratio_ppm` millionths of these and the `others`, once there are `minimum` of both. Without any record, `n` is 0.
+    `ratio_ppm` millionths of these and the `others`, once there are `minimum` of both. `for_s`: only once that has been
+    so for so long, or without a window, once records have gone on for so long. `absent_s`: there were none for so long.
+    Without any record, `n` is 0; an id of 0 is that of none.
     """
 
     rule: str
@@ -81,17 +83,21 @@ class Matched:
     minimum: int = 0
     records: tuple[tuple[int, int], ...] = ()
     others: tuple[tuple[int, int], ...] = ()
+    for_s: int = 0
+    absent_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """Records of one commit that a rule raised on: whether it matches them is still to be found out."""
+    """Records of one commit that a rule raised on, or took too long for: whether it matches them is still to be found
+    out."""
 
     rule: str
     rule_version: int
     first_id: int
     last_id: int
     reason: str
+    too_slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +226,8 @@ class RuleMended(_OfRule):
 
 @dataclass(frozen=True, slots=True)
 class AlertOpened(Event):
-    """An episode began: the first record with this fingerprint since the last episode ended."""
+    """An episode began: the first record with this fingerprint since the last episode ended; or there has been none
+    for too long, and `first_record_id` is the last one, if there ever was one."""
 
     SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
     UNWRITTEN: ClassVar[frozenset[str]] = frozenset({"match"})
@@ -230,7 +237,7 @@ class AlertOpened(Event):
     rule_version: int
     fingerprint: str
     service: str
-    first_record_id: int
+    first_record_id: int | None
     late_s: int
     suppressed_by: str | None = None
     match: Matched | None = None
@@ -321,6 +328,17 @@ class AlertQuieted(Event):
     alert_id: int
     ticket_id: int
     quiet_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class AbsenceEnded(Event):
+    """What had been absent was seen again: its alert ends when that lasts for `quiet_s` seconds; None: by a person."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    record_id: int
+    quiet_s: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from tocsin.alerts import store as alert_store
-from tocsin.alerts.grouping import fingerprint_of
-from tocsin.alerts.rules import Rule
+from tocsin.alerts.overflow import OVERFLOW, overflow_of
+from tocsin.alerts.rules import WINDOWED, Rule
 from tocsin.alerts.store import Alert
-from tocsin.alerts.thresholds import OVERFLOW
 from tocsin.kit.errors import NotFound, Unreadable
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogReader
@@ -48,13 +47,13 @@ class WindowOf:
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """An alert as it is now. `first_log_id` is the record it began with."""
+    """An alert as it is now. `first_log_id` is the record it began with; of an absence the last one before it."""
 
     id: int
     status: str
     rule: str
     count: int
-    first_log_id: int
+    first_log_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,7 @@ def _verdict_of(judged: Judged, verdicts: Sequence[Verdict]) -> Verdict | None:
     """The verdict that is about the record: of its group, of the group that takes what is too many, or the only one."""
     if judged.matched is None:
         return None
-    for fingerprint in (judged.matched.fingerprint, fingerprint_of(judged.rule.name, "", OVERFLOW)):
+    for fingerprint in (judged.matched.fingerprint, overflow_of(judged.rule.name)):
         for one in verdicts:
             if one.fingerprint == fingerprint:
                 return one
@@ -215,7 +214,7 @@ def _rule_on_record(
 
 
 def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None) -> WindowOf | None:
-    if rule.window_s is None or (verdict is not None and verdict.verdict == "backfill"):
+    if rule.window_s is None or rule.kind not in WINDOWED or (verdict is not None and verdict.verdict == "backfill"):
         return None
     hits, total = store.window_now(tx, rule.name, fingerprint) or (None, None)
     note = sentences.window_note(rule, verdict)
@@ -223,7 +222,7 @@ def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None
 
 
 def _alert_state(alert: Alert) -> AlertState:
-    return AlertState(alert.id, alert.status, alert.rule, alert.count, alert.first_record_id)
+    return AlertState(alert.id, alert.status, alert.rule, alert.count, alert.first_record_id or None)
 
 
 def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketState | None:
@@ -287,9 +286,9 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
     events = store.events_of_alert(tx, alert.id, alert.ticket_id)
     verdicts, late = store.counted_on(tx, alert.id)
     rule = store.rule_version(tx, alert.rule, alert.rule_version)
-    ticket, ended = _ticket_of(tx, alert, events), _ending(alert, events)
+    ticket, ended = _ticket_of(tx, alert, events), _ending(alert, events, rule)
     beside = [] if ticket is None else alert_store.of_tickets(tx, ticket.id, limit=MAX_ALERTS)
-    began = f"Record {alert.first_record_id} opened it by rule {alert.rule} (version {alert.rule_version})"
+    began = sentences.why_opened(rule, alert.rule, alert.rule_version, alert.first_record_id or None)
     went = "it has no ticket" if ticket is None else f"ticket {ticket.id} ({ticket.status}) {_HOW[ticket.how]}"
     many = "1 record" if alert.count == 1 else f"{alert.count} records"
     end = "it still fires" if ended is None else ended.why
@@ -320,12 +319,12 @@ _HOW: Final = {
 }
 
 
-def _ending(alert: Alert, events: Sequence[Happening]) -> Ending | None:
+def _ending(alert: Alert, events: Sequence[Happening], rule: Rule | None) -> Ending | None:
     if alert.ended_at is None:
         return None
     last = next((one for one in events if one.kind in {"AlertEnded", "AlertQuieted"}), None)
     if last is None:
         return Ending(alert.ended_at, "unknown", "it ended")
     if last.kind == "AlertQuieted":
-        return Ending(alert.ended_at, "quiet", f"it ended after {last.data['quiet_s']} s without anything to say")
+        return Ending(alert.ended_at, "quiet", sentences.why_quiet(rule, last.data["quiet_s"]))
     return Ending(alert.ended_at, "resolved", f"it ended when {last.actor} resolved its ticket")

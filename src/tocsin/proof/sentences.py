@@ -16,9 +16,12 @@ WAITING: Final = "waiting"
 
 def _needed(rule: Rule) -> str:
     """What a window of the rule needs to fire."""
+    lasting = f", for {rule.for_s} s on end" if rule.for_s else ""
     if rule.kind is Kind.RATIO:
-        return f"a share of {rule.ratio:g} of at least {rule.minimum} within {rule.window_s} s"
-    return f"{rule.threshold} within {rule.window_s} s"
+        return f"a share of {rule.ratio:g} of at least {rule.minimum} within {rule.window_s} s{lasting}"
+    if rule.kind is Kind.MATCH:
+        return f"records that go on for {rule.for_s} s"
+    return f"{rule.threshold} within {rule.window_s} s{lasting}"
 
 
 def why_not(judged: Judged) -> str:
@@ -46,7 +49,11 @@ def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int) -> str:
     if verdict.verdict == "opened" and verdict.first_log_id != record_id:
         text = "It was counted on alert {v.alert_id}, which record {v.first_log_id} had just opened."
     would = _WOULD.get(verdict.would or "", "would have been noted")
-    return text.format(v=verdict, would=would, by_window=_by_window(rule), needed=_needed(rule))
+    if rule.kind is Kind.ABSENCE:
+        text, would = _MEANT_ALIVE.get(verdict.verdict, text), "would have been noted as a sign of life"
+    elif rule.kind is Kind.MATCH and verdict.verdict == "pending":
+        text = "Records of its kind had not gone on for long enough yet: the rule needs {needed}."
+    return text.format(v=verdict, would=would, by_window=_by_window(rule), needed=_needed(rule), rule=rule)
 
 
 def suppressed_in_words(suppressed_by: str | None) -> str:
@@ -67,17 +74,41 @@ _MEANT: Final = {
     "pending": "It was counted in its window, which did not hold enough yet: the rule needs {needed}.",
     "dry_run": "The rule only rehearsed: the record {would}.",
     "backfill": "It matches, but its sender called it backfill, which opens nothing.",
-    "parked": "The rule raised on this record for so long that it was given up; it opened nothing.",
+    "parked": "The rule raised, or took too long, on this record until it was given up; it opened nothing.",
+    "overflow": "The rule had too many alerts open: it was counted on alert {v.alert_id}, which gathers other groups.",
+}
+_MEANT_ALIVE: Final = {
+    "pending": "It is a sign of life: the rule opens an alert when there is none for {rule.window_s} s.",
+    "overflow": "It is a sign of life of the other groups: the rule knows too many to watch each by itself.",
+    "backfill": "It matches, but its sender called it backfill, which is no sign of life.",
 }
 _WOULD: Final = {
     "opened": "would have opened an alert, or been counted on one opened just before",
     "counted": "would have been counted on an alert",
-    "pending": "would have waited in its window for more",
+    "pending": "would have waited for more",
+    "overflow": "would have been gathered with other groups",
 }
 
 
 def _by_window(rule: Rule) -> str:
-    return "" if rule.window_s is None else f": with it the window held enough ({_needed(rule)})"
+    if rule.window_s is None:
+        return "" if rule.for_s is None else f": with it there had been enough ({_needed(rule)})"
+    return f": with it the window held enough ({_needed(rule)})"
+
+
+def why_opened(rule: Rule | None, name: str, version: int, first_id: int | None) -> str:
+    """How an alert began."""
+    if rule is None or rule.kind is not Kind.ABSENCE:
+        return f"Record {first_id} opened it by rule {name} (version {version})"
+    last = "there never was one" if first_id is None else f"the last one was record {first_id}"
+    return f"Rule {name} (version {version}) opened it, for there was no record for {rule.window_s} s; {last}"
+
+
+def why_quiet(rule: Rule | None, quiet_s: int) -> str:
+    """How an alert ended by itself."""
+    if rule is None or rule.kind is not Kind.ABSENCE:
+        return f"it ended after {quiet_s} s without anything to say"
+    return f"it ended when there had been records again for {quiet_s} s" if quiet_s else "it ended with the next record"
 
 
 def late_in_words(verdict: Verdict) -> str | None:

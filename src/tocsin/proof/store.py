@@ -220,4 +220,4 @@ def first_record_of_ticket(tx: ReadTx, ticket_id: int) -> int | None:
     """The record that a ticket began with: the first one of its first alert."""
     first = select(alerts.c.first_record_id).where(alerts.c.ticket_id == ticket_id).order_by(alerts.c.id).limit(1)
     found: int | None = tx.execute(first).scalar_one_or_none()
-    return found
+    return found or None

@@ -89,6 +89,7 @@ _DEFINITION: Final[dict[str, Any]] = {
     "of": "*",
     "minimum": None,
     "raise_at": {},
+    "for_s": None,
 }
 _RULE: Final[dict[str, Any]] = {
     "name": "payments-timeouts",
@@ -114,6 +115,26 @@ _REHEARSAL: Final[dict[str, Any]] = {
     "last_log_id": 240,
     "first_at": "2026-11-24T02:24:17.004112Z",
     "last_at": "2026-11-24T02:24:17.004112Z",
+}
+_HEARTBEAT: Final[dict[str, Any]] = {
+    "name": "nightly-backup",
+    "status": "up",
+    "interval_s": 86_400,
+    "grace_s": 3_600,
+    "priority": "P2",
+    "description": "Dumps the database to the other site.",
+    "runbook_url": "https://wiki.example.org/backup",
+    "last_check_in_at": "2026-11-24T02:21:00.131872Z",
+    "last_log_id": 17,
+    "next_due_at": "2026-11-25T02:21:00.131872Z",
+    "down_at": "2026-11-25T03:21:00.131872Z",
+    "alert_id": None,
+    "ticket_id": None,
+    "rule": "heartbeat-nightly-backup",
+    "version": 1,
+    "created_at": "2026-11-20T09:12:44.120000Z",
+    "updated_at": "2026-11-20T09:12:44.120000Z",
+    "updated_by": "local:admin",
 }
 _ALERT_STATE: Final[dict[str, Any]] = {
     "id": 4,
@@ -318,6 +339,15 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
                 ],
             }
         ],
+    },
+    "HeartbeatIn": {"interval_s": 86_400, "grace_s": 3_600, "priority": "P2"},
+    "HeartbeatOut": _HEARTBEAT,
+    "HeartbeatPageOut": {"items": [_HEARTBEAT], "next": None},
+    "CheckedInOut": {
+        "name": "nightly-backup",
+        "log_id": 17,
+        "at": "2026-11-24T02:21:00.131872Z",
+        "next_due_at": "2026-11-25T02:21:00.131872Z",
     },
     "ProblemOut": {
         "type": "urn:tocsin:problem:transition-refused",

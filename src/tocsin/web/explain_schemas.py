@@ -42,7 +42,7 @@ class VerdictOut(Out):
     rule: str
     rule_version: int
     fingerprint: str
-    verdict: str = Field(description="`opened`, `counted`, `pending`, `dry_run`, `backfill`, `parked`.")
+    verdict: str = Field(description="`opened`, `counted`, `pending`, `overflow`, `dry_run`, `backfill`, `parked`.")
     would: str | None = Field(description="What a dry run would have done.")
     suppressed_by: str | None = Field(description="What kept the records from people.")
     n: int
@@ -53,13 +53,14 @@ class VerdictOut(Out):
 
 
 class AlertStateOut(Out):
-    """An alert as it is now. `first_log_id` is the record it began with."""
+    """An alert as it is now. `first_log_id` is the record it began with; of an absence the last one before it, null
+    where there never was one."""
 
     id: int
     status: str = Field(description="`firing`, `suppressed` or `resolved`.", examples=["firing"])
     rule: str
     count: int
-    first_log_id: int
+    first_log_id: int | None
 
 
 class TicketStateOut(Out):
