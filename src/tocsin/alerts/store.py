@@ -11,6 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.kit.events import Matched
+from tocsin.query.letters import fold
 from tocsin.storage.columns import Instant, row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
@@ -81,6 +82,7 @@ def open_new(tx: Tx, matches: Sequence[Matched]) -> dict[str, int]:
             "rule": m.rule,
             "rule_version": m.rule_version,
             "service": m.service,
+            "service_key": fold(m.service),
             "template": m.template,
             "title": m.title,
             "level": m.level,
@@ -245,6 +247,7 @@ def _alert(row: Any) -> Alert:
     fresh_n, fresh_at, fresh_id = values.pop("fresh_n"), values.pop("fresh_last_at"), values.pop("fresh_last_id")
     first_at = values.pop("fresh_first_at")
     values.pop("rolled_up_to")
+    values.pop("service_key")
     values["count"] = values.pop("counted") + int(fresh_n)
     if fresh_at is not None:
         values["last_seen_at"] = max(values["last_seen_at"], fresh_at)

@@ -45,7 +45,8 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("title", ticket["title"]),
             ("status", styled(ticket["status"], STATUS_STYLES)),
             ("priority", styled(ticket["priority"], PRIORITY_STYLES)),
-            ("service", ticket["service"]),
+            ("service", _service(ticket)),
+            ("runbook", (ticket["service_info"] or {}).get("runbook_url")),
             ("assignee", ticket["assignee"]),
             (
                 "opened",
@@ -62,6 +63,14 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("description", ticket["description"]),
         ]
     )
+
+
+def _service(ticket: dict[str, Any]) -> str | None:
+    """The service with what is declared of it: `payments (tier 1, team shop)`."""
+    info = ticket["service_info"] or {}
+    known = (("tier", info.get("tier")), ("team", info.get("team")))
+    told = ", ".join(f"{name} {value}" for name, value in known if value)
+    return f"{ticket['service']} ({told})" if told else ticket["service"]
 
 
 def _after(ticket: dict[str, Any], instant: str, elapsed: str, *, utc: bool) -> str | None:

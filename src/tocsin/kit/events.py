@@ -219,6 +219,29 @@ class RuleMended(_OfRule):
 
 
 @dataclass(frozen=True, slots=True)
+class _OfService(Event):
+    SUBJECT: ClassVar[str] = "service:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSaved(_OfService):
+    """A service was declared, or its declaration changed; `before` and `after` hold the changed fields only."""
+
+    before: Mapping[str, object]
+    after: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRemoved(_OfService):
+    """A service is no longer declared; `before` is what was. Others may still depend on it."""
+
+    before: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class AlertOpened(Event):
     """An episode began: the first record with this fingerprint since the last episode ended."""
 
