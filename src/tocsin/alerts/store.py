@@ -19,6 +19,8 @@ from tocsin.storage.tx import ReadTx, Tx
 
 IN_CLAUSE: Final = 500
 ROLLED_UP_TO: Final = "rolled_up_to"
+# An alert that was gathered because of another one says nothing about where its key belongs afterwards.
+_OWN_TICKET: Final = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like("inhibition:%"))
 _SEEN: Final = (("seen_first", Instant()), ("seen_last", Instant()), ("seen_id", BigInteger()))
 
 
@@ -289,14 +291,14 @@ def end_of_ticket(tx: Tx, ticket_id: int) -> list[int]:
 
 
 def latest_ticket_of_keys(tx: ReadTx, keys: Collection[str]) -> dict[str, int]:
-    """The ticket that the newest alert of each correlation key went to."""
+    """The ticket that the newest alert of each correlation key went to for its own sake."""
     wanted = sorted(keys)
     found: dict[str, int] = {}
     for start in range(0, len(wanted), IN_CLAUSE):
         inside = alerts.c.correlation_key.in_(wanted[start : start + IN_CLAUSE])
         newest = (
             select(func.max(alerts.c.id))
-            .where(inside, alerts.c.ticket_id.is_not(None))
+            .where(inside, alerts.c.ticket_id.is_not(None), _OWN_TICKET)
             .group_by(alerts.c.correlation_key)
         )
         statement = select(alerts.c.correlation_key, alerts.c.ticket_id).where(alerts.c.id.in_(newest))
@@ -305,7 +307,9 @@ def latest_ticket_of_keys(tx: ReadTx, keys: Collection[str]) -> dict[str, int]:
 
 
 def keys_of_ticket(tx: ReadTx, ticket_id: int) -> list[str]:
-    statement = select(alerts.c.correlation_key).where(alerts.c.ticket_id == ticket_id).distinct()
+    """The correlation keys of the alerts that went to a ticket for their own sake."""
+    mine = (alerts.c.ticket_id == ticket_id) & _OWN_TICKET
+    statement = select(alerts.c.correlation_key).where(mine).distinct()
     return sorted(tx.execute(statement).scalars())
 
 

@@ -358,9 +358,33 @@ class TicketOpened(_OfTicket):
 
 @dataclass(frozen=True, slots=True)
 class AlertJoined(_OfTicket):
-    """An alert was correlated to a ticket that was open already."""
+    """An alert was correlated to a ticket that was open already, or that another one opened at the same moment.
+
+    `caused_by_alert_id` says that it follows from that alert, of `caused_by_service`; `way` are the services from its
+    own to that one, each of which depends on the next."""
 
     alert_id: int
+    caused_by_alert_id: int | None = None
+    caused_by_service: str | None = None
+    way: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TicketCauseSuspected(_OfTicket):
+    """A service that the ticket's service depends on began to fail shortly afterwards: probably that is the cause."""
+
+    cause_ticket_id: int
+    cause_alert_id: int
+    cause_service: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEffectSuspected(_OfTicket):
+    """A service that depends on the ticket's service had begun to fail shortly before: probably that is the effect."""
+
+    effect_ticket_id: int
+    effect_alert_id: int
+    effect_service: str
 
 
 @dataclass(frozen=True, slots=True)

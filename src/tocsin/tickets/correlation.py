@@ -8,7 +8,6 @@ from typing import Any, Final
 from tocsin.alerts import store as alerts
 from tocsin.kit.errors import Conflict
 from tocsin.kit.events import (
-    AlertJoined,
     AlertOpened,
     AlertReleased,
     Event,
@@ -21,6 +20,7 @@ from tocsin.kit.priorities import Priority
 from tocsin.storage import timers
 from tocsin.storage.tx import Tx
 from tocsin.tickets import store
+from tocsin.tickets.gathering import Gathering, gather, mark, suspect
 from tocsin.tickets.store import Ticket
 from tocsin.tickets.wanting import Wanting, by_opening, by_release, most_urgent
 from tocsin.tickets.workflow import REOPENABLE, REOPENED_BY_ALERT, UNRESOLVED
@@ -59,18 +59,22 @@ def _give(tx: Tx, wanting: Sequence[Wanting]) -> None:
         return
     outcome = _Outcome()
     outcome.ticket_of_key, claimed = _join_or_claim(tx, by_key)
-    joined: dict[int, list[Wanting]] = {ticket_id: [] for ticket_id in outcome.ticket_of_key.values()}
-    for key, ticket_id in outcome.ticket_of_key.items():
-        joined[ticket_id] += by_key[key]
-    firsts = {key: by_key[key][0] for key in claimed}
+    gathering = gather(tx, by_key, outcome.ticket_of_key)
+    firsts = {key: by_key[key][0] for key in claimed - gathering.keys}
     _reopen(tx, firsts, outcome)
     _create(tx, {key: by_key[key] for key in firsts if key not in outcome.new_keys}, outcome)
-    store.point_keys(tx, outcome.new_keys)
-    outcome.ticket_of_key |= outcome.new_keys
-    _tell_of_joining(by_key, outcome)
+    gathered = gathering.ticket_of(outcome.new_keys)
+    store.point_keys(tx, outcome.new_keys | gathered)
+    joined: dict[int, list[Wanting]] = {}
+    for key, ticket_id in (outcome.ticket_of_key | gathered).items():
+        joined.setdefault(ticket_id, []).extend(by_key[key])
+    outcome.ticket_of_key |= outcome.new_keys | gathered
+    _tell_of_joining(by_key, outcome, gathering)
     alerts.assign_ticket(
         tx, {one.alert_id: outcome.ticket_of_key[key] for key, group in by_key.items() for one in group}
     )
+    mark(tx, gathering, by_key)
+    outcome.told += suspect(tx, gathering, by_key, outcome.ticket_of_key)
     outcome.told.sort(key=lambda pair: pair[1])
     tx.emit(*(event for event, _ in outcome.told), causes=[cause for _, cause in outcome.told])
     raise_to(tx, {ticket_id: most_urgent(group) for ticket_id, group in joined.items()})
@@ -188,11 +192,11 @@ def _row(group: Sequence[Wanting], recurrence_of: int | None) -> dict[str, Any]:
     }
 
 
-def _tell_of_joining(by_key: Mapping[str, Sequence[Wanting]], outcome: _Outcome) -> None:
+def _tell_of_joining(by_key: Mapping[str, Sequence[Wanting]], outcome: _Outcome, gathering: Gathering) -> None:
     brought = {(event.ticket_id, event.alert_id) for event, _ in outcome.told if isinstance(event, TicketOpened)}
     brought |= {(event.ticket_id, event.alert_id) for event, _ in outcome.told if isinstance(event, TicketReopened)}
     for key, group in by_key.items():
         for one in group:
             pair = (outcome.ticket_of_key[key], one.alert_id)
             if pair not in brought:
-                outcome.told.append((AlertJoined(ticket_id=pair[0], alert_id=pair[1]), one.event_id))
+                outcome.told.append((gathering.joining(one, pair[0]), one.event_id))
