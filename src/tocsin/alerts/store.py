@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Select, bindparam, case, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import BigInteger, Select, bindparam, case, func, insert, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -181,8 +181,9 @@ def heard_of(tx: ReadTx, ticket_id: int, since: datetime) -> list[int]:
         .correlate(alerts)
         .scalar_subquery()
     )
-    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None) & (events.c.recorded_at >= since)
-    statement = select(alerts.c.id).join(events, events.c.id == newest).where(mine).order_by(alerts.c.id)
+    counted_at = select(events.c.recorded_at).where(events.c.id == newest).correlate(alerts).scalar_subquery()
+    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None) & (counted_at >= literal(since, Instant()))
+    statement = select(alerts.c.id).where(mine).order_by(alerts.c.id)
     return list(tx.execute(statement).scalars())
 
 
@@ -275,6 +276,12 @@ def unsuppress_all(tx: Tx, suppressed_by: str) -> None:
     tx.execute(update(alerts).where(mine).values(suppressed_by=None))
 
 
+def unsuppress_gathered(tx: Tx, alert_ids: Collection[int]) -> None:
+    """Suppress those of these alerts no longer that followed from another one."""
+    mine = alerts.c.id.in_(sorted(alert_ids)) & alerts.c.suppressed_by.like("inhibition:%")
+    tx.execute(update(alerts).where(mine).values(suppressed_by=None))
+
+
 def assign_ticket(tx: Tx, ticket_of: Mapping[int, int]) -> None:
     """Set the ticket of alerts: alert id -> ticket id."""
     statement = update(alerts).where(alerts.c.id == bindparam("of_alert")).values(ticket_id=bindparam("to"))
@@ -304,6 +311,11 @@ def latest_ticket_of_keys(tx: ReadTx, keys: Collection[str]) -> dict[str, int]:
         statement = select(alerts.c.correlation_key, alerts.c.ticket_id).where(alerts.c.id.in_(newest))
         found.update({row.correlation_key: row.ticket_id for row in tx.execute(statement)})
     return found
+
+
+def keys_of_alerts(tx: ReadTx, alert_ids: Collection[int]) -> set[str]:
+    """The correlation keys of these alerts."""
+    return set(tx.execute(select(alerts.c.correlation_key).where(alerts.c.id.in_(sorted(alert_ids)))).scalars())
 
 
 def keys_of_ticket(tx: ReadTx, ticket_id: int) -> list[str]:

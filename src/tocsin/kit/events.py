@@ -357,6 +357,26 @@ class TicketOpened(_OfTicket):
 
 
 @dataclass(frozen=True, slots=True)
+class StormBegan(_OfTicket):
+    """So many `tickets` would have opened within `within_s` seconds, of one service or in all (`scope`), that this one
+    gathers them. `opened_before` are the newest that had opened by then."""
+
+    scope: str
+    tickets: int
+    limit: int
+    within_s: int
+    opened_before: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StormEnded(_OfTicket):
+    """A storm is over. The alerts that still fire were `released`: each has a ticket of its own from now on."""
+
+    scope: str
+    released: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AlertJoined(_OfTicket):
     """An alert was correlated to a ticket that was open already, or that another one opened at the same moment.
 

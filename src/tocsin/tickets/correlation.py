@@ -19,9 +19,11 @@ from tocsin.kit.events import (
 from tocsin.kit.priorities import Priority
 from tocsin.storage import timers
 from tocsin.storage.tx import Tx
-from tocsin.tickets import store
-from tocsin.tickets.gathering import Gathering, gather, mark, suspect
+from tocsin.tickets import gathering, store, storms
+from tocsin.tickets.gathering import Gathering
 from tocsin.tickets.store import Ticket
+from tocsin.tickets.storming import StormLimits
+from tocsin.tickets.storms import Gathered
 from tocsin.tickets.wanting import Wanting, by_opening, by_release, most_urgent
 from tocsin.tickets.workflow import REOPENABLE, REOPENED_BY_ALERT, UNRESOLVED
 
@@ -38,17 +40,17 @@ class _Outcome:
     told: list[tuple[Event, int]] = field(default_factory=list)
 
 
-def open_for(tx: Tx, opened: Sequence[Recorded[AlertOpened]]) -> None:
+def open_for(tx: Tx, opened: Sequence[Recorded[AlertOpened]], limits: StormLimits) -> None:
     """Give each new alert its ticket, in the transaction that opened the alert, unless a silence hides it."""
-    _give(tx, by_opening(opened))
+    _give(tx, by_opening(opened), limits)
 
 
-def open_for_released(tx: Tx, released: Sequence[Recorded[AlertReleased]]) -> None:
+def open_for_released(tx: Tx, released: Sequence[Recorded[AlertReleased]], limits: StormLimits) -> None:
     """Give each alert its ticket that had none as long as it was suppressed."""
-    _give(tx, by_release(tx, released))
+    _give(tx, by_release(tx, released), limits)
 
 
-def _give(tx: Tx, wanting: Sequence[Wanting]) -> None:
+def _give(tx: Tx, wanting: Sequence[Wanting], limits: StormLimits) -> None:
     """Locks are taken in the order alerts, correlation keys, tickets, each sorted. Only the further keys of a reopened
     ticket, and tickets that become more urgent, come late; a deadlock that this makes is retried (`Database.write`).
     """
@@ -59,25 +61,32 @@ def _give(tx: Tx, wanting: Sequence[Wanting]) -> None:
         return
     outcome = _Outcome()
     outcome.ticket_of_key, claimed = _join_or_claim(tx, by_key)
-    gathering = gather(tx, by_key, outcome.ticket_of_key)
-    firsts = {key: by_key[key][0] for key in claimed - gathering.keys}
+    upstream = gathering.gather(tx, by_key, outcome.ticket_of_key)
+    firsts = {key: by_key[key][0] for key in claimed - upstream.keys}
     _reopen(tx, firsts, outcome)
-    _create(tx, {key: by_key[key] for key in firsts if key not in outcome.new_keys}, outcome)
-    gathered = gathering.ticket_of(outcome.new_keys)
-    store.point_keys(tx, outcome.new_keys | gathered)
-    joined: dict[int, list[Wanting]] = {}
-    for key, ticket_id in (outcome.ticket_of_key | gathered).items():
-        joined.setdefault(ticket_id, []).extend(by_key[key])
-    outcome.ticket_of_key |= outcome.new_keys | gathered
-    _tell_of_joining(by_key, outcome, gathering)
+    rest = {key: by_key[key] for key in firsts if key not in outcome.new_keys}
+    gathered = storms.gather(tx, rest, limits) if rest else Gathered()
+    outcome.new_keys |= gathered.ticket_of_key
+    outcome.told += gathered.told
+    _create(tx, {key: group for key, group in rest.items() if key not in gathered.ticket_of_key}, outcome)
+    outcome.new_keys |= upstream.ticket_of(outcome.new_keys)
+    store.point_keys(tx, outcome.new_keys)
+    outcome.ticket_of_key |= outcome.new_keys
+    _tell_of_joining(by_key, outcome, upstream)
     alerts.assign_ticket(
         tx, {one.alert_id: outcome.ticket_of_key[key] for key, group in by_key.items() for one in group}
     )
-    mark(tx, gathering, by_key)
-    outcome.told += suspect(tx, gathering, by_key, outcome.ticket_of_key)
-    outcome.told.sort(key=lambda pair: pair[1])
+    suppressed = gathered.suppressed(rest) | upstream.suppressed(by_key)
+    alerts.suppress(tx, suppressed)
+    alerts.suppress_openings(tx, suppressed)
+    outcome.told += gathering.suspect(tx, upstream, by_key, outcome.ticket_of_key)
+    # What brings a ticket comes first: its cause may have come in later than what joins it.
+    outcome.told.sort(key=lambda pair: (not isinstance(pair[0], TicketOpened | TicketReopened), pair[1]))
     tx.emit(*(event for event, _ in outcome.told), causes=[cause for _, cause in outcome.told])
-    raise_to(tx, {ticket_id: most_urgent(group) for ticket_id, group in joined.items()})
+    of_ticket: dict[int, list[Wanting]] = {}
+    for key, group in by_key.items():
+        of_ticket.setdefault(outcome.ticket_of_key[key], []).extend(group)
+    raise_to(tx, {ticket_id: most_urgent(group) for ticket_id, group in of_ticket.items()})
 
 
 def raise_to(tx: Tx, priority_of: Mapping[int, Priority]) -> None:
@@ -192,11 +201,11 @@ def _row(group: Sequence[Wanting], recurrence_of: int | None) -> dict[str, Any]:
     }
 
 
-def _tell_of_joining(by_key: Mapping[str, Sequence[Wanting]], outcome: _Outcome, gathering: Gathering) -> None:
+def _tell_of_joining(by_key: Mapping[str, Sequence[Wanting]], outcome: _Outcome, upstream: Gathering) -> None:
     brought = {(event.ticket_id, event.alert_id) for event, _ in outcome.told if isinstance(event, TicketOpened)}
     brought |= {(event.ticket_id, event.alert_id) for event, _ in outcome.told if isinstance(event, TicketReopened)}
     for key, group in by_key.items():
         for one in group:
             pair = (outcome.ticket_of_key[key], one.alert_id)
             if pair not in brought:
-                outcome.told.append((gathering.joining(one, pair[0]), one.event_id))
+                outcome.told.append((upstream.joining(one, pair[0]), one.event_id))

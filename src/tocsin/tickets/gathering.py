@@ -46,6 +46,10 @@ class Gathering:
         """The ticket of each key that needs none of its own, once those that do have theirs."""
         return self.tickets | {key: new_keys[root] for key, root in self.followers.items()}
 
+    def suppressed(self, groups: Groups) -> dict[int, str]:
+        """By alert, the alert that it is suppressed by."""
+        return {one.alert_id: f"{INHIBITION}{cause}" for key, cause in self.cause_of.items() for one in groups[key]}
+
     def joining(self, one: Wanting, ticket_id: int) -> AlertJoined:
         """The event that tells how an alert came to a ticket that another one brought."""
         cause = self.cause_of.get(one.correlation_key)
@@ -125,13 +129,6 @@ def _held(
         if not used:
             return decided, ticket_of
         held |= store.hold_many(tx, used)
-
-
-def mark(tx: Tx, found: Gathering, groups: Groups) -> None:
-    """Say of the alerts that were gathered what keeps them from people."""
-    by_of = {one.alert_id: f"{INHIBITION}{cause}" for key, cause in found.cause_of.items() for one in groups[key]}
-    alerts.suppress(tx, by_of)
-    alerts.suppress_openings(tx, by_of)
 
 
 def suspect(tx: Tx, found: Gathering, groups: Groups, ticket_of_key: Mapping[str, int]) -> list[tuple[Event, int]]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.kit.events import TicketEffectSuspected
+from tocsin.storage.columns import Instant
 from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx
 from tocsin.tickets.inhibition import LEAST
@@ -67,7 +68,7 @@ def firing(tx: ReadTx, keys: Iterable[str], since: datetime) -> list[WithTicket]
     )
     counted_at = select(events.c.recorded_at).where(events.c.id == newest).correlate(alerts).scalar_subquery()
     shown = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like(_HIDDEN))
-    lately = or_(alerts.c.opened_at >= since, counted_at >= since)
+    lately = or_(alerts.c.opened_at >= since, counted_at >= literal(since, Instant()))
     return _among(tx, keys, shown, lately, tickets.c.priority <= int(LEAST))
 
 
