@@ -285,9 +285,10 @@ def unsuppress_gathered(tx: Tx, alert_ids: Collection[int]) -> None:
 def assign_ticket(tx: Tx, ticket_of: Mapping[int, int]) -> None:
     """Set the ticket of alerts: alert id -> ticket id."""
     statement = update(alerts).where(alerts.c.id == bindparam("of_alert")).values(ticket_id=bindparam("to"))
-    tx.execute(
-        statement, [{"of_alert": alert_id, "to": ticket_id} for alert_id, ticket_id in sorted(ticket_of.items())]
-    )
+    if ticket_of:
+        tx.execute(
+            statement, [{"of_alert": alert_id, "to": ticket_id} for alert_id, ticket_id in sorted(ticket_of.items())]
+        )
 
 
 def end_of_ticket(tx: Tx, ticket_id: int) -> list[int]:
