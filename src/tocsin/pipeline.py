@@ -10,7 +10,7 @@ from tocsin.alerts import rule_service as rules
 from tocsin.alerts import service as alerts
 from tocsin.alerts.counting import FoldHours
 from tocsin.alerts.rule_service import RuleBook
-from tocsin.kit.events import AlertOpened, AlertQuieted, AlertReleased, LogsStored
+from tocsin.kit.events import AlertGrew, AlertOpened, AlertQuieted, AlertReleased, LogsStored
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
@@ -33,6 +33,7 @@ def routes(limits: StormLimits) -> Routes:
         AlertOpened: (lambda tx, opened: correlation.open_for(tx, opened, limits),),
         AlertReleased: (lambda tx, released: correlation.open_for_released(tx, released, limits),),
         AlertQuieted: (tickets.resolve_quiet,),
+        AlertGrew: (correlation.raise_for,),
     }
 
 

@@ -79,3 +79,18 @@ def test_a_ticket_shows_who_looks_after_its_service(at_server, name):
     page = at_server("tickets", "show", str(ticket["id"])).out
     assert f"{name} (tier 1, team pay)" in page
     assert "https://wiki.example.org/pay" in page
+
+
+def test_a_tickets_page_says_what_was_gathered_in_it_and_what_was_noticed_before(at_server, name):
+    at_server("services", "save", name, "--depends-on", f"{name}-db")
+    for message, service in (("slow", name), ("gone", f"{name}-db"), ("down", name)):
+        at_server("send", message, "--level", "CRITICAL", "--service", service)
+    cause, effect = (
+        json.loads(at_server("tickets", "list", "--service", service, "--json").out)["items"][0]["id"]
+        for service in (f"{name}-db", name)
+    )
+    page = at_server("tickets", "show", str(cause)).out
+    assert f"of {name}-db ({name} → {name}-db)" in page
+    assert f"probably the cause of ticket {effect}: {name} depends on it" in page
+    page = at_server("tickets", "show", str(effect)).out
+    assert f"probably caused by ticket {cause}: {name}-db began to fail shortly after" in page

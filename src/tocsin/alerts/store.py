@@ -475,6 +475,25 @@ def roll_up(tx: Tx, sums: Sequence[Waiting], *, horizon: int) -> None:
     tx.execute(statement, rows)
 
 
+def rules_counting_since(tx: ReadTx, since: int) -> set[str]:
+    """The rules that counted records on alerts at positions from `since` on."""
+    counting = (verdicts.c.position >= since) & verdicts.c.alert_id.is_not(None)
+    return set(tx.execute(select(verdicts.c.rule).where(counting).distinct()).scalars())
+
+
+def counted_since(tx: ReadTx, rules: Collection[str], since: int) -> list[Alert]:
+    """The open alerts of these rules that records were counted on at positions from `since` on."""
+    counted = select(verdicts.c.alert_id).where(verdicts.c.position >= since, verdicts.c.rule.in_(sorted(rules)))
+    mine = alerts.c.id.in_(counted) & alerts.c.ended_at.is_(None)
+    return [_alert(row) for row in tx.execute(_with_counts().where(mine).order_by(alerts.c.id))]
+
+
+def raise_priority(tx: Tx, alert_id: int, priority: int) -> bool:
+    """Make an open alert more urgent; False when it is so urgent already."""
+    mine = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None) & (alerts.c.priority > priority)
+    return tx.execute(update(alerts).where(mine).values(priority=priority)).rowcount == 1
+
+
 def rolled_up_to(tx: ReadTx) -> int:
     """The horizon of the last roll-up that was completed."""
     return int(tx.execute(select(counters.c.value).where(counters.c.name == ROLLED_UP_TO)).scalar_one())

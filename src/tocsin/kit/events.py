@@ -283,6 +283,18 @@ class AlertFlapping(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AlertGrew(Event):
+    """An alert has so many records that its rule calls it more urgent."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    ticket_id: int
+    count: int
+    priority: str
+
+
+@dataclass(frozen=True, slots=True)
 class AlertEnded(Event):
     """An episode ended because its ticket was resolved."""
 

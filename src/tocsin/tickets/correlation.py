@@ -8,6 +8,7 @@ from typing import Any, Final
 from tocsin.alerts import store as alerts
 from tocsin.kit.errors import Conflict
 from tocsin.kit.events import (
+    AlertGrew,
     AlertOpened,
     AlertReleased,
     Event,
@@ -87,6 +88,15 @@ def _give(tx: Tx, wanting: Sequence[Wanting], limits: StormLimits) -> None:
     for key, group in by_key.items():
         of_ticket.setdefault(outcome.ticket_of_key[key], []).extend(group)
     raise_to(tx, {ticket_id: most_urgent(group) for ticket_id, group in of_ticket.items()})
+
+
+def raise_for(tx: Tx, grown: Sequence[Recorded[AlertGrew]]) -> None:
+    """Make the tickets of alerts that grew as urgent as those have become."""
+    wanted: dict[int, Priority] = {}
+    for one in grown:
+        ticket_id, priority = one.event.ticket_id, Priority[one.event.priority]
+        wanted[ticket_id] = min(priority, wanted.get(ticket_id, priority))
+    raise_to(tx, wanted)
 
 
 def raise_to(tx: Tx, priority_of: Mapping[int, Priority]) -> None:

@@ -204,12 +204,13 @@ def opened_lately(tx: ReadTx, since: datetime) -> dict[str, int]:
     return {row[0]: row[1] for row in tx.execute(statement)}
 
 
-def tickets_opened_since(tx: ReadTx, since: datetime, *, service: str | None, limit: int) -> list[int]:
-    """The newest tickets that rules opened after `since`, of one service or all, the oldest first."""
-    statement = select(tickets.c.id).where(_opened_by_rules(since)).order_by(tickets.c.id.desc()).limit(limit)
+def titles_opened_since(tx: ReadTx, since: datetime, *, service: str | None, limit: int) -> dict[int, str]:
+    """The titles of the newest tickets that rules opened after `since`, of one service or all, the oldest first."""
+    newest = select(tickets.c.id, tickets.c.title).where(_opened_by_rules(since))
+    statement = newest.order_by(tickets.c.id.desc()).limit(limit)
     if service is not None:
         statement = statement.where(tickets.c.service == service)
-    return sorted(tx.execute(statement).scalars())
+    return {row.id: row.title for row in sorted(tx.execute(statement), key=lambda row: row.id)}
 
 
 SORTS: Final[dict[str, ColumnElement[Any]]] = {

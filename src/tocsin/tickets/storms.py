@@ -77,7 +77,7 @@ def _begin(tx: Tx, scope: str, groups: Groups, found: Gathered, *, limit: int, l
     """Open the ticket of a storm."""
     alerts = sorted((one for group in groups.values() for one in group), key=lambda one: one.alert_id)
     service = service_of(scope)
-    before = store.tickets_opened_since(tx, tx.now - WITHIN, service=service, limit=MAX_NAMED)
+    before = store.titles_opened_since(tx, tx.now - WITHIN, service=service, limit=MAX_NAMED)
     row = _row(service, alerts, before, limit)
     [ticket_id] = store.create(tx, [row])
     store.begin_storm(tx, ticket_id, scope)
@@ -105,7 +105,7 @@ def _begin(tx: Tx, scope: str, groups: Groups, found: Gathered, *, limit: int, l
     return ticket_id
 
 
-def _row(service: str | None, alerts: Sequence[Wanting], before: Sequence[int], limit: int) -> dict[str, Any]:
+def _row(service: str | None, alerts: Sequence[Wanting], before: Mapping[int, str], limit: int) -> dict[str, Any]:
     services = sorted({one.service for one in alerts})
     where = service or f"{len(services)} services"
     lines = [
@@ -117,7 +117,7 @@ def _row(service: str | None, alerts: Sequence[Wanting], before: Sequence[int], 
     if len(alerts) > MAX_NAMED:
         lines.append(f"- and {len(alerts) - MAX_NAMED} more; all are among the alerts of this ticket")
     if before:
-        lines += ["", "Opened just before: tickets " + ", ".join(map(str, before))]
+        lines += ["", "Opened just before:", "", *(f"- ticket {number}: {title}" for number, title in before.items())]
     return {
         "priority": int(most_urgent(alerts)),
         "service": service,
