@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.alerts.dependencies import longest, steps_from
+from tocsin.alerts.dependencies import depths, steps_from
 from tocsin.kit.priorities import Priority
 from tocsin.tickets.inhibition import Cause, Firing, causes, root_of
 
@@ -56,10 +56,11 @@ def test_every_way_ends_upstream_at_an_alert_that_follows_from_none_and_the_orde
     before, new = numbered(firing, 1), numbered(wanting, 100)
     found = causes(new, before, edges)
     service_of = {one.alert_id: one.service for one in before + new}
+    depth = depths(edges)
     for alert_id in found:
         root = root_of(alert_id, found)
         assert root not in found
-        assert longest(edges, service_of[root]) < longest(edges, service_of[alert_id])
+        assert depth.get(service_of[root], 0) < depth[service_of[alert_id]]
     assert causes(new[::-1], before[::-1], edges) == found
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.alerts.declarations import Declaration, name_fault, tidied
-from tocsin.alerts.dependencies import Edges, longest, steps_from, turned, upstream_first, way
+from tocsin.alerts.dependencies import Edges, depths, steps_from, turned, way
 from tocsin.kit.errors import Invalid
 
 NODES = "abcdefg"
@@ -52,13 +52,17 @@ def test_steps_are_those_of_the_shortest_walk_in_either_direction(edges: Edges, 
 
 
 @given(edges=RINGLESS)
-def test_chains_are_as_long_as_the_longest_walk_and_nothing_stands_before_what_it_depends_on(edges: Edges) -> None:
+def test_chains_are_as_long_as_the_longest_walk_and_nothing_is_as_deep_as_what_depends_on_it(edges: Edges) -> None:
+    depth = depths(edges)
     for one in NODES:
-        assert longest(edges, one) == max(len(walk) - 1 for walk in walks(edges, one))
+        assert depth.get(one, 0) == max(len(walk) - 1 for walk in walks(edges, one))
         assert way(edges, one, one) is None
-    order = upstream_first(edges, NODES)
-    assert sorted(order) == list(NODES)
-    assert all(order.index(up) < order.index(one) for one, ups in edges.items() for up in ups)
+    assert all(depth[up] < depth[one] for one, ups in edges.items() for up in ups)
+
+
+@given(edges=GRAPHS)
+def test_a_ring_that_should_not_be_there_hangs_nobody(edges: Edges) -> None:
+    assert all(0 <= depth <= len(NODES) for depth in depths(edges).values())
 
 
 @given(edges=GRAPHS)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from tocsin.alerts import declaration_store as store
 from tocsin.alerts.declaration_store import DeclaredRow, Part
 from tocsin.alerts.declarations import DECLARED, MAX_SERVICES, MAX_STEPS, Declaration, check_name, tidied
-from tocsin.alerts.dependencies import longest, steps_from, turned, way
+from tocsin.alerts.dependencies import depths, steps_from, turned, way
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
 from tocsin.kit.events import ServiceRemoved, ServiceSaved
@@ -94,7 +94,7 @@ def _check_chains(tx: Tx, declaration: Declaration) -> None:
         names = _names(tx, ring, above) | declaration.upstreams | {declaration.key: declaration.name}
         _refuse(f"makes a ring: {' → '.join(names[key] for key in ring)}")
     below = turned(store.downstream_part(tx, [declaration.key]).edges)
-    steps = longest(edges, declaration.key) + longest(below, declaration.key)
+    steps = depths(edges)[declaration.key] + depths(below).get(declaration.key, 0)
     if steps > MAX_STEPS:
         _refuse(f"makes a chain of {steps} dependencies; expected at most {MAX_STEPS}")
 

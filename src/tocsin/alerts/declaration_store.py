@@ -133,6 +133,11 @@ def dependants(tx: ReadTx, key: str) -> list[str]:
     return list(tx.execute(select(declared_services.c.name).where(mine).order_by(declared_services.c.key)).scalars())
 
 
+def any_dependency(tx: ReadTx) -> bool:
+    """Whether anything is said to depend on something."""
+    return tx.execute(select(service_dependencies.c.service_key).limit(1)).one_or_none() is not None
+
+
 def upstream_part(tx: ReadTx, keys: Collection[str]) -> Part:
     """All that these services depend on, directly or by others."""
     return _part(tx, keys, service_dependencies.c.service_key, lambda row: str(row.upstream_key))

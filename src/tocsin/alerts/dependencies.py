@@ -3,7 +3,7 @@
 `edges` holds what each service depends on; one that is not in it depends on nothing.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 Edges = Mapping[str, Collection[str]]
 
@@ -46,13 +46,26 @@ def steps_from(edges: Edges, start: str) -> dict[str, int]:
     return found
 
 
-def longest(edges: Edges, start: str) -> int:
-    """The steps of the longest chain that begins with a service. Of edges without a ring."""
-    level, steps = {start}, -1
-    while level:
-        steps += 1
-        level = {upstream for one in level for upstream in edges.get(one, ())}
-    return steps
+def depths(edges: Edges) -> dict[str, int]:
+    """How many steps the longest chain has that begins with each service: none for what depends on nothing.
+
+    Of edges without a ring; where there is one, a chain ends before it closes.
+    """
+    found: dict[str, int] = {}
+    entered: set[str] = set()
+    for start in edges:
+        path = [] if start in entered else [(start, iter(edges[start]))]
+        entered.add(start)
+        while path:
+            one, rest = path[-1]
+            upstream = next((up for up in rest if up not in entered), None)
+            if upstream is not None:
+                entered.add(upstream)
+                path.append((upstream, iter(edges.get(upstream, ()))))
+            else:
+                path.pop()
+                found[one] = 1 + max((found.get(up, -1) for up in edges.get(one, ())), default=-1)
+    return found
 
 
 def turned(edges: Edges) -> dict[str, set[str]]:
@@ -62,8 +75,3 @@ def turned(edges: Edges) -> dict[str, set[str]]:
         for upstream in upstreams:
             found.setdefault(upstream, set()).add(service)
     return found
-
-
-def upstream_first(edges: Edges, services: Iterable[str]) -> list[str]:
-    """The services in an order in which none stands before one that it depends on. Of edges without a ring."""
-    return sorted(set(services), key=lambda one: (longest(edges, one), one))

@@ -8,7 +8,7 @@ from typing import Final
 from tocsin.alerts import declaration_store as declared
 from tocsin.alerts import store as alerts
 from tocsin.alerts.declaration_store import Part
-from tocsin.alerts.dependencies import longest, steps_from, turned, way
+from tocsin.alerts.dependencies import depths, steps_from, turned, way
 from tocsin.kit.events import AlertJoined, Event, TicketCauseSuspected, TicketEffectSuspected
 from tocsin.query.letters import fold
 from tocsin.storage.tx import Tx
@@ -66,6 +66,8 @@ def gather(tx: Tx, groups: Groups, joined: Mapping[str, int]) -> Gathering:
 
     The tickets that others are gathered in are held until the transaction ends, so that none is resolved without them.
     """
+    if not declared.any_dependency(tx):
+        return Gathering()
     services = {fold(one.service) for one in chain.from_iterable(groups.values())}
     above, below = declared.upstream_part(tx, services), declared.downstream_part(tx, services)
     if not above.edges and not below.edges:
@@ -82,9 +84,9 @@ def gather(tx: Tx, groups: Groups, joined: Mapping[str, int]) -> Gathering:
 
 
 def _decide(tx: Tx, found: Gathering, groups: Groups) -> None:
-    edges = found.above.edges
+    depth = depths(found.above.edges)
     firing = _firing(tx, found.above, groups)
-    wanting = {one.alert_id: (key, one) for key, group in groups.items() for one in [_standing_for(group, edges)]}
+    wanting = {one.alert_id: (key, one) for key, group in groups.items() for one in [_standing_for(group, depth)]}
     decided, ticket_of = _held(tx, [_as_firing(groups[key], one) for key, one in wanting.values()], firing, found.above)
     for alert_id, cause in decided.items():
         key = wanting[alert_id][0]
@@ -103,9 +105,9 @@ def _firing(tx: Tx, above: Part, groups: Groups) -> list[WithTicket]:
     return [one for one in found if one.ticket_id not in released_from]
 
 
-def _standing_for(group: Sequence[Wanting], edges: Mapping[str, set[str]]) -> Wanting:
+def _standing_for(group: Sequence[Wanting], depth: Mapping[str, int]) -> Wanting:
     """The alert of a key that is furthest upstream: what explains it must explain all."""
-    return min(group, key=lambda one: (longest(edges, fold(one.service)), one.alert_id))
+    return min(group, key=lambda one: (depth.get(fold(one.service), 0), one.alert_id))
 
 
 def _as_firing(group: Sequence[Wanting], standing: Wanting) -> Firing:

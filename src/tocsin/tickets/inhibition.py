@@ -3,12 +3,12 @@
 Upstream is what a service depends on. A failing dependant never explains what it depends on.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from tocsin.alerts.dependencies import Edges, longest, steps_from, way
+from tocsin.alerts.dependencies import Edges, depths, steps_from, way
 from tocsin.kit.priorities import Priority
 
 FIRES_WITHIN: Final = timedelta(minutes=10)  # so long after its last record, an alert explains others
@@ -44,36 +44,46 @@ def causes(wanting: Iterable[Firing], firing: Iterable[Firing], edges: Edges) ->
     what is upstream is decided first, and `edges` hold no ring, each way from cause to cause ends at an alert that
     follows from none of these.
     """
-    by_service: dict[str, list[Firing]] = {}
+    upstream = _Upstream(edges)
     for one in firing:
-        _add(by_service, one)
+        upstream.add(one)
+    depth = depths(edges)
     found: dict[int, Cause] = {}
-    for one in _upstream_first(wanting, edges):
-        cause = _cause_of(one, by_service, edges)
+    for one in sorted(wanting, key=lambda one: (depth.get(one.service, 0), one.alert_id)):
+        cause = upstream.cause_of(one)
         if cause is None:
-            _add(by_service, one)
+            upstream.add(one)
             continue
         found[one.alert_id] = Cause(cause.alert_id, tuple(way(edges, one.service, cause.service) or ()))
         # It joins the ticket of its cause, and makes that as urgent as itself.
-        _add(by_service, Firing(one.alert_id, one.service, min(one.priority, cause.priority)))
+        upstream.add(Firing(one.alert_id, one.service, min(one.priority, cause.priority)))
     return found
 
 
-def _upstream_first(wanting: Iterable[Firing], edges: Edges) -> Sequence[Firing]:
-    return sorted(wanting, key=lambda one: (longest(edges, one.service), one.alert_id))
+class _Upstream:
+    """What is known to fire, by service, and how far each service is from what it depends on."""
 
+    def __init__(self, edges: Edges) -> None:
+        self._edges = edges
+        self._firing: dict[str, list[Firing]] = {}
+        self._steps: dict[str, dict[str, int]] = {}
 
-def _add(by_service: dict[str, list[Firing]], one: Firing) -> None:
-    if one.priority <= LEAST:
-        by_service.setdefault(one.service, []).append(one)
+    def add(self, one: Firing) -> None:
+        if one.priority <= LEAST:
+            self._firing.setdefault(one.service, []).append(one)
 
+    def cause_of(self, one: Firing) -> Firing | None:
+        steps = self._steps_of(one.service)
+        shared = self._firing.keys() & steps.keys()
+        for service in one.beside:
+            shared &= self._steps_of(service).keys()
+        causes = [cause for service in shared for cause in self._firing[service]]
+        return min(causes, key=lambda cause: (steps[cause.service], cause.priority, cause.alert_id), default=None)
 
-def _cause_of(one: Firing, by_service: Mapping[str, Sequence[Firing]], edges: Edges) -> Firing | None:
-    steps = steps_from(edges, one.service)
-    others = [steps_from(edges, service) for service in one.beside]
-    shared = [service for service in steps if all(service in other for other in others)]
-    upstream = [cause for service in shared for cause in by_service.get(service, ())]
-    return min(upstream, key=lambda cause: (steps[cause.service], cause.priority, cause.alert_id), default=None)
+    def _steps_of(self, service: str) -> dict[str, int]:
+        if service not in self._steps:
+            self._steps[service] = steps_from(self._edges, service)
+        return self._steps[service]
 
 
 def root_of(alert_id: int, found: Mapping[int, Cause]) -> int:
