@@ -12,10 +12,12 @@ import msgspec
 from sqlalchemy import func, select, text
 
 from tocsin import pipeline
-from tocsin.alerts import absences, rule_service
+from tocsin.alerts import absences, declaration_service, rule_service
 from tocsin.alerts import service as alert_service
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.counting import PatternCounter
+from tocsin.alerts.declaration_store import DeclaredRow
+from tocsin.alerts.declarations import Declaration
 from tocsin.alerts.model import verdicts
 from tocsin.alerts.rule_service import RuleBook
 from tocsin.alerts.rule_store import RuleRow
@@ -202,6 +204,12 @@ class Desk:
 
     def remove_rule(self, name: str = "critical-logs") -> None:
         self.database.write(lambda tx: rule_service.remove(tx, name), actor=ANA)
+
+    def declare(self, name: str, **fields: Any) -> tuple[DeclaredRow, bool]:
+        """Declare a service, or replace what is declared of it."""
+        depends_on = tuple(fields.pop("depends_on", ()))
+        declaration = Declaration(name, depends_on=depends_on, **fields)
+        return self.database.write(lambda tx: declaration_service.save(tx, declaration), actor=ANA)
 
     # What loops do.
 

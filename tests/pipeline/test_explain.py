@@ -296,3 +296,19 @@ def test_what_is_not_there_can_not_be_explained(desk: Desk) -> None:
         explained(desk, 99)
     with pytest.raises(NotFound):
         alert_explained(desk, 99)
+
+
+def test_an_alert_that_was_gathered_says_which_alert_caused_it_and_how_they_depend(desk: Desk) -> None:
+    desk.declare("web", depends_on=["api"])
+    desk.declare("api", depends_on=["db"])
+    desk.post(critical(service="db"))
+    record_id = posted(desk, critical(service="web"))
+    desk.declare("web")  # what is declared by now makes no difference
+
+    told = by_rule(desk, record_id, "critical-logs")
+    assert told.ticket is not None
+    assert (told.ticket.id, told.ticket.how) == (1, "gathered")
+    why = "Gathered in ticket 1 as caused by alert 1 of service db, on which web depends (web → api → db)."
+    assert told.ticket.why == why
+    assert told.why.endswith("it follows from alert 1 of a service that its own depends on.")
+    assert "gathered it because of what its service depends on" in alert_explained(desk, 2).summary

@@ -1,5 +1,5 @@
 """Tables of stage 2: rules, alerts (episodes of a fingerprint), verdicts (what became of matched records), windows,
-absences."""
+absences; declared services."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
 
@@ -14,6 +14,7 @@ alerts = Table(
     Column("rule", Text, nullable=False),
     Column("rule_version", Integer, nullable=False),
     Column("service", Text, nullable=False),
+    Column("service_key", Text),  # the same for all spellings; null on alerts that had ended before there was one
     Column("template", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("level", Integer, nullable=False),
@@ -51,6 +52,12 @@ alerts = Table(
     Index("ix_alerts_service_opened_at_id", "service", "opened_at", "id"),
     Index(
         "ix_alerts_open_rule", "rule", sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")
+    ),
+    Index(
+        "ix_alerts_open_service_key",
+        "service_key",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
     ),
 )
 
@@ -147,4 +154,29 @@ absences = Table(
     Column("absent", Boolean, nullable=False),
     Column("back_since", Instant),
     Index("ix_absences_rule_seen_at", "rule", "seen_at"),
+)
+
+declared_services = Table(
+    "declared_services",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("team", Text),
+    Column("tier", Integer),
+    Column("runbook_url", Text),
+    Column("description", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("updated_by", Text, nullable=False),
+)
+
+# What a declared service depends on need not be declared itself: `upstream` is its name as it was written.
+service_dependencies = Table(
+    "service_dependencies",
+    metadata,
+    Column("service_key", Text, primary_key=True),
+    Column("upstream_key", Text, primary_key=True),
+    Column("upstream", Text, nullable=False),
+    Index("ix_service_dependencies_upstream_key", "upstream_key"),
 )

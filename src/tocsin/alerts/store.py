@@ -12,12 +12,15 @@ from sqlalchemy.sql.elements import ColumnElement
 from tocsin.alerts.flapping import changes
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.kit.events import Matched
+from tocsin.query.letters import fold
 from tocsin.storage.columns import Instant, row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
 
 IN_CLAUSE: Final = 500
 ROLLED_UP_TO: Final = "rolled_up_to"
+# An alert that was gathered because of another one says nothing about where its key belongs afterwards.
+_OWN_TICKET: Final = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like("inhibition:%"))
 _SEEN: Final = (("seen_first", Instant()), ("seen_last", Instant()), ("seen_id", BigInteger()))
 
 
@@ -112,6 +115,7 @@ def open_new(tx: Tx, matches: Sequence[Matched], suppressed_by: Mapping[str, str
             "rule": m.rule,
             "rule_version": m.rule_version,
             "service": m.service,
+            "service_key": fold(m.service),
             "template": m.template,
             "title": m.title,
             "level": m.level,
@@ -284,12 +288,19 @@ def unsuppress_all(tx: Tx, suppressed_by: str) -> None:
     tx.execute(update(alerts).where(mine).values(suppressed_by=None))
 
 
+def unsuppress_gathered(tx: Tx, alert_ids: Collection[int]) -> None:
+    """Suppress those of these alerts no longer that followed from another one."""
+    mine = alerts.c.id.in_(sorted(alert_ids)) & alerts.c.suppressed_by.like("inhibition:%")
+    tx.execute(update(alerts).where(mine).values(suppressed_by=None))
+
+
 def assign_ticket(tx: Tx, ticket_of: Mapping[int, int]) -> None:
     """Set the ticket of alerts: alert id -> ticket id."""
     statement = update(alerts).where(alerts.c.id == bindparam("of_alert")).values(ticket_id=bindparam("to"))
-    tx.execute(
-        statement, [{"of_alert": alert_id, "to": ticket_id} for alert_id, ticket_id in sorted(ticket_of.items())]
-    )
+    if ticket_of:
+        tx.execute(
+            statement, [{"of_alert": alert_id, "to": ticket_id} for alert_id, ticket_id in sorted(ticket_of.items())]
+        )
 
 
 def end_of_ticket(tx: Tx, ticket_id: int) -> list[int]:
@@ -300,14 +311,14 @@ def end_of_ticket(tx: Tx, ticket_id: int) -> list[int]:
 
 
 def latest_ticket_of_keys(tx: ReadTx, keys: Collection[str]) -> dict[str, int]:
-    """The ticket that the newest alert of each correlation key went to."""
+    """The ticket that the newest alert of each correlation key went to for its own sake."""
     wanted = sorted(keys)
     found: dict[str, int] = {}
     for start in range(0, len(wanted), IN_CLAUSE):
         inside = alerts.c.correlation_key.in_(wanted[start : start + IN_CLAUSE])
         newest = (
             select(func.max(alerts.c.id))
-            .where(inside, alerts.c.ticket_id.is_not(None))
+            .where(inside, alerts.c.ticket_id.is_not(None), _OWN_TICKET)
             .group_by(alerts.c.correlation_key)
         )
         statement = select(alerts.c.correlation_key, alerts.c.ticket_id).where(alerts.c.id.in_(newest))
@@ -321,7 +332,9 @@ def keys_of_alerts(tx: ReadTx, alert_ids: Collection[int]) -> set[str]:
 
 
 def keys_of_ticket(tx: ReadTx, ticket_id: int) -> list[str]:
-    statement = select(alerts.c.correlation_key).where(alerts.c.ticket_id == ticket_id).distinct()
+    """The correlation keys of the alerts that went to a ticket for their own sake."""
+    mine = (alerts.c.ticket_id == ticket_id) & _OWN_TICKET
+    statement = select(alerts.c.correlation_key).where(mine).distinct()
     return sorted(tx.execute(statement).scalars())
 
 
@@ -355,6 +368,7 @@ def _alert(row: Any) -> Alert:
     fresh_n, fresh_at, fresh_id = values.pop("fresh_n"), values.pop("fresh_last_at"), values.pop("fresh_last_id")
     first_at = values.pop("fresh_first_at")
     values.pop("rolled_up_to")
+    values.pop("service_key")
     values["count"] = values.pop("counted") + int(fresh_n)
     if fresh_at is not None:
         values["last_seen_at"] = max(values["last_seen_at"], fresh_at)

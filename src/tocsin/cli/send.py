@@ -65,11 +65,14 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _ticket_line(server: Server, stored: dict[str, Any]) -> str:
-    page = server.get("/alerts", service=stored["service"], status="firing", limit=_ALERTS_LOOKED_AT).data
-    holding = (alert for alert in page["items"] if stored["id"] in alert["sample_log_ids"])
-    alert = next(holding, None)
+    alert = _alert_of(server, stored, "firing") or _alert_of(server, stored, "suppressed")
     if alert is None or alert["ticket_id"] is None:
         return f"Its ticket is among: tocsin tickets list --service {printable(stored['service'])}"
     ticket = server.get(f"/tickets/{alert['ticket_id']}").data
     count = f", {alert['count']} records so far" if alert["count"] > 1 else ""
     return f"Ticket {ticket['id']} ({ticket['status']}, {ticket['priority']}{count}): {printable(ticket['title'])}"
+
+
+def _alert_of(server: Server, stored: dict[str, Any], status: str) -> dict[str, Any] | None:
+    page = server.get("/alerts", service=stored["service"], status=status, limit=_ALERTS_LOOKED_AT).data
+    return next((alert for alert in page["items"] if stored["id"] in alert["sample_log_ids"]), None)

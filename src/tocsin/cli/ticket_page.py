@@ -45,7 +45,8 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("title", ticket["title"]),
             ("status", styled(ticket["status"], STATUS_STYLES)),
             ("priority", styled(ticket["priority"], PRIORITY_STYLES)),
-            ("service", ticket["service"]),
+            ("service", _service(ticket)),
+            ("runbook", (ticket["service_info"] or {}).get("runbook_url")),
             ("assignee", ticket["assignee"]),
             (
                 "opened",
@@ -62,6 +63,14 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("description", ticket["description"]),
         ]
     )
+
+
+def _service(ticket: dict[str, Any]) -> str | None:
+    """The service with what is declared of it: `payments (tier 1, team shop)`."""
+    info = ticket["service_info"] or {}
+    known = (("tier", info.get("tier")), ("team", info.get("team")))
+    told = ", ".join(f"{name} {value}" for name, value in known if value)
+    return f"{ticket['service']} ({told})" if told else ticket["service"]
 
 
 def _after(ticket: dict[str, Any], instant: str, elapsed: str, *, utc: bool) -> str | None:
@@ -96,7 +105,13 @@ def told(kind: str, data: dict[str, Any]) -> str:
     """An event of a timeline in words; a kind this program does not know is named as it is."""
     words = {
         "TicketOpened": lambda: f"opened at {data['priority']}" + _by_alert(data),
-        "AlertJoined": lambda: f"alert {data['alert_id']} joined",
+        "AlertJoined": lambda: f"alert {data['alert_id']} joined" + _because(data),
+        "TicketCauseSuspected": lambda: (
+            f"probably caused by ticket {data['cause_ticket_id']}: {data['cause_service']} began to fail shortly after"
+        ),
+        "TicketEffectSuspected": lambda: (
+            f"probably the cause of ticket {data['effect_ticket_id']}: {data['effect_service']} depends on it"
+        ),
         "TicketMoved": lambda: f"{data['before']} → {data['after']}",
         "TicketReopened": lambda: f"reopened, {data['before']} → {data['after']}{_by_alert(data)}: {data['reason']}",
         "TicketEdited": lambda: "; ".join(_edit(name, data) for name in data["after"]),
@@ -110,6 +125,13 @@ def told(kind: str, data: dict[str, Any]) -> str:
 
 def _by_alert(data: dict[str, Any]) -> str:
     return f" by alert {data['alert_id']}" if data.get("alert_id") else ""
+
+
+def _because(data: dict[str, Any]) -> str:
+    if not data.get("caused_by_alert_id"):
+        return ""
+    steps = f" ({' → '.join(data['way'])})" if data["way"] else ""
+    return f", caused by alert {data['caused_by_alert_id']} of {data['caused_by_service']}{steps}"
 
 
 def _edit(name: str, data: dict[str, Any]) -> str:

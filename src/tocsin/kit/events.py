@@ -225,6 +225,29 @@ class RuleMended(_OfRule):
 
 
 @dataclass(frozen=True, slots=True)
+class _OfService(Event):
+    SUBJECT: ClassVar[str] = "service:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSaved(_OfService):
+    """A service was declared, or its declaration changed; `before` and `after` hold the changed fields only."""
+
+    before: Mapping[str, object]
+    after: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRemoved(_OfService):
+    """A service is no longer declared; `before` is what was. Others may still depend on it."""
+
+    before: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class AlertOpened(Event):
     """An episode began: the first record with this fingerprint since the last episode ended; or there has been none
     for too long, and `first_record_id` is the last one, if there ever was one."""
@@ -385,9 +408,33 @@ class StormEnded(_OfTicket):
 
 @dataclass(frozen=True, slots=True)
 class AlertJoined(_OfTicket):
-    """An alert was correlated to a ticket that was open already."""
+    """An alert was correlated to a ticket that was open already, or that another one opened at the same moment.
+
+    `caused_by_alert_id` says that it follows from that alert, of `caused_by_service`; `way` are the services from its
+    own to that one, each of which depends on the next."""
 
     alert_id: int
+    caused_by_alert_id: int | None = None
+    caused_by_service: str | None = None
+    way: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TicketCauseSuspected(_OfTicket):
+    """A service that the ticket's service depends on began to fail shortly afterwards: probably that is the cause."""
+
+    cause_ticket_id: int
+    cause_alert_id: int
+    cause_service: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEffectSuspected(_OfTicket):
+    """A service that depends on the ticket's service had begun to fail shortly before: probably that is the effect."""
+
+    effect_ticket_id: int
+    effect_alert_id: int
+    effect_service: str
 
 
 @dataclass(frozen=True, slots=True)

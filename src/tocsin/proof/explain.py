@@ -238,6 +238,8 @@ def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketS
 
 def _way_to_ticket(brought: Happening | None) -> tuple[str, str]:
     match None if brought is None else brought.kind:
+        case "AlertJoined" if brought is not None and brought.data.get("caused_by_alert_id"):
+            return "gathered", sentences.why_gathered(brought.subject.removeprefix("ticket:"), brought.data)
         case "AlertJoined":
             return "joined", "A ticket with the alert's correlation key was open, so the alert joined it."
         case "TicketReopened":
@@ -312,6 +314,7 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
 
 _HOW: Final = {
     "joined": "was open, and it joined",
+    "gathered": "gathered it because of what its service depends on",
     "reopened": "was reopened by it",
     "recurrence": "was opened by it as a recurrence",
     "opened": "was opened by it",

@@ -1,7 +1,7 @@
 """The sentences of an explanation."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from tocsin.alerts.rules import Kind, Rule
 from tocsin.proof.facts import Verdict, Waiting
@@ -88,6 +88,14 @@ _WOULD: Final = {
     "pending": "would have waited for more",
     "overflow": "would have been gathered with other groups",
 }
+
+
+def why_gathered(ticket_id: str, data: Mapping[str, Any]) -> str:
+    """Why an alert is in the ticket of another one: from the event by which it came there."""
+    steps = list(data.get("way") or ())
+    depends = f", on which {steps[0]} depends ({' → '.join(steps)})" if steps else ""
+    cause = f"alert {data['caused_by_alert_id']} of service {data['caused_by_service']}"
+    return f"Gathered in ticket {ticket_id} as caused by {cause}{depends}."
 
 
 def _by_window(rule: Rule) -> str:

@@ -194,7 +194,8 @@ def events_of_alert(tx: ReadTx, alert_id: int, ticket_id: int | None) -> list[Ha
     """An alert's events and those by which it came to its ticket, oldest first."""
     found = [_happening(row) for row in tx.execute(_of_subject(f"alert:{alert_id}"))]
     if ticket_id is not None and found:
-        brought = _of_subject(f"ticket:{ticket_id}").where(events.c.cause_id == found[0].id)
+        own = [one.id for one in found]  # that it opened, or that it was suppressed no longer
+        brought = _of_subject(f"ticket:{ticket_id}").where(events.c.cause_id.in_(own))
         found += [_happening(row) for row in tx.execute(brought)]
     return sorted(found, key=lambda one: one.id)
 

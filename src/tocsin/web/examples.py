@@ -136,6 +136,42 @@ _HEARTBEAT: Final[dict[str, Any]] = {
     "updated_at": "2026-11-20T09:12:44.120000Z",
     "updated_by": "local:admin",
 }
+_DECLARED: Final[dict[str, Any]] = {
+    "name": "payments",
+    "version": 7,
+    "team": "payments",
+    "tier": 1,
+    "depends_on": ["ledger", "postgres"],
+    "runbook_url": "https://wiki.example.org/payments",
+    "description": "Takes the money.",
+    "created_at": "2026-11-24T02:21:00.131872Z",
+    "updated_at": "2026-11-24T02:21:00.131872Z",
+    "updated_by": "local:admin",
+}
+_DECLARATION: Final[dict[str, Any]] = {
+    "team": "payments",
+    "tier": 1,
+    "depends_on": ["ledger", "postgres"],
+    "runbook_url": "https://wiki.example.org/payments",
+    "description": "Takes the money.",
+}
+_SERVICE_INFO: Final[dict[str, Any]] = {name: _DECLARED[name] for name in ("name", "team", "tier", "runbook_url")}
+_RELATIVES: Final[dict[str, Any]] = {
+    "name": "payments",
+    "depends_on": [
+        {
+            "name": "postgres",
+            "declared": True,
+            "team": "platform",
+            "tier": 1,
+            "steps": 1,
+            "way": ["payments", "postgres"],
+        }
+    ],
+    "dependants": [
+        {"name": "shop", "declared": True, "team": "web", "tier": 1, "steps": 1, "way": ["payments", "shop"]}
+    ],
+}
 _ALERT_STATE: Final[dict[str, Any]] = {
     "id": 4,
     "status": "firing",
@@ -258,7 +294,13 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "MergeIn": {"into": 5},
     "SplitIn": {"template": "connection to db-7 lost after <*> ms"},
     "TicketOut": _TICKET,
-    "TicketDetailOut": {**_TICKET, "alerts": [_ALERT]},
+    "TicketDetailOut": {**_TICKET, "alerts": [_ALERT], "service_info": _SERVICE_INFO},
+    "DeclarationIn": _DECLARATION,
+    "DeclarationPatchIn": {"tier": 2},
+    "DeclaredServiceOut": _DECLARED,
+    "DeclaredServiceDetailOut": {**_DECLARED, "dependants": ["shop"], "open_tickets": 1},
+    "DeclaredServicePageOut": {"items": [_DECLARED], "next": None},
+    "DependenciesOut": _RELATIVES,
     "TicketPageOut": {"items": [_TICKET], "next": None},
     "EventPageOut": {"items": [_EVENT], "next": None},
     "EventOut": _EVENT,

@@ -69,7 +69,9 @@ class TicketStateOut(Out):
     id: int
     status: str = Field(examples=["OPEN"])
     title: str
-    how: str = Field(description="`opened`, `joined`, `reopened`, `recurrence` or `unknown`.", examples=["opened"])
+    how: str = Field(
+        description="`opened`, `joined`, `gathered`, `reopened`, `recurrence` or `unknown`.", examples=["opened"]
+    )
     why: str
     recurrence_of: int | None
     first_log_id: int | None = Field(description="The very first record: the one the ticket's first alert began with.")

@@ -195,10 +195,20 @@ class TicketOut(Out):
     version: int
 
 
+class ServiceInfoOut(Out):
+    """What is declared of a service."""
+
+    name: str = Field(examples=["payments"])
+    team: str | None
+    tier: int | None
+    runbook_url: str | None
+
+
 class TicketDetailOut(TicketOut):
-    """A ticket with its newest alerts."""
+    """A ticket with its newest alerts, and what is declared of its service now."""
 
     alerts: list[AlertOut]
+    service_info: ServiceInfoOut | None = Field(description="Null when its service is not declared.")
 
 
 class TicketPageOut(Out):

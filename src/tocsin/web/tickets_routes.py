@@ -5,9 +5,11 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, Field
 
+from tocsin.alerts import declaration_store
 from tocsin.alerts import store as alert_store
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority, priority_of
+from tocsin.query.letters import fold
 from tocsin.query.parse import parse
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import service as tickets
@@ -25,6 +27,7 @@ from tocsin.web.schemas import (
     QueryIn,
     QueryText,
     ReopenIn,
+    ServiceInfoOut,
     TicketDetailOut,
     TicketIn,
     TicketOut,
@@ -60,6 +63,12 @@ def _ticket_fields(ticket: Ticket) -> dict[str, Any]:
 def ticket_out(ticket: Ticket) -> TicketOut:
     """A ticket as the API shows it."""
     return TicketOut(**_ticket_fields(ticket))
+
+
+def _service_info(tx: ReadTx, service: str | None) -> ServiceInfoOut | None:
+    key = fold(service or "")
+    declared = declaration_store.names(tx, [key]).get(key)
+    return None if declared is None else ServiceInfoOut.model_validate(declared)
 
 
 def _etag(ticket: Ticket) -> str:
@@ -165,13 +174,14 @@ def open_ticket(ticket: TicketIn, at: AtDesk) -> Response:
 
 @router.get("/tickets/{id}", response_model=TicketDetailOut, summary="One ticket", responses=_MISSING)
 def get_ticket(id: Id, with_: With) -> Response:  # noqa: A002
-    """A ticket with its newest 100 alerts."""
+    """A ticket with its newest 100 alerts, and what is declared of its service."""
 
-    def look(tx: ReadTx) -> tuple[Ticket, list[alert_store.Alert]]:
-        return tickets.get(tx, id), alert_store.of_tickets(tx, id, limit=MAX_ALERTS_SHOWN)
+    def look(tx: ReadTx) -> tuple[Ticket, list[alert_store.Alert], ServiceInfoOut | None]:
+        ticket = tickets.get(tx, id)
+        return ticket, alert_store.of_tickets(tx, id, limit=MAX_ALERTS_SHOWN), _service_info(tx, ticket.service)
 
-    ticket, alerts = with_.database.read(look)
-    out = TicketDetailOut(**_ticket_fields(ticket), alerts=[alert_out(alert) for alert in alerts])
+    ticket, alerts, info = with_.database.read(look)
+    out = TicketDetailOut(**_ticket_fields(ticket), alerts=[alert_out(alert) for alert in alerts], service_info=info)
     return Response(out.model_dump_json(), 200, {"etag": _etag(ticket)}, "application/json")
 
 
