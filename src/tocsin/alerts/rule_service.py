@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tocsin.alerts import rule_store as store
+from tocsin.alerts import silence_store
 from tocsin.alerts.detect import detect
 from tocsin.alerts.rule_store import RuleRow, RuleVersion
 from tocsin.alerts.rules import DEFINED, Rule, check, check_name
@@ -33,12 +34,12 @@ class RuleBook:
         database.read(self.refresh)
 
     def refresh(self, tx: ReadTx) -> int:
-        """Read the rules again if they changed since; the state that is known from now on."""
+        """Read the rules and silences again if they changed since; the state that is known from now on."""
         if store.ruleset_version(tx) > self._ruleset.version:
             with self._reading:
                 version = store.ruleset_version(tx)
                 if version > self._ruleset.version:  # and no other thread that looked later was faster
-                    self._ruleset = RuleSet(version, store.enabled_rules(tx))
+                    self._ruleset = RuleSet(version, store.enabled_rules(tx), silence_store.unexpired(tx))
         return self._ruleset.version
 
     def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected:

@@ -47,7 +47,7 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
         rows = [_verdict(recorded, match, "backfill") for match in matches if match.backfill and match.n]
-        shares = [Share(match, None, 0) for match in live if not match.window_s]
+        shares = [Share(match, None) for match in live if not match.window_s]
         shares += weigh_all(tx, [m for m in live if m.window_s], observed_at=recorded.event.observed_at)
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
         rows += _carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])

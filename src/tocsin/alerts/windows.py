@@ -55,13 +55,14 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Weighed:
     """A window after some records: how many hits stayed `pending` before it fired, and of these and of the others how
-    many were late. `full`: it held enough at some hit."""
+    many were late. `full`: it held enough at some hit. `late`: the places of late ones among the hits."""
 
     window: Window
     pending: int
     late_pending: int
     late_counted: int
     full: bool
+    late: tuple[int, ...] = ()
 
 
 def width_us_of(window_s: int) -> int:
@@ -80,6 +81,8 @@ def weigh(
         window = replace(window, floor=window.head, counts=NONE, totals=NONE, fired=False)
     pending = late_pending = late_counted = 0
     head, fired, full = window.head, firing, False
+    hits_seen = 0
+    late_places: list[int] = []
     counts, totals = list(window.counts), list(window.totals)
     hits, total = sum(counts), sum(totals)
     for at_us, is_hit in records:
@@ -99,10 +102,14 @@ def weigh(
                 hits += 1
                 full = full or enough.holds(hits, total)
                 fired = fired or full
+        if is_hit:
+            if late:
+                late_places.append(hits_seen)
+            hits_seen += 1
         if is_hit and fired:
             late_counted += late
         elif is_hit:
             pending += 1
             late_pending += late
     after = replace(window, head=head, counts=tuple(counts), totals=tuple(totals), fired=fired)
-    return Weighed(after, pending, late_pending, late_counted, full)
+    return Weighed(after, pending, late_pending, late_counted, full, tuple(late_places))

@@ -53,6 +53,8 @@ class Matched:
     whoever reads the ticket. A rule that counts within a window says so by `window_s`; `records` then holds the id and
     the time (microseconds since 1970) of each record, in order of arrival. It fires at a `threshold`, or at a share of
     `ratio_ppm` millionths of these and the `others`, once there are `minimum` of both. Without any record, `n` is 0.
+    `covered`: ids of records and those of the silences that cover them, active or not, ascending; where there are
+    silences, `records` holds every record of a rule of any kind.
     """
 
     rule: str
@@ -81,6 +83,7 @@ class Matched:
     minimum: int = 0
     records: tuple[tuple[int, int], ...] = ()
     others: tuple[tuple[int, int], ...] = ()
+    covered: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +219,51 @@ class RuleBroken(_OfRule):
 @dataclass(frozen=True, slots=True)
 class RuleMended(_OfRule):
     """A rule that had raised works again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfSilence(Event):
+    SUBJECT: ClassVar[str] = "silence:{self.silence_id}"
+
+    silence_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceSaved(_OfSilence):
+    """A silence or a maintenance window was made or changed. `changed` names the fields that differ."""
+
+    version: int
+    matcher: str
+    owner: str
+    reason: str
+    starts_at: datetime
+    ends_at: datetime
+    recurrence: str | None
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceStarted(_OfSilence):
+    """A silence, or an occurrence of a maintenance window, hides what it covers, until then at most."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceEnded(_OfSilence):
+    """A silence, or an occurrence of a maintenance window, is over; what still fires is heard. `early`: by hand."""
+
+    started_at: datetime
+    early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceBroken(_OfSilence):
+    """So many records were hidden within five minutes that the silence hides nothing for the rest of its time."""
+
+    hidden_n: int
+    baseline_per_min: float
+    break_factor: float
 
 
 @dataclass(frozen=True, slots=True)
