@@ -6,11 +6,12 @@ from functools import partial
 from typing import Final
 
 from tocsin import upkeep
+from tocsin.alerts import episodes
 from tocsin.alerts import rule_service as rules
 from tocsin.alerts import service as alerts
 from tocsin.alerts.counting import FoldHours
 from tocsin.alerts.rule_service import RuleBook
-from tocsin.kit.events import AlertOpened, AlertQuieted, LogsStored, Recorded
+from tocsin.kit.events import AlertOpened, AlertQuieted, AlertReleased, LogsStored, Recorded
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
@@ -29,9 +30,14 @@ def open_tickets(tx: Tx, opened: Sequence[Recorded[AlertOpened]]) -> None:
     correlation.open_for(tx, opened)
 
 
+def open_tickets_of_released(tx: Tx, released: Sequence[Recorded[AlertReleased]]) -> None:
+    correlation.open_for_released(tx, released)
+
+
 ROUTES: Final[Routes] = {
     LogsStored: (alerts.apply,),
     AlertOpened: (open_tickets,),
+    AlertReleased: (open_tickets_of_released,),
     AlertQuieted: (tickets.resolve_quiet,),
 }
 
@@ -39,7 +45,8 @@ ROUTES: Final[Routes] = {
 def timers_of(book: RuleBook) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
     return {
-        alerts.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
+        episodes.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
+        episodes.CALM: lambda _, timer: partial(alerts.calm, timer=timer),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
     }

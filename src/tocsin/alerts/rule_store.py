@@ -93,6 +93,13 @@ def versions(tx: ReadTx, name: str, *, before: int | None, limit: int) -> list[R
     return [RuleVersion(**row._mapping) for row in tx.execute(statement.limit(limit))]
 
 
+def definition(tx: ReadTx, name: str, version: int) -> Rule | None:
+    """What a rule said in one of its versions; None when it was removed by that one."""
+    mine = (rule_versions.c.name == name) & (rule_versions.c.version == version)
+    found = tx.execute(select(rule_versions.c.definition).where(mine)).scalar_one_or_none()
+    return None if found is None else rule_of(name, version, found)
+
+
 def add_version(tx: Tx, name: str, version: int, definition: dict[str, Any] | None, *, ruleset: int) -> None:
     row = {
         "name": name,

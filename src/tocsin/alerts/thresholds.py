@@ -26,17 +26,14 @@ OVERFLOW: Final = "(other groups)"
 @dataclass(frozen=True, slots=True)
 class Share:
     """Records of a match that share their fate. `verdict` is None for those that open an alert or are counted on it:
-    which of both, the open alerts say. In a dry run there are none, so the window says it. `late_ids` are the records
-    that were late for their window."""
+    which of both, the open alerts say. In a dry run there are none, so the window says it. `hidden_by` names the
+    silence that keeps them from people; `late_ids` are the records that were late for their window."""
 
     match: Matched
     verdict: str | None
+    late: int
+    hidden_by: str | None = None
     late_ids: frozenset[int] = frozenset()
-
-    @property
-    def late(self) -> int:
-        """How many were late for their window."""
-        return len(self.late_ids)
 
 
 def weigh_all(
@@ -65,11 +62,11 @@ def weigh_all(
         late_ids = [match.records[place][0] for place in weighed.late]
         if weighed.pending:
             late = frozenset(late_ids[: weighed.late_pending])
-            shares.append(Share(part(match, 0, weighed.pending), "pending", late))
+            shares.append(Share(part(match, 0, weighed.pending), "pending", weighed.late_pending, late_ids=late))
         if weighed.pending < match.n:
             verdict = ("counted" if fires else "opened") if match.dry_run else None
             late = frozenset(late_ids[weighed.late_pending :])
-            shares.append(Share(part(match, weighed.pending, match.n), verdict, late))
+            shares.append(Share(part(match, weighed.pending, match.n), verdict, weighed.late_counted, late_ids=late))
     window_store.save(tx, after)
     return shares
 

@@ -280,7 +280,31 @@ class AlertOpened(Event):
     service: str
     first_record_id: int
     late_s: int
+    suppressed_by: str | None = None
     match: Matched | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertReleased(Event):
+    """What kept an alert from people does so no longer, because of `reason`. `suppressed_by` is what did."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    suppressed_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFlapping(Event):
+    """An alert opened or ended so often within `within_s` seconds that its changes tell nobody anything: until it has
+    been calm for as long, it stays open and pages no one."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    changes: int
+    within_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +378,7 @@ class TicketOpened(_OfTicket):
     alert_id: int | None
     late_s: int | None
     recurrence_of: int | None
+    released_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

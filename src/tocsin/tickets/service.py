@@ -55,6 +55,7 @@ def open_by_hand(
         "opened_by": str(tx.actor),
         "late_s": None,
         "recurrence_of": None,
+        "released_from": None,
     }
     [ticket_id] = store.create(tx, [row])
     tx.emit(

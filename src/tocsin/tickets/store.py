@@ -15,7 +15,7 @@ from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import open_keys, tickets
-from tocsin.tickets.workflow import Status
+from tocsin.tickets.workflow import UNRESOLVED, Status
 
 IN_CLAUSE: Final = 500
 _COLUMNS: Final = dict(tickets.c)
@@ -43,6 +43,7 @@ class Ticket:
     reopen_count: int
     late_s: int | None
     recurrence_of: int | None
+    released_from: int | None
     version: int
 
     @property
@@ -77,6 +78,18 @@ def hold_many(tx: Tx, ids: Collection[int]) -> dict[int, Ticket]:
         inside = tickets.c.id.in_(wanted[start : start + IN_CLAUSE])
         statement = select(tickets).where(inside).order_by(tickets.c.id).with_for_update()
         found.update({row.id: _ticket(row) for row in tx.execute(statement)})
+    return found
+
+
+def priorities(tx: ReadTx, ids: Collection[int]) -> dict[int, int]:
+    """The priority of each of these tickets."""
+    wanted = sorted(ids)
+    found: dict[int, int] = {}
+    for start in range(0, len(wanted), IN_CLAUSE):
+        inside = tickets.c.id.in_(wanted[start : start + IN_CLAUSE])
+        found.update(
+            (row.id, row.priority) for row in tx.execute(select(tickets.c.id, tickets.c.priority).where(inside))
+        )
     return found
 
 
@@ -207,7 +220,7 @@ def _filtered(statement: Select[Any], query: TicketQuery) -> Select[Any]:
 
 def open_by_priority(tx: ReadTx) -> dict[int, int]:
     """How many tickets are neither RESOLVED nor CLOSED, by priority."""
-    unresolved = tickets.c.status.in_([Status.OPEN.value, Status.IN_PROGRESS.value])
+    unresolved = tickets.c.status.in_(sorted(UNRESOLVED))
     statement = select(tickets.c.priority, func.count()).where(unresolved).group_by(tickets.c.priority)
     return {row[0]: row[1] for row in tx.execute(statement)}
 

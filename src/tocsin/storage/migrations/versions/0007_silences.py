@@ -6,7 +6,7 @@ from alembic import op
 from tocsin.storage.columns import BigId, Instant
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -36,3 +36,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_silences_ends_at", "silences", ["ends_at"], unique=False)
+    op.create_index(
+        "ix_verdicts_suppressed_by_event_id",
+        "verdicts",
+        ["suppressed_by", "event_id"],
+        unique=False,
+        sqlite_where=sa.text("suppressed_by IS NOT NULL"),
+        postgresql_where=sa.text("suppressed_by IS NOT NULL"),
+    )
