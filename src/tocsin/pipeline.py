@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from tocsin import upkeep
-from tocsin.alerts import episodes
+from tocsin.alerts import episodes, silence_ending, silence_service
 from tocsin.alerts import rule_service as rules
 from tocsin.alerts import service as alerts
 from tocsin.alerts.counting import FoldHours
@@ -16,6 +16,7 @@ from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
 from tocsin.logs.live import LiveTail
+from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
 from tocsin.storage import parking, timers
@@ -42,11 +43,13 @@ ROUTES: Final[Routes] = {
 }
 
 
-def timers_of(book: RuleBook) -> upkeep.TimerHandlers:
+def timers_of(book: RuleBook, reader: LogReader) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
     return {
         episodes.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
         episodes.CALM: lambda _, timer: partial(alerts.calm, timer=timer),
+        silence_service.TURN: lambda _, timer: partial(silence_service.take_turn, timer=timer),
+        silence_service.LET_GO: partial(silence_ending.let_go, logs=reader),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
     }
@@ -59,6 +62,7 @@ class LogKeeping:
     compactor: Compactor
     expiry: Expiry
     tail: LiveTail
+    reader: LogReader
 
     def compact(self) -> None:
         """One turn of the loop `compact`."""
@@ -73,8 +77,11 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
     found = [
         Loop("compact", every_s=0.5, run=logs.compact),
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
-        Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book)),
+        Loop(
+            "timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book, logs.reader)
+        ),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
+        Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run),
         Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),
     ]
@@ -83,9 +90,9 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
     return found
 
 
-def run_due_timers(database: Database, metrics: Metrics, book: RuleBook) -> None:
+def run_due_timers(database: Database, metrics: Metrics, book: RuleBook, reader: LogReader) -> None:
     """One turn of the loop `timers`."""
-    upkeep.run_due_timers(database, timers_of(book), metrics=metrics)
+    upkeep.run_due_timers(database, timers_of(book, reader), metrics=metrics)
 
 
 def keep_files_short(database: Database) -> None:

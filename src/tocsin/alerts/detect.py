@@ -107,7 +107,7 @@ def _matches(
         matching = rows if condition.by_level_alone else [r for r in rows if condition.holds(_row(columns, r, seen))]
         groups = _grouped(columns, one, matching, seen)
     return [
-        _matched(columns, one, group, members, seen, cover, first_id=first_id, backfill=backfill)
+        _matched(columns, one, group, members, seen, cover=cover, first_id=first_id, backfill=backfill)
         for group, members in groups.items()
     ]
 
@@ -133,8 +133,8 @@ def _matched(
     group: Group,
     members: list[int],
     seen: dict[int, Row],
-    cover: _Cover | None,
     *,
+    cover: _Cover | None,
     first_id: int,
     backfill: bool,
 ) -> Matched:

@@ -10,13 +10,14 @@ from sqlalchemy import select
 from tocsin.alerts import flapping, rule_store, store, window_store
 from tocsin.alerts.detect import merge
 from tocsin.alerts.episodes import FLAP, QUIET, carry_out, release, tell_of_flapping, verdict_row
+from tocsin.alerts.hiding import apart, covering
 from tocsin.alerts.store import Alert, OpenAlert
 from tocsin.alerts.thresholds import Share, weigh_all
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import NotFound
-from tocsin.kit.events import AlertEnded, AlertQuieted, LogsStored, Recorded, RuleBroken, Undecided
+from tocsin.kit.events import AlertEnded, AlertQuieted, AlertUnheard, LogsStored, Recorded, RuleBroken, Undecided
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.timers import Timer
@@ -36,11 +37,12 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
     for recorded in stored:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
+        silences = covering(tx, live)
         rows = [verdict_row(recorded, match, "backfill") for match in matches if match.backfill and match.n]
         shares = [Share(match, None, 0) for match in live if not match.window_s]
         shares += weigh_all(tx, [m for m in live if m.window_s], observed_at=recorded.event.observed_at)
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
-        rows += carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])
+        rows += carry_out(tx, recorded, apart([s for s in shares if not s.match.dry_run], silences, tx.now))
         if rows:
             store.append_verdicts(tx, rows)
         if recorded.event.undecided:
@@ -148,6 +150,8 @@ def end_if_quiet(tx: Tx, timer: Timer) -> None:
     store.end(tx, alert.id)
     if alert.ticket_id is not None:
         tx.emit(AlertQuieted(alert.id, alert.ticket_id, quiet_s=row.rule.quiet_s))
+    elif alert.suppressed_by is not None:
+        tx.emit(AlertUnheard(alert.id, suppressed_by=alert.suppressed_by))
 
 
 def _would_flap(tx: Tx, alert: OpenAlert) -> bool:

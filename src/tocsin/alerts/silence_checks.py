@@ -142,7 +142,9 @@ def _break(draft: Draft) -> list[FieldError]:
     factor = draft.break_factor
     if factor is None or (math.isfinite(factor) and 1 <= factor <= MAX_BREAK_FACTOR):
         return []
-    return [FieldError("/break_factor", f"expected how many times the usual volume is too much, 1 to {MAX_BREAK_FACTOR}")]
+    return [
+        FieldError("/break_factor", f"expected how many times the usual volume is too much, 1 to {MAX_BREAK_FACTOR}")
+    ]
 
 
 def _once(draft: Draft) -> list[FieldError]:

@@ -118,7 +118,9 @@ def hidden(tx: ReadTx, ids: Collection[int]) -> dict[int, Hidden]:
         func.max(verdicts.c.event_id).label("event_id"),
     ).where(mine)
     found = {silence_id_of(row.suppressed_by): row for row in tx.execute(sums.group_by(verdicts.c.suppressed_by))}
-    newest = select(events.c.id, events.c.recorded_at).where(events.c.id.in_(sorted(r.event_id for r in found.values())))
+    newest = select(events.c.id, events.c.recorded_at).where(
+        events.c.id.in_(sorted(r.event_id for r in found.values()))
+    )
     at_of = {row.id: row.recorded_at for row in tx.execute(newest)}
     p1 = {silence_id_of(row.suppressed_by): row.n for row in tx.execute(_would_be_p1(names_of(ids)))}
     return {

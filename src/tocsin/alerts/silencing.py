@@ -202,7 +202,10 @@ def hidden_by(silences: Mapping[int, Silence], ids: Iterable[int], now: datetime
 
 
 def parted(
-    record_ids: Iterable[int], covered: Iterable[tuple[int, tuple[int, ...]]], silences: Mapping[int, Silence], now: datetime
+    record_ids: Iterable[int],
+    covered: Iterable[tuple[int, tuple[int, ...]]],
+    silences: Mapping[int, Silence],
+    now: datetime,
 ) -> dict[int | None, list[int]]:
     """The places of records by the silence that hides them; None for those that are heard."""
     active = {silence_id for silence_id, silence in silences.items() if silence.active_at(now)}
@@ -214,10 +217,24 @@ def parted(
     return places
 
 
-def still_fires(*, ends_by_itself: bool, last_at: datetime | None, now: datetime) -> bool:
-    """Whether an open alert that was silenced is worth a page now. One whose rule ends it when it is quiet says so by
-    being open; another one by a record, by the server's clock, within the last ten minutes."""
-    return ends_by_itself or (last_at is not None and last_at >= now - STILL_FIRES_WITHIN)
+class Fate(StrEnum):
+    """What becomes of an open alert when the silence that hid it lets go of it."""
+
+    MOVED = "moved"
+    RELEASED = "released"
+    ENDED = "ended"
+
+
+def fate_of(*, heir: int | None, ends_by_itself: bool, last_at: datetime | None, now: datetime) -> Fate:
+    """Another silence hides it now; or it still fires and is heard; or it is over.
+
+    An alert whose rule ends it when it is quiet fires as long as it is open; another one, when a record came in within
+    the last ten minutes, by the server's clock.
+    """
+    if heir is not None:
+        return Fate.MOVED
+    fires = ends_by_itself or (last_at is not None and last_at >= now - STILL_FIRES_WITHIN)
+    return Fate.RELEASED if fires else Fate.ENDED
 
 
 def breaks(silence: Silence, hidden_n: int) -> bool:
@@ -230,6 +247,11 @@ def breaks(silence: Silence, hidden_n: int) -> bool:
 def usual_n(silence: Silence) -> int:
     """Records an hour that are nothing unusual."""
     return max(silence.baseline_n or 0, LEAST_BASELINE)
+
+
+def threshold_n(silence: Silence) -> float:
+    """How many hidden records within five minutes are just not too many."""
+    return (silence.break_factor or 0) * usual_n(silence) * BREAK_MINUTES / BASELINE_MINUTES
 
 
 def silence_id_of(suppressed_by: str | None) -> int | None:

@@ -318,6 +318,16 @@ class AlertEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AlertUnheard(Event):
+    """An episode ended without ever having had a ticket: `suppressed_by` hid it as long as it fired."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    suppressed_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class _OfPattern(Event):
     SUBJECT: ClassVar[str] = "pattern:{self.pattern_id}"
 

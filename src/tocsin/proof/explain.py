@@ -323,9 +323,12 @@ _HOW: Final = {
 def _ending(alert: Alert, events: Sequence[Happening]) -> Ending | None:
     if alert.ended_at is None:
         return None
-    last = next((one for one in events if one.kind in {"AlertEnded", "AlertQuieted"}), None)
+    last = next((one for one in events if one.kind in {"AlertEnded", "AlertQuieted", "AlertUnheard"}), None)
     if last is None:
         return Ending(alert.ended_at, "unknown", "it ended")
     if last.kind == "AlertQuieted":
         return Ending(alert.ended_at, "quiet", f"it ended after {last.data['quiet_s']} s without anything to say")
+    if last.kind == "AlertUnheard":
+        by = sentences.suppressed_in_words(last.data["suppressed_by"])
+        return Ending(alert.ended_at, "unheard", f"it ended without a ticket: {by}")
     return Ending(alert.ended_at, "resolved", f"it ended when {last.actor} resolved its ticket")
