@@ -43,11 +43,11 @@ def silence_of(draft: Draft, now: datetime) -> Silence:
     found = [*_matcher(draft), *_who_and_why(draft.owner, draft.reason), *_break(draft)]
     if draft.recurrence is None:
         starts_at, ends_at = draft.starts_at or now, draft.ends_at
-        found += _once(draft)
+        found += _once(draft, now)
         if ends_at is None and draft.duration_s is not None and not found:
             ends_at = starts_at + timedelta(seconds=draft.duration_s)
     else:
-        found += _window(draft)
+        found += _window(draft, now)
         starts_at, ends_at = draft.starts_at or now, draft.until
     _refuse(found)
     assert ends_at is not None
@@ -87,8 +87,6 @@ def check_times(silence: Silence, now: datetime) -> None:
         _refuse([FieldError(end, f"is over already: it is {iso(now)}")])
     if length > timedelta(seconds=most):
         _refuse([FieldError(end, f"is {length.days} days after its start; expected at most {most // 86_400}")])
-    if silence.starts_at > now + MAX_AHEAD:
-        _refuse([FieldError("/starts_at", f"expected at most {MAX_AHEAD.days} days ahead")])
     if silence.recurrence is not None:
         _refuse(_occurrences(silence, now))
 
@@ -147,8 +145,9 @@ def _break(draft: Draft) -> list[FieldError]:
     ]
 
 
-def _once(draft: Draft) -> list[FieldError]:
-    found = [] if draft.until is None else [FieldError("/until", "is the end of a recurrence; expected ends_at")]
+def _once(draft: Draft, now: datetime) -> list[FieldError]:
+    found = _start(draft, now)
+    found += [] if draft.until is None else [FieldError("/until", "is the end of a recurrence; expected ends_at")]
     if (draft.ends_at is None) == (draft.duration_s is None):
         found.append(FieldError("/ends_at", "expected either ends_at or duration_s: a silence has an end"))
     if draft.duration_s is not None:
@@ -156,8 +155,9 @@ def _once(draft: Draft) -> list[FieldError]:
     return found
 
 
-def _window(draft: Draft) -> list[FieldError]:
-    found = [] if draft.ends_at is None else [FieldError("/ends_at", "is for what does not recur; expected until")]
+def _window(draft: Draft, now: datetime) -> list[FieldError]:
+    found = _start(draft, now)
+    found += [] if draft.ends_at is None else [FieldError("/ends_at", "is for what does not recur; expected until")]
     if draft.until is None:
         found.append(FieldError("/until", "is missing; expected when the last occurrence is over"))
     if draft.duration_s is None:
@@ -168,6 +168,12 @@ def _window(draft: Draft) -> list[FieldError]:
         name = draft.time_zone[:60]
         found.append(FieldError("/time_zone", f"there is no time zone {name!r}; expected one such as Europe/Lisbon"))
     return found
+
+
+def _start(draft: Draft, now: datetime) -> list[FieldError]:
+    if draft.starts_at is None or draft.starts_at <= now + MAX_AHEAD:
+        return []
+    return [FieldError("/starts_at", f"expected at most {MAX_AHEAD.days} days ahead")]
 
 
 def _seconds(value: int, most: int) -> list[FieldError]:

@@ -158,3 +158,9 @@ def suppressed_alerts(tx: ReadTx, silence: Silence, *, limit: int) -> list[int]:
     """Open alerts that a silence keeps from opening a ticket, oldest first."""
     mine = (alerts.c.suppressed_by == silence.name) & alerts.c.ended_at.is_(None)
     return list(tx.execute(select(alerts.c.id).where(mine).order_by(alerts.c.id).limit(limit)).scalars())
+
+
+def open_alert_ids(tx: ReadTx) -> list[int]:
+    """All open alerts, newest first."""
+    statement = select(alerts.c.id).where(alerts.c.ended_at.is_(None)).order_by(alerts.c.id.desc())
+    return list(tx.execute(statement).scalars())
