@@ -46,6 +46,7 @@ from tocsin.storage.objects import Folder
 from tocsin.storage.tx import ReadTx, Routes
 from tocsin.tickets import service as ticket_service
 from tocsin.tickets.store import Ticket, TicketQuery
+from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
 from tocsin.tickets.workflow import Status
 
 START = datetime(2026, 11, 24, 2, 21, tzinfo=UTC)
@@ -110,9 +111,12 @@ class Desk:
         settings: Settings,
         clock: FakeClock,
         *,
-        routes: Routes = pipeline.ROUTES,
+        routes: Routes | None = None,
         detection: Detection | None = None,
+        limits: StormLimits = DEFAULT_LIMITS,
     ) -> None:
+        routes = routes or pipeline.routes(limits)
+        self.limits = limits
         self.clock = clock
         self.metrics = Metrics()
         self.database: Database = open_database(settings.database_secret, settings.data_dir, clock=clock, routes=routes)
@@ -215,7 +219,7 @@ class Desk:
     # What loops do.
 
     def run_due_timers(self) -> None:
-        pipeline.run_due_timers(self.database, self.metrics, self.book, self.reader)
+        pipeline.run_due_timers(self.database, self.metrics, self.book, self.reader, self.limits)
 
     def roll_up(self) -> None:
         self._roll_up.run()

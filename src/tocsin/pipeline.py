@@ -1,6 +1,5 @@
 """The map: which event goes to which stage, which timers exist, which loops run. What is not here does not happen."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -11,7 +10,7 @@ from tocsin.alerts import rule_service as rules
 from tocsin.alerts import service as alerts
 from tocsin.alerts.counting import FoldHours
 from tocsin.alerts.rule_service import RuleBook
-from tocsin.kit.events import AlertOpened, AlertQuieted, AlertReleased, LogsStored, Recorded
+from tocsin.kit.events import AlertGrew, AlertOpened, AlertQuieted, AlertReleased, LogsStored
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
@@ -22,34 +21,34 @@ from tocsin.loops import Loop
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
-from tocsin.storage.tx import Routes, Tx
-from tocsin.tickets import correlation
+from tocsin.storage.tx import Routes
+from tocsin.tickets import correlation, storm_end, storms
 from tocsin.tickets import service as tickets
+from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
 
 
-def open_tickets(tx: Tx, opened: Sequence[Recorded[AlertOpened]]) -> None:
-    correlation.open_for(tx, opened)
+def routes(limits: StormLimits) -> Routes:
+    """Which event goes to which stage."""
+    return {
+        LogsStored: (alerts.apply,),
+        AlertOpened: (lambda tx, opened: correlation.open_for(tx, opened, limits),),
+        AlertReleased: (lambda tx, released: correlation.open_for_released(tx, released, limits),),
+        AlertQuieted: (tickets.resolve_quiet,),
+        AlertGrew: (correlation.raise_for,),
+    }
 
 
-def open_tickets_of_released(tx: Tx, released: Sequence[Recorded[AlertReleased]]) -> None:
-    correlation.open_for_released(tx, released)
+ROUTES: Final = routes(DEFAULT_LIMITS)  # with the limits that hold unless settings say otherwise
 
 
-ROUTES: Final[Routes] = {
-    LogsStored: (alerts.apply,),
-    AlertOpened: (open_tickets,),
-    AlertReleased: (open_tickets_of_released,),
-    AlertQuieted: (tickets.resolve_quiet,),
-}
-
-
-def timers_of(book: RuleBook, reader: LogReader) -> upkeep.TimerHandlers:
+def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
     return {
         episodes.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
         episodes.CALM: lambda _, timer: partial(alerts.calm, timer=timer),
         silence_service.TURN: lambda _, timer: partial(silence_service.take_turn, timer=timer),
         silence_service.LET_GO: partial(silence_ending.let_go, logs=reader),
+        storms.TIMER: lambda _, timer: partial(storm_end.look, timer=timer, limits=limits),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
     }
@@ -72,14 +71,13 @@ class LogKeeping:
             self.expiry.run()  # on a full disk, this is what makes room
 
 
-def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook) -> list[Loop]:
+def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook, limits: StormLimits) -> list[Loop]:
     """Everything that runs beside the requests."""
+    run_timers = partial(run_due_timers, database, metrics, book, logs.reader, limits)
     found = [
         Loop("compact", every_s=0.5, run=logs.compact),
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
-        Loop(
-            "timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book, logs.reader)
-        ),
+        Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=run_timers),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run),
         Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
@@ -90,9 +88,11 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
     return found
 
 
-def run_due_timers(database: Database, metrics: Metrics, book: RuleBook, reader: LogReader) -> None:
+def run_due_timers(
+    database: Database, metrics: Metrics, book: RuleBook, reader: LogReader, limits: StormLimits = DEFAULT_LIMITS
+) -> None:
     """One turn of the loop `timers`."""
-    upkeep.run_due_timers(database, timers_of(book, reader), metrics=metrics)
+    upkeep.run_due_timers(database, timers_of(book, reader, limits), metrics=metrics)
 
 
 def keep_files_short(database: Database) -> None:

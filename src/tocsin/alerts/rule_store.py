@@ -69,6 +69,12 @@ def enabled_rules(tx: ReadTx) -> list[Rule]:
     return [_row(found).rule for found in tx.execute(_rows().where(rules.c.enabled))]
 
 
+def rules_that_raise(tx: ReadTx, names: Iterable[str]) -> dict[str, Rule]:
+    """Those of these rules that make alerts more urgent as they grow."""
+    found = (_row(row).rule for row in tx.execute(_rows().where(rules.c.name.in_(sorted(names)))))
+    return {rule.name: rule for rule in found if rule.raise_at}
+
+
 def get(tx: ReadTx, name: str) -> RuleRow | None:
     found = tx.execute(_rows().where(rules.c.name == name)).one_or_none()
     return None if found is None else _row(found)

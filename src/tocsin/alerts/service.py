@@ -17,11 +17,21 @@ from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import NotFound
-from tocsin.kit.events import AlertEnded, AlertQuieted, AlertUnheard, LogsStored, Recorded, RuleBroken, Undecided
+from tocsin.kit.events import (
+    AlertEnded,
+    AlertGrew,
+    AlertQuieted,
+    AlertUnheard,
+    LogsStored,
+    Recorded,
+    RuleBroken,
+    Undecided,
+)
+from tocsin.kit.priorities import Priority
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.timers import Timer
-from tocsin.storage.tx import Tx
+from tocsin.storage.tx import ReadTx, Tx
 
 ROLL_UP_SLICE: Final = 50
 GIVE_UP_AFTER: Final = timedelta(minutes=10)
@@ -184,6 +194,7 @@ class RollUp:
     def run(self) -> None:
         """One turn: sums are read without a lock, and written a few alerts at a time."""
         since = self.database.read(store.rolled_up_to)
+        self._raise_urgency(since)
         horizon = self.database.read(lambda tx: int(tx.execute(select(self.database.horizon)).scalar_one()))
         if horizon <= since:
             return
@@ -193,6 +204,23 @@ class RollUp:
             self.database.write(lambda tx, part=part: store.roll_up(tx, part, horizon=horizon), actor=SYSTEM)  # type: ignore[misc]
         if sums:
             self.database.write(lambda tx: store.set_rolled_up_to(tx, horizon), actor=SYSTEM)
+
+    def _raise_urgency(self, since: int) -> None:
+        """Make alerts more urgent that have grown past what their rule says; it is told once for each priority."""
+
+        def look(tx: ReadTx) -> list[tuple[Alert, Priority]]:
+            rules = rule_store.rules_that_raise(tx, store.rules_counting_since(tx, since))
+            grown = store.counted_since(tx, rules, since) if rules else []
+            now = [(alert, rules[alert.rule].priority_at(alert.count)) for alert in grown]
+            return [(alert, priority) for alert, priority in now if priority < alert.priority]
+
+        for alert, priority in self.database.read(look):
+            self.database.write(lambda tx, a=alert, p=priority: _make_urgent(tx, a, p), actor=SYSTEM)  # type: ignore[misc]
+
+
+def _make_urgent(tx: Tx, alert: Alert, priority: Priority) -> None:
+    if alert.ticket_id is not None and store.raise_priority(tx, alert.id, priority):
+        tx.emit(AlertGrew(alert.id, alert.ticket_id, count=alert.count, priority=priority.name))
 
 
 @dataclass(frozen=True, slots=True)

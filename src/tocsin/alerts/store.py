@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Select, bindparam, case, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import BigInteger, Select, bindparam, case, func, insert, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -177,8 +177,9 @@ def heard_of(tx: ReadTx, ticket_id: int, since: datetime) -> list[int]:
         .correlate(alerts)
         .scalar_subquery()
     )
-    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None) & (events.c.recorded_at >= since)
-    statement = select(alerts.c.id).join(events, events.c.id == newest).where(mine).order_by(alerts.c.id)
+    counted_at = select(events.c.recorded_at).where(events.c.id == newest).correlate(alerts).scalar_subquery()
+    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None) & (counted_at >= literal(since, Instant()))
+    statement = select(alerts.c.id).where(mine).order_by(alerts.c.id)
     return list(tx.execute(statement).scalars())
 
 
@@ -300,6 +301,11 @@ def latest_ticket_of_keys(tx: ReadTx, keys: Collection[str]) -> dict[str, int]:
         statement = select(alerts.c.correlation_key, alerts.c.ticket_id).where(alerts.c.id.in_(newest))
         found.update({row.correlation_key: row.ticket_id for row in tx.execute(statement)})
     return found
+
+
+def keys_of_alerts(tx: ReadTx, alert_ids: Collection[int]) -> set[str]:
+    """The correlation keys of these alerts."""
+    return set(tx.execute(select(alerts.c.correlation_key).where(alerts.c.id.in_(sorted(alert_ids)))).scalars())
 
 
 def keys_of_ticket(tx: ReadTx, ticket_id: int) -> list[str]:
@@ -453,6 +459,25 @@ def roll_up(tx: Tx, sums: Sequence[Waiting], *, horizon: int) -> None:
         for s in sums
     ]
     tx.execute(statement, rows)
+
+
+def rules_counting_since(tx: ReadTx, since: int) -> set[str]:
+    """The rules that counted records on alerts at positions from `since` on."""
+    counting = (verdicts.c.position >= since) & verdicts.c.alert_id.is_not(None)
+    return set(tx.execute(select(verdicts.c.rule).where(counting).distinct()).scalars())
+
+
+def counted_since(tx: ReadTx, rules: Collection[str], since: int) -> list[Alert]:
+    """The open alerts of these rules that records were counted on at positions from `since` on."""
+    counted = select(verdicts.c.alert_id).where(verdicts.c.position >= since, verdicts.c.rule.in_(sorted(rules)))
+    mine = alerts.c.id.in_(counted) & alerts.c.ended_at.is_(None)
+    return [_alert(row) for row in tx.execute(_with_counts().where(mine).order_by(alerts.c.id))]
+
+
+def raise_priority(tx: Tx, alert_id: int, priority: int) -> bool:
+    """Make an open alert more urgent; False when it is so urgent already."""
+    mine = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None) & (alerts.c.priority > priority)
+    return tx.execute(update(alerts).where(mine).values(priority=priority)).rowcount == 1
 
 
 def rolled_up_to(tx: ReadTx) -> int:

@@ -308,6 +308,18 @@ class AlertFlapping(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AlertGrew(Event):
+    """An alert has so many records that its rule calls it more urgent."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    ticket_id: int
+    count: int
+    priority: str
+
+
+@dataclass(frozen=True, slots=True)
 class AlertEnded(Event):
     """An episode ended because its ticket was resolved."""
 
@@ -389,6 +401,26 @@ class TicketOpened(_OfTicket):
     late_s: int | None
     recurrence_of: int | None
     released_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StormBegan(_OfTicket):
+    """So many `tickets` would have opened within `within_s` seconds, of one service or in all (`scope`), that this one
+    gathers them. `opened_before` are the newest that had opened by then."""
+
+    scope: str
+    tickets: int
+    limit: int
+    within_s: int
+    opened_before: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StormEnded(_OfTicket):
+    """A storm is over. The alerts that still fire were `released`: each has a ticket of its own from now on."""
+
+    scope: str
+    released: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from tocsin.alerts import store as alerts
 from tocsin.kit.errors import Conflict
 from tocsin.kit.events import (
+    AlertGrew,
     AlertJoined,
     AlertOpened,
     AlertReleased,
@@ -20,8 +21,10 @@ from tocsin.kit.events import (
 from tocsin.kit.priorities import Priority
 from tocsin.storage import timers
 from tocsin.storage.tx import Tx
-from tocsin.tickets import store
+from tocsin.tickets import store, storms
 from tocsin.tickets.store import Ticket
+from tocsin.tickets.storming import StormLimits
+from tocsin.tickets.storms import Gathered
 from tocsin.tickets.wanting import Wanting, by_opening, by_release, most_urgent
 from tocsin.tickets.workflow import REOPENABLE, REOPENED_BY_ALERT, UNRESOLVED
 
@@ -38,17 +41,17 @@ class _Outcome:
     told: list[tuple[Event, int]] = field(default_factory=list)
 
 
-def open_for(tx: Tx, opened: Sequence[Recorded[AlertOpened]]) -> None:
+def open_for(tx: Tx, opened: Sequence[Recorded[AlertOpened]], limits: StormLimits) -> None:
     """Give each new alert its ticket, in the transaction that opened the alert, unless a silence hides it."""
-    _give(tx, by_opening(opened))
+    _give(tx, by_opening(opened), limits)
 
 
-def open_for_released(tx: Tx, released: Sequence[Recorded[AlertReleased]]) -> None:
+def open_for_released(tx: Tx, released: Sequence[Recorded[AlertReleased]], limits: StormLimits) -> None:
     """Give each alert its ticket that had none as long as it was suppressed."""
-    _give(tx, by_release(tx, released))
+    _give(tx, by_release(tx, released), limits)
 
 
-def _give(tx: Tx, wanting: Sequence[Wanting]) -> None:
+def _give(tx: Tx, wanting: Sequence[Wanting], limits: StormLimits) -> None:
     """Locks are taken in the order alerts, correlation keys, tickets, each sorted. Only the further keys of a reopened
     ticket, and tickets that become more urgent, come late; a deadlock that this makes is retried (`Database.write`).
     """
@@ -59,21 +62,37 @@ def _give(tx: Tx, wanting: Sequence[Wanting]) -> None:
         return
     outcome = _Outcome()
     outcome.ticket_of_key, claimed = _join_or_claim(tx, by_key)
-    joined: dict[int, list[Wanting]] = {ticket_id: [] for ticket_id in outcome.ticket_of_key.values()}
-    for key, ticket_id in outcome.ticket_of_key.items():
-        joined[ticket_id] += by_key[key]
     firsts = {key: by_key[key][0] for key in claimed}
     _reopen(tx, firsts, outcome)
-    _create(tx, {key: by_key[key] for key in firsts if key not in outcome.new_keys}, outcome)
+    rest = {key: by_key[key] for key in firsts if key not in outcome.new_keys}
+    gathered = storms.gather(tx, rest, limits) if rest else Gathered()
+    outcome.new_keys |= gathered.ticket_of_key
+    outcome.told += gathered.told
+    _create(tx, {key: group for key, group in rest.items() if key not in gathered.ticket_of_key}, outcome)
     store.point_keys(tx, outcome.new_keys)
     outcome.ticket_of_key |= outcome.new_keys
     _tell_of_joining(by_key, outcome)
     alerts.assign_ticket(
         tx, {one.alert_id: outcome.ticket_of_key[key] for key, group in by_key.items() for one in group}
     )
+    suppressed = gathered.suppressed(rest)
+    alerts.suppress(tx, suppressed)
+    alerts.suppress_openings(tx, suppressed)
     outcome.told.sort(key=lambda pair: pair[1])
     tx.emit(*(event for event, _ in outcome.told), causes=[cause for _, cause in outcome.told])
-    raise_to(tx, {ticket_id: most_urgent(group) for ticket_id, group in joined.items()})
+    of_ticket: dict[int, list[Wanting]] = {}
+    for key, group in by_key.items():
+        of_ticket.setdefault(outcome.ticket_of_key[key], []).extend(group)
+    raise_to(tx, {ticket_id: most_urgent(group) for ticket_id, group in of_ticket.items()})
+
+
+def raise_for(tx: Tx, grown: Sequence[Recorded[AlertGrew]]) -> None:
+    """Make the tickets of alerts that grew as urgent as those have become."""
+    wanted: dict[int, Priority] = {}
+    for one in grown:
+        ticket_id, priority = one.event.ticket_id, Priority[one.event.priority]
+        wanted[ticket_id] = min(priority, wanted.get(ticket_id, priority))
+    raise_to(tx, wanted)
 
 
 def raise_to(tx: Tx, priority_of: Mapping[int, Priority]) -> None:

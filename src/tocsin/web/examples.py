@@ -88,6 +88,7 @@ _DEFINITION: Final[dict[str, Any]] = {
     "ratio": None,
     "of": "*",
     "minimum": None,
+    "raise_at": {},
 }
 _RULE: Final[dict[str, Any]] = {
     "name": "payments-timeouts",
