@@ -57,6 +57,7 @@ COMMANDS: Final = (
     ),
     Command("verify", "tocsin.cli.verify", "Match stored records again and compare with the verdicts.", _WORK),
     Command("rules", "tocsin.cli.rules", "List, show, save, switch and remove rules.", _WORK),
+    Command("silences", "tocsin.cli.silences", "Look at, make, show, extend and end silences.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )
 
