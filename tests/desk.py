@@ -24,6 +24,7 @@ from tocsin.alerts.service import AlertQuery, RollUp
 from tocsin.alerts.silence_checks import Draft
 from tocsin.alerts.silence_ending import BreakWatch
 from tocsin.alerts.silence_store import Hidden, SilenceRow
+from tocsin.alerts.silencing import State
 from tocsin.alerts.store import Alert
 from tocsin.kit.actors import Actor
 from tocsin.kit.clock import EPOCH, MICROSECOND
@@ -299,6 +300,10 @@ class Desk:
     def hidden(self, silence_id: int = 1) -> Hidden:
         return self.database.read(lambda tx: silence_service.hidden(tx, silence_id))
 
+    def silences(self, state: State | None = None) -> list[tuple[SilenceRow, Hidden]]:
+        """Silences, newest first, with what they hide."""
+        return silence_service.find(self.database, state=state, cursor=None, limit=1000)[0]
+
     def suppressed_by(self) -> dict[str, int]:
         """Records by what kept them from people."""
         by = verdicts.c.suppressed_by
@@ -322,10 +327,14 @@ class Desk:
         assert len(ids) == len(set(ids)), "a record is kept twice"
         matched = sum(record.level == "CRITICAL" for record in self.logs)
         assert sum(self.verdicts().values()) == matched, "records and verdicts don't balance"
-        found = verify(self.database, self.reader, EPOCH, self.clock.now() + MICROSECOND)
-        assert found.balanced, found.gaps
+        self.check_ledger()
         live = sum(record.level == "CRITICAL" and not record.backfill for record in self.logs)
         assert sum(alert.count for alert in self.alerts) == live, "records and counts don't balance"
+
+    def check_ledger(self) -> None:
+        """Every matched record has exactly one verdict per rule."""
+        found = verify(self.database, self.reader, EPOCH, self.clock.now() + MICROSECOND)
+        assert found.balanced, found.gaps
 
     def _first_alerts_of_open_tickets(self) -> list[Alert]:
         unresolved = {t.id for t in self.tickets if t.status in (Status.OPEN, Status.IN_PROGRESS)}

@@ -10,6 +10,7 @@ from sqlalchemy import update
 from desk import START, Desk, FakeClock, critical, error, in_threads, info
 from tocsin.alerts import silence_service
 from tocsin.alerts.rules import Kind
+from tocsin.alerts.silence_ending import SLICE
 from tocsin.alerts.silence_model import silences
 from tocsin.alerts.silencing import State
 from tocsin.kit.actors import SYSTEM
@@ -17,6 +18,7 @@ from tocsin.kit.clock import iso
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.priorities import Priority
 from tocsin.settings import Settings
+from tocsin.tickets.storming import StormLimits
 
 
 def state(desk: Desk, silence_id: int = 1) -> State:
@@ -318,3 +320,37 @@ def test_what_makes_no_sense_is_refused(desk: Desk, fields: dict[str, Any], told
     with pytest.raises(Invalid) as refused:
         desk.silence(**fields)
     assert any(f"{one.pointer}: {one.detail}".startswith(told) for one in refused.value.errors), refused.value.errors
+
+
+def test_records_that_come_while_it_ends_are_hidden_or_heard_and_none_is_left_behind(
+    settings: Settings, open_desk: Callable[..., Desk]
+) -> None:
+    here = open_desk(settings, limits=StormLimits(0, 0))
+    there = here if settings.database_secret is None else open_desk(settings, limits=StormLimits(0, 0))
+    here.silence()
+
+    def post(desk: Desk, kind: str) -> None:
+        for number in range(12):
+            desk.post(critical(f"{kind} {'abcdefghijkl'[number]} failed"))
+
+    def end() -> None:
+        there.end_silence()
+        there.run_due_timers()
+
+    assert in_threads(lambda: post(here, "disk"), end, lambda: post(there, "net")) == [None] * 3
+    here.run_due_timers()
+    assert {alert.status for alert in here.alerts} == {"firing"}
+    assert len(here.alerts) == len({alert.fingerprint for alert in here.alerts})
+    assert here.verdicts().get("suppressed", 0) == here.hidden().records
+    here.check_books()
+
+
+def test_however_many_alerts_it_hid_it_lets_go_of_all(settings: Settings, open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(settings, limits=StormLimits(0, 0))
+    desk.save_rule(group_by=("@host",))
+    desk.silence("level:ERROR")
+    desk.post(*[error(attributes={"host": f"h{number}"}) for number in range(2 * SLICE + 5)])
+    desk.end_silence()
+    desk.run_due_timers()
+    assert {alert.status for alert in desk.alerts} == {"firing"}
+    assert len(desk.tickets) == 2 * SLICE + 5
