@@ -142,7 +142,7 @@ def show(
             ("from", when(silence["starts_at"], utc=utc)),
             ("until", when(silence["ends_at"], utc=utc)),
             ("recurs", _recurs(silence)),
-            ("occurrences", _occurrences(silence["next_occurrences"], utc=utc)),
+            ("occurrences", _occurrences(silence["next_occurrences"], utc=utc) if silence["recurrence"] else None),
             ("hidden", _hidden(silence["hidden"])),
             ("breaks", _breaks(silence)),
             ("broken", when(silence["broken_at"], utc=utc)),
@@ -176,7 +176,7 @@ def _breaks(silence: dict[str, Any]) -> str | None:
     if silence["break_factor"] is None:
         return None
     usual = f"{silence['baseline_per_min']:.3g} a minute"
-    return f"beyond {silence['break_factor']:g} times what was usual when it was made ({usual})"
+    return f"beyond {silence['break_factor']:g} times the usual within 5 minutes ({usual}, reckoned as at least 1)"
 
 
 @app.command(
@@ -245,7 +245,7 @@ def preview(
     least = "at least " if told["partial"] else ""
     print_fields(
         [
-            ("last hour", f"{least}{told['records_last_hour']} records that a rule matches"),
+            ("last hour", f"{least}{told['records_last_hour']} of the records that a rule matches"),
             ("last day", f"{least}{told['records_last_day']}"),
             ("open alerts", "\n".join(_alert(alert) for alert in told["alerts"]) or "none"),
             ("not looked at", f"{told['alerts_unseen']} open alerts" if told["alerts_unseen"] else None),
