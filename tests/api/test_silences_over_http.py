@@ -166,6 +166,7 @@ def test_only_what_a_rule_matches_is_usual(api: TestClient) -> None:
         ({"duration_s": 1.5}, "/duration_s", ""),
         ({"starts_at": 1_700_000_000}, "/starts_at", "expected an instant such as"),
         ({"until": "2030-01-01T00:00:00Z"}, "/until", "is the end of a recurrence"),
+        ({"time_zone": "Mars/Olympus"}, "/time_zone", "there is no time zone"),
         ({"break_factor": 0.5}, "/break_factor", "expected how many times"),
         ({"break_factor": 1e300}, "/break_factor", "expected how many times"),
         ({"owner": "a\0"}, "/owner", "U+0000"),

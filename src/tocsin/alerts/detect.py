@@ -65,7 +65,7 @@ class _Cover:
         self._coverings = coverings
         self._seen = seen
         self._first_id = first_id
-        self._may: dict[tuple[int, str], list[Covering]] = {}
+        self._of_kind: dict[tuple[int, str], tuple[tuple[int, ...], list[Covering]]] = {}
         self._of_row: dict[int, tuple[int, ...]] = {}
 
     def of(self, rows: Sequence[int]) -> tuple[tuple[int, tuple[int, ...]], ...]:
@@ -74,16 +74,24 @@ class _Cover:
 
     def _ids(self, row: int) -> tuple[int, ...]:
         kind = self._columns.severities[row], self._columns.services[row]
-        may = self._may.get(kind)
-        if may is None:
-            may = self._may[kind] = [one for one in self._coverings if one.may_cover(*kind)]
-        if not may:
-            return ()
+        known = self._of_kind.get(kind)
+        if known is None:
+            known = self._of_kind[kind] = self._decided(kind, row)
+        always, asked = known
+        if not asked:
+            return always
         ids = self._of_row.get(row)
         if ids is None:
             found = _row(self._columns, row, self._seen)
-            ids = self._of_row[row] = tuple(one.id for one in may if covers(one, found))
+            ids = tuple(sorted((*always, *(one.id for one in asked if covers(one, found)))))
+            self._of_row[row] = ids
         return ids
+
+    def _decided(self, kind: tuple[int, str], row: int) -> tuple[tuple[int, ...], list[Covering]]:
+        """The silences that cover every record of a severity and a service, and those that are to be asked of each."""
+        may = [one for one in self._coverings if one.may_cover(*kind)]
+        found = _row(self._columns, row, self._seen)
+        return tuple(one.id for one in may if one.by_kind and covers(one, found)), [o for o in may if not o.by_kind]
 
 
 def _matches(

@@ -40,7 +40,7 @@ class Draft:
 
 def silence_of(draft: Draft, now: datetime) -> Silence:
     """The silence that is meant, not numbered yet. Raises Invalid, which names each field that is wrong and why."""
-    found = [*_matcher(draft), *_who_and_why(draft.owner, draft.reason), *_break(draft)]
+    found = [*_matcher(draft), *_who_and_why(draft.owner, draft.reason), *_break(draft), *_zone(draft)]
     if draft.recurrence is None:
         starts_at, ends_at = draft.starts_at or now, draft.ends_at
         found += _once(draft, now)
@@ -164,10 +164,14 @@ def _window(draft: Draft, now: datetime) -> list[FieldError]:
         found.append(FieldError("/duration_s", "is missing; expected how many seconds an occurrence lasts"))
     else:
         found += _seconds(draft.duration_s, MAX_SILENCE_S)
-    if not is_zone(draft.time_zone):
-        name = draft.time_zone[:60]
-        found.append(FieldError("/time_zone", f"there is no time zone {name!r}; expected one such as Europe/Lisbon"))
     return found
+
+
+def _zone(draft: Draft) -> list[FieldError]:
+    if is_zone(draft.time_zone):
+        return []
+    detail = f"there is no time zone {draft.time_zone[:60]!r}; expected one such as Europe/Lisbon"
+    return [FieldError("/time_zone", detail)]
 
 
 def _start(draft: Draft, now: datetime) -> list[FieldError]:

@@ -130,6 +130,7 @@ def _take_turn(tx: Tx, silence_id: int, *, early: bool = False) -> None:
     due_at = silence.next_turn(tx.now)
     if due_at is None:
         timers.drop(tx, TURN, str(silence_id))
+        rule_store.next_ruleset_version(tx)  # so that nobody asks its matcher about records any more
     else:
         timers.put(tx, TURN, str(silence_id), due_at=due_at, version=silence.version)
 

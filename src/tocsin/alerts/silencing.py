@@ -20,6 +20,7 @@ from tocsin.alerts.rules import Rule
 from tocsin.logs.record import Record
 from tocsin.query.letters import fold
 from tocsin.query.predicate import Attributes, Predicate, Row
+from tocsin.query.tree import And, Everything, Named, Node, Not, Or
 from tocsin.query.values import flatten
 
 BASELINE_MINUTES: Final = 60
@@ -28,6 +29,7 @@ LEAST_BASELINE: Final = 60  # records an hour: what was all but quiet does not b
 STILL_FIRES_WITHIN: Final = timedelta(minutes=10)
 SUPPRESSED_BY: Final = "silence:"
 _COMPILED: Final = 4096
+_KIND: Final = frozenset({"level", "severity_number", "service"})
 
 
 class State(StrEnum):
@@ -131,12 +133,14 @@ class Silence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Covering:
-    """A silence's matcher made ready. `severities` and `services` rule out cheaply, as those of a rule do."""
+    """A silence's matcher made ready. `severities` and `services` rule out cheaply, as those of a rule do. `by_kind`: a
+    record's severity and service say all."""
 
     id: int
     holds: Predicate
     severities: frozenset[int]
     services: frozenset[str] | None
+    by_kind: bool
 
     def may_cover(self, severity: int, service: str) -> bool:
         return severity in self.severities and (self.services is None or fold(service) in self.services)
@@ -144,8 +148,22 @@ class Covering:
 
 @lru_cache(maxsize=_COMPILED)
 def _compiled(silence_id: int, matcher: str) -> Covering:
-    condition = condition_of(Rule(name="silence", version=0, condition=matcher))
-    return Covering(silence_id, condition.holds, condition.severities, condition.services)
+    rule = Rule(name="silence", version=0, condition=matcher)
+    condition = condition_of(rule)
+    return Covering(silence_id, condition.holds, condition.severities, condition.services, _by_kind(rule.node()))
+
+
+def _by_kind(node: Node) -> bool:
+    """Whether a tree asks for nothing but level and service."""
+    match node:
+        case Everything():
+            return True
+        case And(parts) | Or(parts):
+            return all(_by_kind(part) for part in parts)
+        case Not(part):
+            return _by_kind(part)
+        case _:
+            return isinstance(node.target, Named) and node.target.name in _KIND
 
 
 def coverings_of(silences: Iterable[Silence]) -> tuple[Covering, ...]:
