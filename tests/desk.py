@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import func, select, text
 
 from tocsin import pipeline
-from tocsin.alerts import absences, declaration_service, rule_service
+from tocsin.alerts import absences, declaration_service, rule_service, silence_service
 from tocsin.alerts import service as alert_service
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.counting import PatternCounter
@@ -23,6 +23,10 @@ from tocsin.alerts.rule_service import RuleBook
 from tocsin.alerts.rule_store import RuleRow
 from tocsin.alerts.rules import Rule
 from tocsin.alerts.service import AlertQuery, RollUp
+from tocsin.alerts.silence_checks import Draft
+from tocsin.alerts.silence_ending import BreakWatch
+from tocsin.alerts.silence_store import Hidden, SilenceRow
+from tocsin.alerts.silencing import State
 from tocsin.alerts.store import Alert
 from tocsin.kit.actors import Actor
 from tocsin.kit.clock import EPOCH, MICROSECOND
@@ -202,6 +206,17 @@ class Desk:
         rule = Rule(name=name, version=0, condition=condition, **fields)
         return self.database.write(lambda tx: rule_service.save(tx, rule)[0], actor=ANA)
 
+    def silence(self, matcher: str = "service:payments", **fields: Any) -> SilenceRow:
+        """Make a silence, of an hour unless it is said otherwise."""
+        if not {"ends_at", "duration_s"} & fields.keys():
+            fields["duration_s"] = 3600
+        baseline_n = fields.pop("baseline_n", None)
+        draft = Draft(matcher, fields.pop("owner", "ana"), fields.pop("reason", "we know"), **fields)
+        return self.database.write(lambda tx: silence_service.create(tx, draft, baseline_n=baseline_n), actor=ANA)
+
+    def end_silence(self, silence_id: int = 1) -> SilenceRow:
+        return self.database.write(lambda tx: silence_service.end(tx, silence_id), actor=RUI)
+
     def remove_rule(self, name: str = "critical-logs") -> None:
         self.database.write(lambda tx: rule_service.remove(tx, name), actor=ANA)
 
@@ -214,7 +229,7 @@ class Desk:
     # What loops do.
 
     def run_due_timers(self) -> None:
-        pipeline.run_due_timers(self.database, self.metrics, self.book, self.limits)
+        pipeline.run_due_timers(self.database, self.metrics, self.book, self.reader, self.limits)
 
     def idle(self, *, seconds: float, step_s: float = 20) -> None:
         """Let time pass while the server is up and nobody posts."""
@@ -226,6 +241,9 @@ class Desk:
 
     def roll_up(self) -> None:
         self._roll_up.run()
+
+    def watch_silences(self) -> None:
+        BreakWatch(self.database).run()
 
     # What there is to see.
 
@@ -296,6 +314,19 @@ class Desk:
         """Records that were late for their window."""
         return int(self.database.read(lambda tx: tx.execute(select(func.sum(verdicts.c.late))).scalar_one()) or 0)
 
+    def hidden(self, silence_id: int = 1) -> Hidden:
+        return self.database.read(lambda tx: silence_service.hidden(tx, silence_id))
+
+    def silences(self, state: State | None = None) -> list[tuple[SilenceRow, Hidden]]:
+        """Silences, newest first, with what they hide."""
+        return silence_service.find(self.database, state=state, cursor=None, limit=1000)[0]
+
+    def suppressed_by(self) -> dict[str, int]:
+        """Records by what kept them from people."""
+        by = verdicts.c.suppressed_by
+        statement = select(by, func.sum(verdicts.c.n)).where(by.is_not(None)).group_by(by)
+        return {row[0]: int(row[1]) for row in self.database.read(lambda tx: list(tx.execute(statement)))}
+
     def alerts_of(self, ticket_id: int) -> list[Alert]:
         return self.database.read(lambda tx: alert_store.of_tickets(tx, ticket_id, limit=1000))
 
@@ -313,10 +344,14 @@ class Desk:
         assert len(ids) == len(set(ids)), "a record is kept twice"
         matched = sum(record.level == "CRITICAL" for record in self.logs)
         assert sum(self.verdicts().values()) == matched, "records and verdicts don't balance"
-        found = verify(self.database, self.reader, EPOCH, self.clock.now() + MICROSECOND)
-        assert found.balanced, found.gaps
+        self.check_ledger()
         live = sum(record.level == "CRITICAL" and not record.backfill for record in self.logs)
         assert sum(alert.count for alert in self.alerts) == live, "records and counts don't balance"
+
+    def check_ledger(self) -> None:
+        """Every matched record has exactly one verdict per rule."""
+        found = verify(self.database, self.reader, EPOCH, self.clock.now() + MICROSECOND)
+        assert found.balanced, found.gaps
 
     def _first_alerts_of_open_tickets(self) -> list[Alert]:
         unresolved = {t.id for t in self.tickets if t.status in (Status.OPEN, Status.IN_PROGRESS)}

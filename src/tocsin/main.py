@@ -73,7 +73,7 @@ class Instance:
             self.intake = Intake(
                 self.database, detection or book, metrics=self.metrics, max_queue_bytes=settings.queue_bytes
             )
-            files, keeping = self._open_segments(settings)
+            keeping = self._open_segments(settings)
             self.tail = keeping.tail
             self._loops = Runner(
                 pipeline.loops(self.database, self.metrics, keeping, book, limits), metrics=self.metrics
@@ -87,7 +87,7 @@ class Instance:
         self.services = Services(
             database=self.database,
             intake=self.intake,
-            logs=LogReader(self.database, files, self.database.clock, search_s=settings.search_seconds),
+            logs=keeping.reader,
             tail=self.tail,
             clock=self.database.clock,
             metrics=self.metrics,
@@ -95,7 +95,7 @@ class Instance:
             policy=AccessPolicy(settings.admin_secret, loopback_admin=settings.loopback_admin),
         )
 
-    def _open_segments(self, settings: Settings) -> tuple[SegmentFiles, LogKeeping]:
+    def _open_segments(self, settings: Settings) -> LogKeeping:
         objects = Folder(settings.segments_path)
         check_identity(self.database, objects, in_use=self.database.read(catalogue.any_segment))
         files = SegmentFiles(self.database, objects, metrics=self.metrics)
@@ -105,7 +105,8 @@ class Instance:
             counter = PatternCounter(self.database, self.metrics)
             compactor.count, compactor.count_quickly = counter.count, counter.count_quickly
         expiry = Expiry(self.database, compactor, _retention(settings))
-        return files, LogKeeping(compactor, expiry, LiveTail(self.database))
+        reader = LogReader(self.database, files, self.database.clock, search_s=settings.search_seconds)
+        return LogKeeping(compactor, expiry, LiveTail(self.database), reader)
 
     def _woken(self, topics: set[str]) -> None:
         """A commit was made. A thread that wakes for nothing costs every commit time."""

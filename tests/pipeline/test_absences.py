@@ -321,3 +321,36 @@ def test_an_open_alert_gets_its_timer_when_its_rule_begins_to_let_alerts_end(des
     clock.advance(seconds=1)
     desk.run_due_timers()
     assert desk.ticket.status == "RESOLVED"
+
+
+def test_a_silence_of_the_service_hides_its_absence_and_what_is_still_absent_at_its_end_is_heard(desk: Desk) -> None:
+    desk.save_rule("silent", "service:payments", **SILENT)
+    desk.post(info())
+    desk.silence("service:payments", duration_s=1800)
+    desk.idle(seconds=300 + SLACK_S)
+    assert (desk.tickets, desk.alert.status, desk.alert.suppressed_by) == ([], "suppressed", "silence:1")
+
+    desk.idle(seconds=1800)
+    assert (desk.ticket.title, desk.alert.status) == ("Nothing from payments for 5 min", "firing")
+
+
+def test_an_absence_that_was_over_before_the_silence_was_is_never_heard(desk: Desk) -> None:
+    desk.save_rule("silent", "service:payments", **SILENT, auto_resolve_after_s=0)
+    desk.post(info())
+    desk.silence("service:payments", duration_s=1800)
+    desk.idle(seconds=300 + SLACK_S)
+    desk.post(info())
+    assert desk.alert.ended_at is not None
+
+    desk.end_silence()
+    desk.run_due_timers()
+    assert desk.tickets == []
+
+
+def test_a_silence_of_another_service_hides_no_absence(desk: Desk) -> None:
+    desk.save_rule("silent", "service:payments", **SILENT)
+    desk.post(info())
+    desk.silence("service:shop", duration_s=1800)
+    desk.idle(seconds=300 + SLACK_S)
+
+    assert len(desk.tickets) == 1

@@ -16,6 +16,8 @@ from tocsin.alerts.grouping import (
 )
 from tocsin.alerts.rules import TEMPLATE, WINDOWED, Kind
 from tocsin.alerts.ruleset import Compiled, Row, RuleSet, times_of
+from tocsin.alerts.silencing import Covering, covers
+from tocsin.kit.clock import from_us
 from tocsin.kit.events import Detected, Matched, Undecided
 from tocsin.logs.record import Columns
 
@@ -44,12 +46,13 @@ def detect(
     undecided: list[Undecided] = []
     seen: dict[int, Row] = {}
     last_id = first_id + len(columns) - 1
+    cover = _Cover(columns, ruleset.coverings, seen, first_id) if ruleset.coverings and not backfill else None
     for one, rows in _candidates(columns, ruleset):
         try:
             if one.rule.name in too_slow:
                 raise TooSlow(too_slow[one.rule.name])
             began = 0 if cpu_ns is None else cpu_ns()
-            found = _matches(columns, one, rows, seen, first_id=first_id, backfill=backfill)
+            found = _matches(columns, one, rows, seen, cover, first_id=first_id, backfill=backfill)
             slow = None if cpu_ns is None else overdrawn(cpu_ns() - began, columns, rows)
             if slow is not None:
                 raise TooSlow(slow)
@@ -78,8 +81,53 @@ def _candidates(columns: Columns, ruleset: RuleSet) -> Iterable[tuple[Compiled, 
     return [(one, sorted(found)) for one, found in rows_of.items()]
 
 
+class _Cover:
+    """Which silences cover records of a chunk. Those that a severity and a service leave are looked up, and asked once
+    about a record, however many rules match it."""
+
+    def __init__(self, columns: Columns, coverings: Sequence[Covering], seen: dict[int, Row], first_id: int) -> None:
+        self._columns = columns
+        self._coverings = coverings
+        self._seen = seen
+        self._first_id = first_id
+        self._of_kind: dict[tuple[int, str], tuple[tuple[int, ...], list[Covering]]] = {}
+        self._of_row: dict[int, tuple[int, ...]] = {}
+
+    def of(self, rows: Sequence[int]) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """The ids of the rows that any silence covers, each with those of the silences."""
+        return tuple((self._first_id + row, ids) for row in rows if (ids := self._ids(row)))
+
+    def _ids(self, row: int) -> tuple[int, ...]:
+        kind = self._columns.severities[row], self._columns.services[row]
+        known = self._of_kind.get(kind)
+        if known is None:
+            known = self._of_kind[kind] = self._decided(kind, row)
+        always, asked = known
+        if not asked:
+            return always
+        ids = self._of_row.get(row)
+        if ids is None:
+            found = _row(self._columns, row, self._seen)
+            ids = tuple(sorted((*always, *(one.id for one in asked if covers(one, found)))))
+            self._of_row[row] = ids
+        return ids
+
+    def _decided(self, kind: tuple[int, str], row: int) -> tuple[tuple[int, ...], list[Covering]]:
+        """The silences that cover every record of a severity and a service, and those that are to be asked of each."""
+        may = [one for one in self._coverings if one.may_cover(*kind)]
+        found = _row(self._columns, row, self._seen)
+        return tuple(one.id for one in may if one.by_kind and covers(one, found)), [o for o in may if not o.by_kind]
+
+
 def _matches(
-    columns: Columns, one: Compiled, rows: Sequence[int], seen: dict[int, Row], *, first_id: int, backfill: bool
+    columns: Columns,
+    one: Compiled,
+    rows: Sequence[int],
+    seen: dict[int, Row],
+    cover: _Cover | None,
+    *,
+    first_id: int,
+    backfill: bool,
 ) -> list[Matched]:
     condition = one.condition
     if condition is None:
@@ -92,7 +140,7 @@ def _matches(
         matching = rows if condition.by_level_alone else [r for r in rows if condition.holds(_row(columns, r, seen))]
         groups = _grouped(columns, one, matching, seen)
     return [
-        _matched(columns, one, group, members, seen, first_id=first_id, backfill=backfill)
+        _matched(columns, one, group, members, seen, cover=cover, first_id=first_id, backfill=backfill)
         for group, members in groups.items()
     ]
 
@@ -119,6 +167,7 @@ def _matched(
     members: list[int],
     seen: dict[int, Row],
     *,
+    cover: _Cover | None,
     first_id: int,
     backfill: bool,
 ) -> Matched:
@@ -154,10 +203,11 @@ def _matched(
         window_s=(rule.window_s or 0) if rule.kind in WINDOWED else 0,
         ratio_ppm=rule.ratio_ppm,
         minimum=rule.minimum or 0,
-        records=times_of(columns, hits, first_id) if rule.kind in WINDOWED or rule.for_s else (),
+        records=times_of(columns, hits, first_id) if rule.kind in WINDOWED or rule.for_s or cover is not None else (),
         others=times_of(columns, others, first_id),
         for_s=rule.for_s or 0,
         absent_s=(rule.window_s or 0) if rule.kind is Kind.ABSENCE else 0,
+        covered=() if cover is None else cover.of(hits),
     )
 
 
@@ -206,4 +256,25 @@ def _joined(group: list[Matched]) -> Matched:
         sample_ids=tuple(samples[:MAX_SAMPLES]),
         records=tuple(sorted(record for match in group for record in match.records)),
         others=tuple(sorted(record for match in group for record in match.others)),
+        covered=tuple(sorted(record for match in group for record in match.covered)),
+    )
+
+
+def picked(match: Matched, places: Sequence[int]) -> Matched:
+    """Some of a match's records, by their places, as a match of its own."""
+    if len(places) == match.n and not match.others:
+        return match
+    records = tuple(match.records[place] for place in places)
+    ids, times = {record_id for record_id, _ in records}, [at_us for _, at_us in records]
+    return replace(
+        match,
+        n=len(records),
+        first_id=records[0][0],
+        last_id=records[-1][0],
+        first_at=from_us(min(times)),
+        last_at=from_us(max(times)),
+        sample_ids=tuple(record_id for record_id, _ in records[:MAX_SAMPLES]),
+        records=records,
+        others=(),
+        covered=tuple(one for one in match.covered if one[0] in ids),
     )

@@ -58,9 +58,9 @@ def carry_out(
     return [_row(stored, share, openers, episodes) for share in shares]
 
 
-def open_without_records(tx: Tx, matches: Sequence[Matched]) -> None:
-    """Open alerts about there being no records."""
-    openers = _openers([Share(match, None, 0) for match in matches])
+def open_without_records(tx: Tx, matches: Sequence[Matched], hidden_by: Mapping[str, str]) -> None:
+    """Open alerts about there being no records; by fingerprint, which of them are hidden by what."""
+    openers = _openers([Share(match, None, 0, hidden_by.get(match.fingerprint)) for match in matches])
     held = store.hold_open(tx, openers) if openers else {}
     _announce(tx, None, openers, _open_or_count(tx, openers, held))
 

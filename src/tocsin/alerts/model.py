@@ -85,6 +85,13 @@ verdicts = Table(
     Index("ix_verdicts_position", "position"),
     Index("ix_verdicts_first_id", "first_id"),
     Index(
+        "ix_verdicts_suppressed_by_event_id",
+        "suppressed_by",
+        "event_id",
+        sqlite_where=text("suppressed_by IS NOT NULL"),
+        postgresql_where=text("suppressed_by IS NOT NULL"),
+    ),
+    Index(
         "ix_verdicts_would_open",
         "rule",
         "fingerprint",

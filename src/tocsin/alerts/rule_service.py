@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from tocsin.alerts import absences, quieting
+from tocsin.alerts import absences, quieting, silence_store
 from tocsin.alerts import rule_store as store
 from tocsin.alerts.detect import detect
 from tocsin.alerts.rule_store import RuleRow, RuleVersion
@@ -55,12 +55,12 @@ class RuleBook:
         database.read(self.refresh)
 
     def refresh(self, tx: ReadTx) -> int:
-        """Read the rules again if they changed since; the state that is known from now on."""
+        """Read the rules and silences again if they changed since; the state that is known from now on."""
         if store.ruleset_version(tx) > self._ruleset.version:
             with self._reading:
                 version = store.ruleset_version(tx)
                 if version > self._ruleset.version:  # and no other thread that looked later was faster
-                    self._ruleset = RuleSet(version, store.enabled_rules(tx))
+                    self._ruleset = RuleSet(version, store.enabled_rules(tx), silence_store.unexpired(tx))
         if self._slow:
             self._forget_the_well(tx)
         return self._ruleset.version

@@ -160,7 +160,8 @@ def _name(rule: Rule) -> list[str]:
     return [] if _NAME.fullmatch(rule.name) else [_NAMES]
 
 
-def _condition(text: str) -> list[str]:
+def condition_errors(text: str) -> list[str]:
+    """What is wrong with a condition, and in which column."""
     if not text.strip():
         return ["is empty; expected a filter such as service:payments level:>=ERROR"]
     try:
@@ -254,8 +255,8 @@ def _seconds(value: int | None, least: int) -> list[str]:
 
 _CHECKS: Final[tuple[tuple[str, Callable[[Rule], list[str]]], ...]] = (
     ("/name", _name),
-    ("/condition", lambda rule: _condition(rule.condition)),
-    ("/of", lambda rule: _condition(rule.of) if rule.kind is Kind.RATIO else _not_for(rule.of == "*", "ratio")),
+    ("/condition", lambda rule: condition_errors(rule.condition)),
+    ("/of", lambda rule: condition_errors(rule.of) if rule.kind is Kind.RATIO else _not_for(rule.of == "*", "ratio")),
     ("/ratio", _ratio),
     ("/minimum", _minimum),
     ("/group_by", lambda rule: _grouping(rule.group_by, GROUP_FIELDS)),

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from tocsin.alerts import absence_store, absences, flapping, rule_store, store, window_store
 from tocsin.alerts.detect import merge
 from tocsin.alerts.episodes import FLAP, carry_out, open_without_records, release, tell_of_flapping, verdict_row
+from tocsin.alerts.hiding import apart, covering, hiding_absence
 from tocsin.alerts.overflow import MAX_GROUPS
 from tocsin.alerts.quieting import QUIET
 from tocsin.alerts.rules import WINDOWED, Kind
@@ -19,7 +20,16 @@ from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import NotFound
-from tocsin.kit.events import AlertEnded, AlertGrew, AlertQuieted, LogsStored, Recorded, RuleBroken, Undecided
+from tocsin.kit.events import (
+    AlertEnded,
+    AlertGrew,
+    AlertQuieted,
+    AlertUnheard,
+    LogsStored,
+    Recorded,
+    RuleBroken,
+    Undecided,
+)
 from tocsin.kit.priorities import Priority
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
@@ -40,6 +50,7 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]], *, max_groups: int = M
     for recorded in stored:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
+        silences = covering(tx, live)
         rows = [verdict_row(recorded, match, "backfill") for match in matches if match.backfill and match.n]
         observed_at = recorded.event.observed_at
         shares = absences.watch(tx, [m for m in live if m.absent_s], observed_at=observed_at, max_groups=max_groups)
@@ -47,7 +58,8 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]], *, max_groups: int = M
         shares += [Share(m, None, 0) for m in live if not (m.window_s or m.for_s or m.absent_s)]
         shares += weigh_all(tx, timed, observed_at=observed_at, max_groups=max_groups)
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
-        rows += carry_out(tx, recorded, [share for share in shares if not share.match.dry_run], max_groups=max_groups)
+        live_shares = apart([share for share in shares if not share.match.dry_run], silences, tx.now)
+        rows += carry_out(tx, recorded, live_shares, max_groups=max_groups)
         if rows:
             store.append_verdicts(tx, rows)
         if recorded.event.undecided:
@@ -128,7 +140,8 @@ def _undecided(event_id: int, one: Undecided, observed_at: datetime) -> dict[str
 
 def open_for_absence(tx: Tx, timer: Timer) -> None:
     """Open the alerts of what has become silent, when a rule's timer is due."""
-    open_without_records(tx, absences.silent(tx, timer))
+    matches = absences.silent(tx, timer)
+    open_without_records(tx, matches, hiding_absence(tx, matches))
 
 
 def end_episodes(tx: Tx, ticket_id: int) -> None:
@@ -165,6 +178,8 @@ def end_if_quiet(tx: Tx, timer: Timer) -> None:
     store.end(tx, alert.id)
     if alert.ticket_id is not None:
         tx.emit(AlertQuieted(alert.id, alert.ticket_id, quiet_s=row.rule.quiet_s))
+    elif alert.suppressed_by is not None:
+        tx.emit(AlertUnheard(alert.id, suppressed_by=alert.suppressed_by))
 
 
 def _would_flap(tx: Tx, alert: OpenAlert) -> bool:

@@ -5,16 +5,16 @@ if that is not enough, new groups are counted together in one that is named so.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tocsin.alerts import store, window_store
-from tocsin.alerts.detect import MAX_SAMPLES, merge
+from tocsin.alerts.detect import merge, picked
 from tocsin.alerts.overflow import MAX_GROUPS, overflowing
 from tocsin.alerts.rules import QUIET_WINDOWS
 from tocsin.alerts.window_store import Held, Key
 from tocsin.alerts.windows import MILLION, Enough, Weighed, Window, go_on, weigh, width_us_of
-from tocsin.kit.clock import from_us, to_us
+from tocsin.kit.clock import to_us
 from tocsin.kit.events import Matched
 from tocsin.storage.tx import Tx
 
@@ -23,14 +23,15 @@ from tocsin.storage.tx import Tx
 class Share:
     """Records of a match that share their fate. `verdict` is None for those that open an alert or are counted on it:
     which of both, the open alerts say. In a dry run there are none, so the window says it. `hidden_by` names the
-    silence that keeps them from people. `gathered`: they are of groups of which there are too many, and that is their
-    verdict."""
+    silence that keeps them from people; `late_ids` are the records that were late for their window. `gathered`: they
+    are of groups of which there are too many, and that is their verdict."""
 
     match: Matched
     verdict: str | None
     late: int
     hidden_by: str | None = None
     gathered: bool = False
+    late_ids: frozenset[int] = frozenset()
 
 
 def weigh_all(
@@ -50,11 +51,14 @@ def weigh_all(
         fires = _rehearses(match, before, tx.now) if match.dry_run else match.fingerprint in firing
         weighed = _weighed(match, before.window, observed_us=to_us(observed_at), firing=fires)
         after[_key(match)] = Held(weighed.window, tx.now if weighed.full else before.full_at)
+        late_ids = [match.records[place][0] for place in weighed.late]
         if weighed.pending:
-            shares.append(Share(part(match, 0, weighed.pending), "pending", weighed.late_pending))
+            late = frozenset(late_ids[: weighed.late_pending])
+            shares.append(Share(part(match, 0, weighed.pending), "pending", weighed.late_pending, late_ids=late))
         if weighed.pending < match.n:
             verdict = ("counted" if fires else "opened") if match.dry_run else None
-            shares.append(Share(part(match, weighed.pending, match.n), verdict, weighed.late_counted))
+            late = frozenset(late_ids[weighed.late_pending :])
+            shares.append(Share(part(match, weighed.pending, match.n), verdict, weighed.late_counted, late_ids=late))
     window_store.save(tx, after)
     return shares
 
@@ -100,21 +104,7 @@ def _rehearses(match: Matched, held: Held, now: datetime) -> bool:
 
 def part(match: Matched, start: int, stop: int) -> Matched:
     """The records from one place to another, as a match."""
-    records = match.records[start:stop]
-    if len(records) == match.n and not match.others:
-        return match
-    times = [at_us for _, at_us in records]
-    return replace(
-        match,
-        n=len(records),
-        first_id=records[0][0],
-        last_id=records[-1][0],
-        first_at=from_us(min(times)),
-        last_at=from_us(max(times)),
-        sample_ids=tuple(record_id for record_id, _ in records[:MAX_SAMPLES]),
-        records=records,
-        others=(),
-    )
+    return picked(match, range(start, stop))
 
 
 def _within_bounds(tx: Tx, matches: Sequence[Matched], known: Collection[Key], *, max_groups: int) -> Sequence[Matched]:

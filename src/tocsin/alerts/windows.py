@@ -63,13 +63,14 @@ class Window:
 @dataclass(frozen=True, slots=True)
 class Weighed:
     """A window after some records: how many hits stayed `pending` before it fired, and of these and of the others how
-    many were late. `full`: it held enough at some hit."""
+    many were late. `full`: it held enough at some hit. `late`: the places of late ones among the hits."""
 
     window: Window
     pending: int
     late_pending: int
     late_counted: int
     full: bool
+    late: tuple[int, ...] = ()
 
 
 def width_us_of(window_s: int) -> int:
@@ -95,6 +96,8 @@ def weigh(
     pending = late_pending = late_counted = 0
     head, fired, full = window.head, firing, False
     since_us, latest_us = window.since_us, window.latest_us or 0
+    hits_seen = 0
+    late_places: list[int] = []
     counts, totals = list(window.counts), list(window.totals)
     hits, total = sum(counts), sum(totals)
     for at_us, is_hit in records:
@@ -119,6 +122,10 @@ def weigh(
                 since_us = _since(since_us, latest_us, holds=holds)
                 full = full or (is_hit and holds)
                 fired = fired or (is_hit and since_us is not None and latest_us - since_us >= for_us)
+        if is_hit:
+            if late:
+                late_places.append(hits_seen)
+            hits_seen += 1
         if is_hit and fired:
             late_counted += late
         elif is_hit:
@@ -133,7 +140,7 @@ def weigh(
         since_us=since_us,
         latest_us=latest_us or None,
     )
-    return Weighed(after, pending, late_pending, late_counted, full)
+    return Weighed(after, pending, late_pending, late_counted, full, tuple(late_places))
 
 
 def _since(before: int | None, at_us: int, *, holds: bool) -> int | None:
@@ -153,10 +160,13 @@ def go_on(window: Window, times_us: Iterable[int], *, for_us: int, observed_us: 
         window = replace(window, floor=window.head, fired=False, since_us=None)
     pending = late_pending = late_counted = 0
     head, since_us, fired, full = window.head, window.since_us, firing, False
-    for at_us in (min(time, observed_us) for time in times_us):
+    late_places: list[int] = []
+    for place, at_us in enumerate(min(time, observed_us) for time in times_us):
         told = window.floor is not None and at_us <= window.floor
         late = told or (since_us is not None and at_us < since_us)
-        if not late:
+        if late:
+            late_places.append(place)
+        else:
             if since_us is None or head is None or at_us - head > for_us // PAUSES:
                 since_us = at_us
             head = at_us if head is None else max(head, at_us)
@@ -168,4 +178,4 @@ def go_on(window: Window, times_us: Iterable[int], *, for_us: int, observed_us: 
             pending += 1
             late_pending += late
     after = replace(window, head=head, fired=fired, since_us=since_us)
-    return Weighed(after, pending, late_pending, late_counted, full)
+    return Weighed(after, pending, late_pending, late_counted, full, tuple(late_places))

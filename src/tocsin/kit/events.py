@@ -54,7 +54,8 @@ class Matched:
     the time (microseconds since 1970) of each record, in order of arrival. It fires at a `threshold`, or at a share of
     `ratio_ppm` millionths of these and the `others`, once there are `minimum` of both. `for_s`: only once that has been
     so for so long, or without a window, once records have gone on for so long. `absent_s`: there were none for so long.
-    Without any record, `n` is 0; an id of 0 is that of none.
+    Without any record, `n` is 0; an id of 0 is that of none. `covered`: ids of records and those of the silences that
+    cover them, active or not, ascending; where there are silences, `records` holds every record of a rule of any kind.
     """
 
     rule: str
@@ -85,6 +86,7 @@ class Matched:
     others: tuple[tuple[int, int], ...] = ()
     for_s: int = 0
     absent_s: int = 0
+    covered: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,51 @@ class ServiceRemoved(_OfService):
 
 
 @dataclass(frozen=True, slots=True)
+class _OfSilence(Event):
+    SUBJECT: ClassVar[str] = "silence:{self.silence_id}"
+
+    silence_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceSaved(_OfSilence):
+    """A silence or a maintenance window was made or changed. `changed` names the fields that differ."""
+
+    version: int
+    matcher: str
+    owner: str
+    reason: str
+    starts_at: datetime
+    ends_at: datetime
+    recurrence: str | None
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceStarted(_OfSilence):
+    """A silence, or an occurrence of a maintenance window, hides what it covers, until then at most."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceEnded(_OfSilence):
+    """A silence, or an occurrence of a maintenance window, is over; what still fires is heard. `early`: by hand."""
+
+    started_at: datetime
+    early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceBroken(_OfSilence):
+    """So many records were hidden within five minutes that the silence hides nothing for the rest of its time."""
+
+    hidden_n: int
+    baseline_per_min: float
+    break_factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class AlertOpened(Event):
     """An episode began: the first record with this fingerprint since the last episode ended; or there has been none
     for too long, and `first_record_id` is the last one, if there ever was one."""
@@ -309,6 +356,16 @@ class AlertEnded(Event):
 
     alert_id: int
     ticket_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertUnheard(Event):
+    """An episode ended without ever having had a ticket: `suppressed_by` hid it as long as it fired."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    suppressed_by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,6 +242,15 @@ class LogReader:
             now = self._clock.now()
             return histogram.histogram(self.parts, self.sought(query), interval=interval, by=by, budget=within, now=now)
 
+    def count(self, node: Node, since: datetime, until: datetime) -> tuple[int, bool]:
+        """How many records of event times in [since, until) a tree is true of; at least so many, if the second value
+        says that it was looked for too long."""
+        sought = Sought(node, since=since, until=until)
+        with self._turn(self.budget()) as within:
+            width, now = max(until - since, timedelta(seconds=1)), self._clock.now()
+            found = histogram.histogram(self.parts, sought, interval=width, by=(), budget=within, now=now)
+        return found.total, found.partial
+
     def top(self, query: LogQuery, *, field_name: str, budget: Budget | None = None) -> Top:
         """See `top.top`."""
         with self._turn(budget or self.budget()) as within:

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from tocsin.alerts import silence_store
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.overflow import OVERFLOW, overflow_of
 from tocsin.alerts.rules import WINDOWED, Rule
+from tocsin.alerts.silencing import silence_id_of
 from tocsin.alerts.store import Alert
 from tocsin.kit.errors import NotFound, Unreadable
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogReader
 from tocsin.proof import sentences, store
-from tocsin.proof.facts import Commit, Happening, Verdict, Waiting
+from tocsin.proof.facts import Commit, Happening, Silenced, Verdict, Waiting
 from tocsin.proof.judging import Judged, judge, rules_that_judged
 from tocsin.proof.reasons import Missing
 from tocsin.storage.database import Database
@@ -83,6 +85,7 @@ class RuleOnRecord:
     window: WindowOf | None = None
     verdict: Verdict | None = None
     late: str | None = None
+    silence: Silenced | None = None
     alert: AlertState | None = None
     ticket: TicketState | None = None
     events: Sequence[Happening] = ()
@@ -123,6 +126,7 @@ class AlertExplained:
     late: int
     opened_at: datetime
     ended: Ending | None
+    silence: Silenced | None
     ticket: TicketState | None
     ticket_alerts: Sequence[AlertState]
     events: Sequence[Happening]
@@ -197,16 +201,18 @@ def _rule_on_record(
     template = match.template if fingerprint == match.fingerprint else OVERFLOW
     alert = None if verdict is None or verdict.alert_id is None else alert_store.get(tx, verdict.alert_id)
     events = [] if alert is None else store.events_of_alert(tx, alert.id, alert.ticket_id)
+    silence = None if verdict is None else _silenced(tx, verdict.suppressed_by, record.observed_at)
     return RuleOnRecord(
         rule.name,
         rule.version,
         sentences.MATCHED,
-        sentences.why_verdict(rule, verdict, record.id),
+        sentences.why_verdict(rule, verdict, record.id, silence=silence),
         rule.condition,
         group=GroupOf(fingerprint, template, match.service),
         window=_window_of(tx, rule, fingerprint, verdict),
         verdict=verdict,
         late=None if verdict is None else sentences.late_in_words(verdict),
+        silence=silence,
         alert=None if alert is None else _alert_state(alert),
         ticket=None if alert is None else _ticket_of(tx, alert, events),
         events=events,
@@ -293,7 +299,8 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
     began = sentences.why_opened(rule, alert.rule, alert.rule_version, alert.first_record_id or None)
     went = "it has no ticket" if ticket is None else f"ticket {ticket.id} ({ticket.status}) {_HOW[ticket.how]}"
     many = "1 record" if alert.count == 1 else f"{alert.count} records"
-    end = "it still fires" if ended is None else ended.why
+    silence = _silenced(tx, alert.suppressed_by, tx.now if alert.ended_at is None else alert.opened_at)
+    end = _going_on(alert, silence) if ended is None else ended.why
     return AlertExplained(
         summary=f"{began}; {many} in all; {went}; {end}.",
         alert=_alert_state(alert),
@@ -306,10 +313,28 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
         late=late,
         opened_at=alert.opened_at,
         ended=ended,
+        silence=silence,
         ticket=ticket,
         ticket_alerts=[_alert_state(one) for one in beside],
         events=events,
     )
+
+
+def _silenced(tx: ReadTx, suppressed_by: str | None, at: datetime) -> Silenced | None:
+    """The silence that a verdict or an alert names; its end is that of the occurrence at that instant."""
+    silence_id = silence_id_of(suppressed_by)
+    row = None if silence_id is None else silence_store.get(tx, silence_id)
+    if row is None:
+        return None
+    silence, span = row.silence, row.silence.occurrence_at(at)
+    return Silenced(silence.id, silence.matcher, silence.owner, silence.reason, None if span is None else span.end)
+
+
+def _going_on(alert: Alert, silence: Silenced | None) -> str:
+    if alert.suppressed_by is None:
+        return "it still fires"
+    by = sentences.suppressed_in_words(alert.suppressed_by) if silence is None else sentences.silence_in_words(silence)
+    return f"it still fires, and tells nobody: {by}"
 
 
 _HOW: Final = {
@@ -325,9 +350,12 @@ _HOW: Final = {
 def _ending(alert: Alert, events: Sequence[Happening], rule: Rule | None) -> Ending | None:
     if alert.ended_at is None:
         return None
-    last = next((one for one in events if one.kind in {"AlertEnded", "AlertQuieted"}), None)
+    last = next((one for one in events if one.kind in {"AlertEnded", "AlertQuieted", "AlertUnheard"}), None)
     if last is None:
         return Ending(alert.ended_at, "unknown", "it ended")
     if last.kind == "AlertQuieted":
         return Ending(alert.ended_at, "quiet", sentences.why_quiet(rule, last.data["quiet_s"]))
+    if last.kind == "AlertUnheard":
+        by = sentences.suppressed_in_words(last.data["suppressed_by"])
+        return Ending(alert.ended_at, "unheard", f"it ended without a ticket: {by}")
     return Ending(alert.ended_at, "resolved", f"it ended when {last.actor} resolved its ticket")

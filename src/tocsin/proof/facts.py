@@ -38,6 +38,17 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Silenced:
+    """The silence that hid a record, or hides an alert: whose, why, and until when, as it is written down now."""
+
+    id: int
+    matcher: str
+    owner: str
+    reason: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Records that wait until a rule, or without one all of detection, no longer raises on them."""
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tocsin.alerts.rules import Kind, Rule
-from tocsin.proof.facts import Verdict, Waiting
+from tocsin.kit.clock import iso
+from tocsin.proof.facts import Silenced, Verdict, Waiting
 from tocsin.proof.judging import Judged
 
 MATCHED: Final = "matched"
@@ -38,12 +39,12 @@ def why_waiting(waiting: Waiting) -> str:
     return f"{whom} raised on this record; it is tried again ({waiting.attempts} times so far): {waiting.error}"
 
 
-def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int) -> str:
-    """What a verdict means for a record that the rule matches."""
+def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int, *, silence: Silenced | None = None) -> str:
+    """What a verdict means for a record that the rule matches; `silence` is the one that hid it."""
     if verdict is None:
         return "It matches, but no verdict of it is recorded."
     if verdict.verdict == "suppressed":
-        by = suppressed_in_words(verdict.suppressed_by)
+        by = suppressed_in_words(verdict.suppressed_by) if silence is None else silence_in_words(silence)
         return f"It was counted on alert {verdict.alert_id}, and told nobody: {by}."
     text = _MEANT.get(verdict.verdict, "Its verdict is {v.verdict}.")
     if verdict.verdict == "opened" and verdict.first_log_id != record_id:
@@ -54,6 +55,12 @@ def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int) -> str:
     elif rule.kind is Kind.MATCH and verdict.verdict == "pending":
         text = "Records of its kind had not gone on for long enough yet: the rule needs {needed}."
     return text.format(v=verdict, would=would, by_window=_by_window(rule), needed=_needed(rule), rule=rule)
+
+
+def silence_in_words(silence: Silenced) -> str:
+    """Which silence hides something, whose it is, why, and until when."""
+    until = "" if silence.until is None else f", until {iso(silence.until)}"
+    return f"silence {silence.id} of {silence.owner} hides it{until} ({silence.reason})"
 
 
 def suppressed_in_words(suppressed_by: str | None) -> str:

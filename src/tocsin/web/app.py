@@ -18,6 +18,7 @@ from tocsin.web import (
     patterns_routes,
     problems,
     rules_routes,
+    silences_routes,
     tickets_routes,
 )
 from tocsin.web.description import describe
@@ -46,8 +47,18 @@ class Application(FastAPI):
             max_body_size=MAX_SMALL_BODY,
         )
         problems.install(self)
-        routed = (logs_routes, alerts_routes, patterns_routes, tickets_routes, rules_routes, explain_routes)
-        for module in (*routed, heartbeats_routes, declaration_routes, health, docs_page):
+        routed = (
+            logs_routes,
+            alerts_routes,
+            patterns_routes,
+            tickets_routes,
+            rules_routes,
+            silences_routes,
+            heartbeats_routes,
+            declaration_routes,
+            explain_routes,
+        )
+        for module in (*routed, health, docs_page):
             self.include_router(module.router)
         self.mount(docs_page.STATIC, docs_page.FILES)
         self._front = Front(super().__call__, IntakeEndpoint(self._services), services=self._services)

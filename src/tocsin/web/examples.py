@@ -235,9 +235,37 @@ _RULE_ON_RECORD: Final[dict[str, Any]] = {
         "alert_id": 4,
     },
     "late": None,
+    "silence": None,
     "alert": _ALERT_STATE,
     "ticket": _TICKET_STATE,
     "events": [_HAPPENING],
+}
+_WINDOW: Final[dict[str, Any]] = {
+    "matcher": "service:payments @host:db1",
+    "recurrence": "FREQ=WEEKLY;BYDAY=SU;BYHOUR=2",
+    "duration_s": 7200,
+    "time_zone": "Europe/Lisbon",
+}
+_OCCURRENCE: Final[dict[str, Any]] = {"starts_at": "2026-11-29T02:00:00Z", "ends_at": "2026-11-29T04:00:00Z"}
+_SILENCE: Final[dict[str, Any]] = {
+    "id": 3,
+    "version": 1,
+    "state": "scheduled",
+    **_WINDOW,
+    "owner": "ana",
+    "reason": "weekly vacuum of the database",
+    "starts_at": "2026-11-24T00:00:00Z",
+    "ends_at": "2027-06-30T00:00:00Z",
+    "next_occurrences": [_OCCURRENCE],
+    "break_factor": 10.0,
+    "baseline_per_min": 0.5,
+    "broken_at": None,
+    "hidden": {"records": 212, "alerts": 2, "would_be_p1": 0, "last_at": "2026-11-22T03:41:10.004112Z"},
+    "warnings": [],
+    "created_at": "2026-11-24T02:21:00.131872Z",
+    "created_by": "local:admin",
+    "updated_at": "2026-11-24T02:21:00.131872Z",
+    "updated_by": "local:admin",
 }
 
 _PATTERN: Final[dict[str, Any]] = {
@@ -323,6 +351,25 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "RuleVersionPageOut": {"items": [_RULE_VERSION], "next": None},
     "RehearsalOut": _REHEARSAL,
     "RehearsalPageOut": {"items": [_REHEARSAL], "next": None},
+    "SilenceIn": {
+        "matcher": "service:payments @host:db1",
+        "duration_s": 7200,
+        "reason": "disk replacement, CHG-1042",
+        "break_factor": 10,
+    },
+    "SilencePreviewIn": {**_WINDOW, "until": "2027-06-30T00:00:00Z"},
+    "SilencePatchIn": {"ends_at": "2026-11-24T06:00:00Z", "reason": "the disk takes longer"},
+    "SilenceOut": _SILENCE,
+    "SilencePageOut": {"items": [_SILENCE], "next": None},
+    "SilencePreviewOut": {
+        "records_last_hour": 30,
+        "records_last_day": 411,
+        "partial": False,
+        "alerts": [_ALERT],
+        "alerts_unseen": 0,
+        "next_occurrences": [_OCCURRENCE],
+        "warnings": [],
+    },
     "LogExplainedOut": {
         "summary": "critical-logs: opened alert 4, ticket 3 (IN_PROGRESS) (1 rule was in force when it came in).",
         "record": _LOG,
@@ -351,6 +398,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "late": 0,
         "opened_at": "2026-11-24T02:21:00.131872Z",
         "ended": None,
+        "silence": None,
         "ticket": _TICKET_STATE,
         "ticket_alerts": [_ALERT_STATE],
         "events": [_HAPPENING],

@@ -42,7 +42,9 @@ class VerdictOut(Out):
     rule: str
     rule_version: int
     fingerprint: str
-    verdict: str = Field(description="`opened`, `counted`, `pending`, `overflow`, `dry_run`, `backfill`, `parked`.")
+    verdict: str = Field(
+        description="`opened`, `counted`, `suppressed`, `pending`, `overflow`, `dry_run`, `backfill`, `parked`."
+    )
     would: str | None = Field(description="What a dry run would have done.")
     suppressed_by: str | None = Field(description="What kept the records from people.")
     n: int
@@ -77,6 +79,16 @@ class TicketStateOut(Out):
     first_log_id: int | None = Field(description="The very first record: the one the ticket's first alert began with.")
 
 
+class SilencedOut(Out):
+    """The silence that hid a record, or hides an alert, as it is written down now."""
+
+    id: int
+    matcher: str = Field(examples=["service:payments"])
+    owner: str = Field(examples=["ana"])
+    reason: str = Field(examples=["disk replacement"])
+    until: datetime | None = Field(description="The end of that occurrence.")
+
+
 class HappeningOut(Out):
     """An event on the way."""
 
@@ -106,6 +118,7 @@ class RuleOnRecordOut(Out):
     window: WindowOut | None
     verdict: VerdictOut | None
     late: str | None = Field(description="Whether the record was late for its window, as far as that is known.")
+    silence: SilencedOut | None
     alert: AlertStateOut | None
     ticket: TicketStateOut | None
     events: list[HappeningOut]
@@ -133,7 +146,10 @@ class LogExplainedOut(Out):
 
 class EndingOut(Out):
     at: datetime
-    how: str = Field(description="`resolved` with its ticket, or `quiet`: by itself.", examples=["resolved"])
+    how: str = Field(
+        description="`resolved` with its ticket, `quiet`: by itself, `unheard`: without ever having had a ticket.",
+        examples=["resolved"],
+    )
     why: str
 
 
@@ -151,6 +167,7 @@ class AlertExplainedOut(Out):
     late: int = Field(description="How many of them were late for their window.")
     opened_at: datetime
     ended: EndingOut | None
+    silence: SilencedOut | None
     ticket: TicketStateOut | None
     ticket_alerts: list[AlertStateOut] = Field(description="The newest 100 alerts of that ticket, this one among them.")
     events: list[HappeningOut]

@@ -7,7 +7,7 @@ from tocsin.query.letters import fold
 from tocsin.storage.columns import Instant
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
