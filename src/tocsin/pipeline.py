@@ -64,7 +64,7 @@ class LogKeeping:
 def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook) -> list[Loop]:
     """Everything that runs beside the requests."""
     found = [
-        Loop("compact", every_s=0.5, run=logs.compact),
+        Loop("compact", every_s=0.5, run=logs.compact, longest_s=30.0),  # a full disk stays full for a while
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
