@@ -210,25 +210,28 @@ def _sources(accounts: Iterable[Account]) -> list[SourceLine]:
         named = one.entry.sources
         if named is None:
             told = False
+            accepted[NONE] += 0  # a line that says so, even if nothing is stored
             stored.update(one.sources)
             continue
         accepted.update(named)
-        accepted[NONE] += one.entry.accepted - sum(named.values())
+        if unnamed := one.entry.accepted - sum(named.values()):
+            accepted[NONE] += unnamed
         for source, n in one.sources.items():
             stored[source if source in named or source == NONE else OTHERS] += n
-    return _few_lines(accepted if told else None, stored)
+    return _few_lines(accepted, stored, told=told)
 
 
-def _few_lines(accepted: Mapping[str, int] | None, stored: Mapping[str, int]) -> list[SourceLine]:
-    kept = few(stored if accepted is None else {**stored, **accepted})
-    lines = [
-        SourceLine(name, None if accepted is None else accepted.get(name, 0), stored.get(name, 0))
-        for name in sorted(kept.keys() - {OTHERS})
-    ]
-    n_stored = sum(stored.values()) - sum(line.stored for line in lines)
-    n_accepted = None if accepted is None else sum(accepted.values()) - sum(line.accepted or 0 for line in lines)
-    rest = [SourceLine(OTHERS, n_accepted, n_stored)] if OTHERS in kept or n_stored else []
-    return [line for line in lines if line.accepted or line.stored] + rest
+def _few_lines(accepted: Counter[str], stored: Counter[str], *, told: bool) -> list[SourceLine]:
+    """A line for each of the sources with most records; `told`: what was accepted is known of all."""
+    kept = few({name: max(accepted[name], stored[name]) for name in accepted.keys() | stored.keys()})
+    folded = {name: name if name in kept else OTHERS for name in accepted.keys() | stored.keys()}
+    n_accepted: Counter[str] = Counter()
+    n_stored: Counter[str] = Counter()
+    for name, into in folded.items():
+        n_accepted[into] += accepted[name]
+        n_stored[into] += stored[name]
+    names = sorted(set(folded.values()))
+    return [SourceLine(name, n_accepted[name] if told else None, n_stored[name]) for name in names]
 
 
 def _added_sources(one: Sequence[SourceLine], other: Sequence[SourceLine]) -> list[SourceLine]:
@@ -237,8 +240,8 @@ def _added_sources(one: Sequence[SourceLine], other: Sequence[SourceLine]) -> li
     accepted: Counter[str] = Counter()
     for line in both:
         stored[line.source] += line.stored
-        accepted[line.source] += line.accepted or 0
-    return _few_lines(None if any(line.accepted is None for line in both) else accepted, stored)
+        accepted[line.source] += line.stored if line.accepted is None else line.accepted
+    return _few_lines(accepted, stored, told=all(line.accepted is not None for line in both))
 
 
 def _added_lines(lines: Iterable[Line]) -> list[Line]:

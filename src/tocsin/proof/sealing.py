@@ -36,11 +36,12 @@ log = structlog.get_logger("tocsin.sealing")
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """Commits at positions in [`begin`, `end`), gone through; `reach`: nothing earlier is to come, but for clocks that
-    are set back."""
+    """Commits at positions in [`begin`, `end`), gone through; `newest`: there are no later ones. `reach`: nothing
+    earlier is to come, but for clocks that are set back."""
 
     begin: int
     end: int
+    newest: bool
     reach: datetime
     accounts: Sequence[Account]
 
@@ -72,7 +73,7 @@ class Sealer:
                 self._write(slice_)
             except Conflict:
                 continue  # another worker was at it
-            if time.monotonic() > deadline or slice_.end == begin:
+            if slice_.newest or time.monotonic() > deadline:
                 return slice_.end
 
     def _state(self, tx: ReadTx) -> tuple[int, bool]:
@@ -99,10 +100,11 @@ class Sealer:
             accounts = again_if_vanished(lambda: accounts_of(self.database, self.logs, self._rules, commits))
         except Vanished:
             return None  # compaction or another worker is faster: later
-        if end <= begin and not (over and end == horizon):
+        newest = end == horizon
+        if not accounts and not (newest and (over or end > begin)):
             return None
-        reach = now if end == horizon else max((one.entry.at for one in accounts), default=now)
-        return _Slice(begin, end, reach, accounts)
+        reach = now if newest else max(one.entry.at for one in accounts)
+        return _Slice(begin, end, newest, reach, accounts)
 
     def _write(self, slice_: _Slice) -> None:
         """Put the slice on the pages of its hours and close those that are over. Raises Conflict."""
