@@ -1,7 +1,7 @@
 """The books: accounts of commits whose records were matched again, the balance of an hour, and the gaps in it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
