@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import polars as pl
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from test_ruleset import CONDITIONS, RECORDS, columns_of
@@ -19,7 +18,6 @@ from tocsin.logs.frames import OpenedChunk, frame_of, records_of
 from tocsin.logs.record import Record
 from tocsin.logs.shapes import columns_of as types_of
 from tocsin.logs.shapes import split, type_of, whole
-from tocsin.proof import again
 from tocsin.proof.again import Matching, RulesThen, match_again, plan
 from tocsin.proof.books import Account
 from tocsin.proof.facts import Entry, Verdict
@@ -48,7 +46,7 @@ class Frame:
         return self.frame.select(*wanted)
 
     def records(self, which: pl.Expr) -> list[Record]:
-        return records_of(whole(self.frame.filter(which)))
+        return records_of(whole(self.frame.filter(which).sort("id")))
 
 
 def rules_of(made: list[tuple[str, str | None, bool]]) -> list[Rule]:
@@ -92,20 +90,18 @@ def test_columns_count_what_detection_finds(
 ) -> None:
     rules = rules_of(made)
     ends = sorted({10, *cuts, 10 + len(records)})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(again, "MAX_TOLD", most)
-        for part in frames_of(records):
-            then = RulesThen({1: rules})
-            accounts, expected = accounts_of(ends), accounts_of(ends)
-            Matching(accounts, then).enter(part)
-            for account in expected:
-                inside = pl.col("id").is_between(account.entry.first_log_id, account.entry.last_log_id)
-                mine = sorted(part.records(inside), key=lambda record: record.id)
-                account.stored = len(mine)
-                account.sources.update(record.source or "(none)" for record in mine)
-                if mine:
-                    match_again(account, mine, then)
-            assert [outcome(one) for one in accounts] == [outcome(one) for one in expected]
+    for part in frames_of(records):
+        then = RulesThen({1: rules})
+        accounts, expected = accounts_of(ends), accounts_of(ends)
+        Matching(accounts, then, most_told=most).enter(part)
+        for account in expected:
+            inside = pl.col("id").is_between(account.entry.first_log_id, account.entry.last_log_id)
+            mine = sorted(part.records(inside), key=lambda record: record.id)
+            account.stored = len(mine)
+            account.sources.update(record.source or "(none)" for record in mine)
+            if mine:
+                match_again(account, mine, then)
+        assert [outcome(one) for one in accounts] == [outcome(one) for one in expected]
 
 
 def test_what_is_in_doubt_is_matched_by_detection() -> None:

@@ -52,7 +52,7 @@ class Plan:
     possible: pl.Expr
 
 
-def plan(rules: Sequence[Rule], layout: Layout) -> Plan:
+def plan(rules: Sequence[Rule], layout: Layout, *, most: int = MAX_TOLD) -> Plan:
     """What is cheapest, and certain."""
     told: list[tuple[Key, pl.Expr]] = []
     others: dict[str, pl.Expr] = {}
@@ -65,7 +65,7 @@ def plan(rules: Sequence[Rule], layout: Layout) -> Plan:
         except Exception:  # noqa: BLE001  # it is for detection to say what is wrong with the rule
             others[rule.name] = pl.lit(value=True)
             continue
-        if all(one.exact for one in bounds) and len(told) < MAX_TOLD:
+        if all(one.exact for one in bounds) and len(told) < most:
             told.append(((rule.name, rule.version), pl.all_horizontal([one.possible for one in bounds])))
         else:
             others[rule.name] = bounds[0].possible  # a ratio that raises may do so on any it looks at
@@ -94,9 +94,10 @@ class Part(Protocol):
 class Matching:
     """Accounts, by the ids of their first records, that parts of the stored records are entered on."""
 
-    def __init__(self, accounts: Sequence[Account], rules: RulesThen) -> None:
+    def __init__(self, accounts: Sequence[Account], rules: RulesThen, *, most_told: int = MAX_TOLD) -> None:
         self._accounts = accounts
         self._rules = rules
+        self._most_told = most_told
         self._starts = [one.entry.first_log_id for one in accounts]
         self._firsts = np.array(self._starts, dtype=np.int64)
         self._lasts = np.array([one.entry.last_log_id for one in accounts], dtype=np.int64)
@@ -138,7 +139,7 @@ class Matching:
             self._accounts[place].sources[NONE if source is None else source] += n
 
     def _match(self, part: Part, state: int) -> None:
-        how = plan(self._rules.at[state], part.layout)
+        how = plan(self._rules.at[state], part.layout, most=self._most_told)
         mine = (self._states == state) & ~self._troubled
         if how.told:
             # Ids are read once more: in which order rows come is for each reading to decide.
