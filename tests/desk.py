@@ -40,6 +40,7 @@ from tocsin.logs.record import Columns, Record
 from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogQuery, LogReader
 from tocsin.proof.ledger import verify
+from tocsin.proof.sealing import Sealer
 from tocsin.settings import Settings
 from tocsin.storage import parking
 from tocsin.storage.database import Database, open_database
@@ -133,6 +134,7 @@ class Desk:
         self.compactor = Compactor(self.database, self.objects, files, self.metrics, alone=True, count=counter.count)
         self.reader = LogReader(self.database, files, clock, search_s=PATIENCE_S)
         self.tail = LiveTail(self.database)
+        self.sealer = Sealer(self.database, self.reader, self.metrics)
 
     def close(self) -> None:
         self.intake.close()

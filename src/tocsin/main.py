@@ -29,6 +29,7 @@ from tocsin.logs.store import WAKE
 from tocsin.loops import Runner
 from tocsin.ownlog import configure_logging
 from tocsin.pipeline import LogKeeping
+from tocsin.proof.sealing import Sealer
 from tocsin.settings import Settings, read_settings
 from tocsin.storage import schema
 from tocsin.storage.database import Database, open_database
@@ -104,8 +105,9 @@ class Instance:
         if settings.patterns:
             counter = PatternCounter(self.database, self.metrics)
             compactor.count, compactor.count_quickly = counter.count, counter.count_quickly
-        expiry = Expiry(self.database, compactor, _retention(settings))
         reader = LogReader(self.database, files, self.database.clock, search_s=settings.search_seconds)
+        sealer = Sealer(self.database, reader, self.metrics)
+        expiry = Expiry(self.database, compactor, _retention(settings), seal=sealer.seal)
         return LogKeeping(compactor, expiry, LiveTail(self.database), reader)
 
     def _woken(self, topics: set[str]) -> None:

@@ -77,7 +77,7 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
     """Everything that runs beside the requests."""
     run_timers = partial(run_due_timers, database, metrics, book, logs.reader, limits)
     found = [
-        Loop("compact", every_s=0.5, run=logs.compact),
+        Loop("compact", every_s=0.5, run=logs.compact, longest_s=30.0),  # a full disk stays full for a while
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=run_timers),
         Loop("presence", every_s=BEAT_S, run=lambda: absences.note_presence(database)),

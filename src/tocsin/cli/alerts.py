@@ -56,7 +56,11 @@ def list_alerts(
         print_json(page.text)
         return
     if not page.data["items"]:
-        typer.echo("No alert matches." if any(filters.values()) else "No alerts: nothing CRITICAL has arrived yet.")
+        typer.echo(
+            "No alert matches."
+            if any(filters.values())
+            else "No alerts: no rule has matched yet. What the rules ask for: tocsin rules list"
+        )
         return
     print_table(
         ["ID", "Status", "Prio", "Count", "Last seen", "Ticket", "Service", "Title"],

@@ -1,7 +1,7 @@
 """The events: changes a person would want to see. They are the timeline, the audit log and the only way downstream."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
 
@@ -113,8 +113,9 @@ class Detected:
 
 @dataclass(frozen=True, slots=True)
 class LogsStored(Event):
-    """One commit of records. `ruleset` is the state of the rules they were matched with; `matches` and `undecided` are
-    what detection found before the write lock was taken."""
+    """One commit of records. `ruleset` is the state of the rules they were matched with; `sources` counts the records
+    that name their source, so many sources of them. `matches` and `undecided` are what detection found before the write
+    lock was taken."""
 
     SUBJECT: ClassVar[str] = "logs:{self.first_id}-{self.last_id}"
     UNWRITTEN: ClassVar[frozenset[str]] = frozenset({"matches", "undecided"})
@@ -125,6 +126,7 @@ class LogsStored(Event):
     rejected: int
     observed_at: datetime
     ruleset: int = 0
+    sources: Mapping[str, int] = field(default_factory=dict)
     matches: tuple[Matched, ...] = ()
     undecided: tuple[Undecided, ...] = ()
 
@@ -158,7 +160,8 @@ class LogsUnparked(Event):
 
 @dataclass(frozen=True, slots=True)
 class LogsExpired(Event):
-    """Stored records were removed because retention says so. `oldest` and `newest` are event times."""
+    """Stored records were removed because retention says so. `oldest` and `newest` are event times; `sealed`: what had
+    arrived with them was on sealed books before."""
 
     SUBJECT: ClassVar[str] = "logs:retention"
 
@@ -168,6 +171,23 @@ class LogsExpired(Event):
     newest: datetime
     service: str | None
     reason: str
+    sealed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HourSealed(Event):
+    """The books of an hour (by arrival) were closed, so that its logs may go. `gaps` is how many did not balance. An
+    hour that gets records later, by a clock that was set back, is sealed again with all of them."""
+
+    SUBJECT: ClassVar[str] = "hour:{self.hour:%Y-%m-%dT%HZ}"
+
+    hour: datetime
+    commits: int
+    accepted: int
+    rejected: int
+    stored: int
+    waiting: int
+    gaps: int
 
 
 @dataclass(frozen=True, slots=True)

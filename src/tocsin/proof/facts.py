@@ -75,7 +75,10 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Entry(Commit):
-    """A commit in the books: how many records it took in, and how many it refused."""
+    """A commit in the books: how many records it took in, how many it refused, and of those it took in how many name
+    which source (None: that was not written down yet). `position` is its place in the order of commits."""
 
     accepted: int
     rejected: int
+    sources: dict[str, int] | None
+    position: int

@@ -406,6 +406,8 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "LedgerOut": {
         "since": "2026-11-24T02:00:00Z",
         "until": "2026-11-24T03:00:00Z",
+        "reached": "2026-11-24T03:00:00Z",
+        "partial": False,
         "balanced": True,
         "accepted": 4812,
         "stored": 4812,
@@ -415,10 +417,16 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "hours": [
             {
                 "hour": "2026-11-24T02:00:00Z",
+                "sealed": False,
                 "accepted": 4812,
                 "rejected": 1,
                 "stored": 4812,
                 "waiting": 0,
+                "expired": 0,
+                "sources": [
+                    {"source": "(none)", "accepted": 4000, "stored": 4000},
+                    {"source": "journald", "accepted": 812, "stored": 812},
+                ],
                 "rules": [
                     {
                         "rule": "critical-logs",

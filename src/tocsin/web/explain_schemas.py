@@ -192,14 +192,30 @@ class LedgerLineOut(Out):
     )
 
 
+class LedgerSourceOut(Out):
+    """Records of a source within an hour: `(none)` for those that name none, `(other sources)` for all but the 50 with
+    most records."""
+
+    source: str
+    accepted: int | None = Field(
+        description="Null when some commits of the hour are from before this was written down."
+    )
+    stored: int
+
+
 class HourBalanceOut(Out):
     """What arrived within an hour, what of it is stored, and what its rules made of it."""
 
     hour: datetime
+    sealed: bool = Field(
+        description="The books of the hour were closed before its logs may go: these are the figures of then."
+    )
     accepted: int
     rejected: int
     stored: int
     waiting: int = Field(description="Records that are still to be matched, with one rule or all.")
+    expired: int = Field(description="Records that are missing because retention removed them unsealed.")
+    sources: list[LedgerSourceOut]
     rules: list[LedgerLineOut]
 
 
@@ -220,12 +236,14 @@ class GapOut(Out):
 class LedgerOut(Out):
     """The books of a span of time."""
 
-    since: datetime
+    since: datetime = Field(description="As asked for, or the beginning of an hour before that is sealed.")
     until: datetime
+    reached: datetime = Field(description="All that arrived before that was gone through.")
+    partial: bool = Field(description="There was no time to go through all: ask again with `reached` as `since`.")
     balanced: bool
     accepted: int
     stored: int
-    expired: int = Field(description="Records that retention has removed since then: so many may be missing.")
+    expired: int = Field(description="Records of these hours that are missing because retention removed them unsealed.")
     gaps_found: int
     gaps: list[GapOut] = Field(description="The first 1,000.")
     hours: list[HourBalanceOut] = Field(description="Hours in which anything arrived, oldest first.")
