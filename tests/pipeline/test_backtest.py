@@ -1,0 +1,205 @@
+"""A back-test tells what would have been: for a rule that was in force all the time, what really was."""
+
+import random
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from desk import PATIENCE_S, START, Desk, FakeClock, critical, error, info
+from tocsin.alerts.rules import Kind, Rule
+from tocsin.kit.clock import MICROSECOND, iso, to_us
+from tocsin.logs.budget import Budget
+from tocsin.proof.backtest import Found, Wish, run
+
+UTC_ZONE = ZoneInfo("UTC")
+STAGES = ("hot", "segments", "both")
+RULES: dict[str, dict[str, Any]] = {
+    "each": {"condition": "level:>=ERROR", "auto_resolve_after_s": 20, "reopen_window_s": 15},
+    "lasting": {"condition": "level:CRITICAL"},
+    "by-service": {
+        "condition": "level:>=ERROR OR @host:a*",
+        "group_by": ("service", "@host"),
+        "correlate_by": ("rule", "service"),
+        "auto_resolve_after_s": 9,
+        "reopen_window_s": 5,
+    },
+    "as-one": {
+        "condition": "level:>=WARNING",
+        "group_by": ("level",),
+        "correlate_by": ("rule", "@host"),
+        "service": "platform",
+        "auto_resolve_after_s": 3,
+    },
+    "several": {"condition": "level:>=WARNING", "kind": Kind.THRESHOLD, "threshold": 4, "window_s": 12},
+    "many": {
+        "condition": "level:>=INFO",
+        "kind": Kind.THRESHOLD,
+        "threshold": 9,
+        "window_s": 24,
+        "group_by": ("@host",),
+        "correlate_by": ("rule", "service"),
+        "auto_resolve_after_s": 7,
+        "reopen_window_s": 30,
+    },
+    "share": {
+        "condition": "level:>=ERROR",
+        "kind": Kind.RATIO,
+        "ratio": 0.4,
+        "minimum": 5,
+        "window_s": 15,
+        "group_by": ("service",),
+    },
+    "share-of-some": {
+        "condition": "@host:a1 level:>=ERROR",
+        "of": "@host:a*",
+        "kind": Kind.RATIO,
+        "ratio": 0.3,
+        "minimum": 3,
+        "window_s": 12,
+        "group_by": (),
+        "correlate_by": ("rule", "service"),
+        "auto_resolve_after_s": 11,
+    },
+}
+
+
+def backtest(desk: Desk, rule: Rule, *, since: datetime = START, zone: str = "UTC", **fields: Any) -> Found:
+    """A rule put to everything from the start, or so long after it, until now."""
+    wish = Wish(rule, since, desk.clock.now() + MICROSECOND, ZoneInfo(zone))
+    return run(desk.database, desk.reader, replace(wish, **fields), Budget(PATIENCE_S))
+
+
+def draft(condition: str = "level:CRITICAL", **fields: Any) -> Rule:
+    return Rule(name=fields.pop("name", "draft"), version=0, condition=condition, **fields)
+
+
+def later(desk: Desk, clock: FakeClock, seconds: float) -> None:
+    """Time goes by, and at each whole second the timers are looked at."""
+    end = clock.now() + timedelta(seconds=seconds)
+    while (second := clock.now().replace(microsecond=0) + timedelta(seconds=1)) <= end:
+        clock.advance(seconds=(second - clock.now()).total_seconds())
+        desk.run_due_timers()
+    clock.advance(seconds=(end - clock.now()).total_seconds())
+
+
+def something(chance: random.Random, now: datetime) -> dict[str, Any]:
+    """A record of one of some kinds, on time, late, or ahead."""
+    made = chance.choice([critical, error, error, info, info])
+    number = chance.randrange(1000)
+    message = chance.choice([f"request {number} failed", f"0x{number:x} is gone", f"no space on 'sd{number}'", "bye"])
+    offset = chance.choice([0, 0, 0, -1, -3, -8, -30, 2])
+    return made(
+        message,
+        level=chance.choice(["CRITICAL", "ERROR", "ERROR", "WARNING", "INFO"]),
+        service=chance.choice(["shop", "mail"]),
+        timestamp=iso(now + timedelta(seconds=offset)),
+        attributes=chance.choice([{"host": "a1"}, {"host": "a2"}, {"host": ["a1", "b"]}, {"n": number}, {}]),
+    )
+
+
+def live_alerts(desk: Desk, rule: str) -> list[tuple[Any, ...]]:
+    desk.roll_up()
+    return sorted(
+        (
+            alert.first_record_id,
+            alert.fingerprint,
+            alert.last_record_id,
+            alert.count,
+            to_us(alert.opened_at),
+            to_us(alert.ended_at) if alert.ended_at else None,
+            to_us(alert.first_seen_at),
+            to_us(alert.last_seen_at),
+            alert.service,
+        )
+        for alert in desk.alerts
+        if alert.rule == rule
+    )
+
+
+def replayed_alerts(found: Found) -> list[tuple[Any, ...]]:
+    return sorted(
+        (
+            one.first_id,
+            one.face.fingerprint,
+            one.last_id,
+            one.n,
+            one.opened_at,
+            one.ended_at,
+            one.first_at,
+            one.last_at,
+            one.service,
+        )
+        for one in found.outcome.episodes
+    )
+
+
+def live_tickets(desk: Desk, rule: str) -> list[tuple[Any, ...]]:
+    """Each named by the record that it began with."""
+    mine = [ticket for ticket in desk.tickets if ticket.opened_by == f"rule:{rule}"]
+    alerts_of = {ticket.id: desk.alerts_of(ticket.id) for ticket in mine}
+    began_with = {
+        ticket_id: min((alert.opened_at, alert.first_record_id) for alert in alerts)[1]
+        for ticket_id, alerts in alerts_of.items()
+    }
+    return sorted(
+        (
+            began_with[ticket.id],
+            to_us(ticket.opened_at),
+            ticket.service,
+            ticket.reopen_count,
+            to_us(ticket.resolved_at) if ticket.resolved_at else None,
+            began_with[ticket.recurrence_of] if ticket.recurrence_of else None,
+            len(alerts_of[ticket.id]),
+        )
+        for ticket in mine
+    )
+
+
+def replayed_tickets(found: Found) -> list[tuple[Any, ...]]:
+    began_with = {one.number: one.first_id for one in found.outcome.tickets}
+    return sorted(
+        (
+            one.first_id,
+            one.pages[0],
+            one.service,
+            len(one.pages) - 1,
+            one.resolved_at,
+            began_with[one.recurrence_of] if one.recurrence_of else None,
+            one.alerts,
+        )
+        for one in found.outcome.tickets
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_was_live_from_the_start_is_told_as_it_was(desk: Desk, clock: FakeClock, seed: int, stage: str) -> None:
+    desk.remove_rule("critical-logs")
+    for name, fields in RULES.items():
+        desk.save_rule(name, **fields)
+    chance = random.Random(seed)
+    for number in range(50):
+        now = clock.now()
+        some = [something(chance, now) for _ in range(chance.choice([1, 1, 3, 12]))]
+        desk.post(*some, backfill=chance.random() < 0.1)
+        if stage == "both" and number == 30:
+            desk.compact(records=40)
+        later(desk, clock, chance.choice([0.000001, 0.3, 1, 2.5, 6, 13, 40]))
+    if stage == "segments":
+        desk.compact(records=60)
+
+    for name in RULES:
+        rule = desk.rule(name).rule
+        found = backtest(desk, rule)
+        assert live_alerts(desk, name) == replayed_alerts(found), name
+        assert live_tickets(desk, name) == replayed_tickets(found), name
+        verdicts = desk.verdicts(name)
+        assert found.outcome.pending == verdicts.get("pending", 0)
+        assert found.backfilled == verdicts.get("backfill", 0)
+        assert found.outcome.matched + found.backfilled == sum(verdicts.values())
+        assert (found.difference.gone, found.difference.new) == ([], [])
+        assert found.outcome.pages == len(found.real.opened) + len(found.real.reopened)
