@@ -6,10 +6,9 @@ and only what matches is looked at more closely. They are replayed in the order 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -45,13 +44,14 @@ _RANGES_AT_ONCE: Final = 32
 @dataclass(frozen=True, slots=True)
 class Wish:
     """The rule to be tried, on records that arrived in [since, until); hours and days are those of `zone`. `examples`:
-    how many alerts and groups are shown."""
+    how many alerts and groups are shown. `changed` names the fields that a saved rule has otherwise."""
 
     rule: Rule
     since: datetime
     until: datetime
-    zone: ZoneInfo
+    zone: tzinfo
     examples: int = 5
+    changed: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -90,7 +90,13 @@ def run(database: Database, logs: LogReader, wish: Wish, budget: Budget) -> Foun
     reached = from_us(reading.reached)
     alerts = [alert for alert in real.alerts if alert.opened_at < reached]
     difference = compare(alerts, reading.outcome.episodes, reading.gatherer.fingerprints)
-    real = replace(real, alerts=alerts)
+    ids = {alert.id for alert in alerts}
+    real = replace(
+        real,
+        alerts=alerts,
+        opened=[pair for pair in real.opened if pair[1] in ids],
+        reopened=[pair for pair in real.reopened if pair[1] in ids],
+    )
     found = Found(
         wish, reading.outcome, reached, reading.partial, reading.gatherer.backfilled, reading.scanned, real, difference
     )

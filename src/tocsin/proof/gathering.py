@@ -5,7 +5,7 @@ can follow. A rule that looks at each record by itself needs of a group only how
 last; so no row is kept longer than its piece. A rule that counts needs them all.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress, groupby
 from operator import itemgetter
@@ -28,6 +28,8 @@ SERVICE: Final = "service"
 SEEN: Final = "seen"
 HIT: Final = "hit"
 HIDDEN: Final = "hidden"
+_ENDS: Final = ("first_id", "last_id", "first_at", "last_at")
+_NOBODY: Final = Face("", "")
 _MESSAGE: Final = "message"
 _ALIKE: Final = "alike"
 
@@ -96,7 +98,11 @@ class Gatherer:
         self._counts = rule.kind in WINDOWED
         self._fields = _Fields.of(rule)
         self._by = [SEEN, *self._fields.group, *([HIDDEN] if hides else [])]
+        self._hides = hides
         self._first = self._of_the_first()
+        self._others = [*self._fields.group, *self._first, *([HIDDEN] if hides else [])]
+        grouped = SERVICE in rule.group_by
+        self._service_at = rule.group_by.index(SERVICE) if grouped else len(self._fields.group)
         self._templates = Templates()
         self._faces: dict[tuple[str, ...], Face] = {}
         self._waiting: list[pl.DataFrame] = []
@@ -106,7 +112,7 @@ class Gatherer:
 
     def _of_the_first(self) -> list[str]:
         """What is to be taken from the first record of a group, as the others may have something else."""
-        mine = () if SERVICE in self._rule.group_by or self._rule.service is not None else (SERVICE,)
+        mine = () if SERVICE in self._rule.group_by else (SERVICE,)
         return [*mine, *self._fields.key]
 
     @property
@@ -180,55 +186,39 @@ class Gatherer:
             pl.col("last_id", "last_at").max(),
             *[pl.col(name).first() for name in self._first],
         )
-        for row in whole.sort(SEEN, "first_id").iter_rows(named=True):
-            yield row[SEEN], self._heard(row)
+        ordered = whole.sort(SEEN, "first_id").select(SEEN, "n", *_ENDS, *self._others)
+        for seen, n, first_id, last_id, first_at, last_at, *others in ordered.iter_rows():
+            yield seen, self._heard(Heard(_NOBODY, "", "", n, first_id, last_id, first_at, last_at), others)
 
     def _listed(self, rows: pl.DataFrame) -> Iterator[tuple[int, Heard]]:
         """Every record by id; what is told of the first is told of the first that meets the condition."""
-        lists = rows.sort(SEEN, "id").group_by(self._by, maintain_order=True).agg(
-            pl.col("id", "at", HIT), *[pl.col(name).sort_by(~pl.col(HIT), maintain_order=True).first() for name in self._first]
-        )  # fmt: skip
-        for row in lists.iter_rows(named=True):
-            ids, times, hits = row["id"], row["at"], row[HIT]
+        the_first = [pl.col(name).sort_by(~pl.col(HIT), maintain_order=True).first() for name in self._first]
+        groups = rows.sort(SEEN, "id").group_by(self._by, maintain_order=True)
+        lists = groups.agg(pl.col("id", "at", HIT), *the_first).select(SEEN, "id", "at", HIT, *self._others)
+        for seen, ids, times, hits, *others in lists.iter_rows():
             mine = ids if all(hits) else list(compress(ids, hits))
             at = times if mine is ids else list(compress(times, hits)) or times
-            row |= {"n": len(mine), "first_at": min(at), "last_at": max(at)}
-            row |= {"first_id": (mine or ids)[0], "last_id": (mine or ids)[-1]}
-            yield row[SEEN], self._heard(row, ids=ids, times=times, hits=hits)
+            ends = ((mine or ids)[0], (mine or ids)[-1], min(at), max(at))
+            yield seen, self._heard(Heard(_NOBODY, "", "", len(mine), *ends, ids=ids, times=times, hits=hits), others)
 
-    def _heard(self, row: Mapping[str, Any], **lists: Any) -> Heard:
-        group = tuple(row[name] for name in self._fields.group)
-        face = self._face(group)
-        service = self._rule.service or row.get(SERVICE) or self._own(SERVICE, group)
-        return Heard(
-            face=face,
-            service=service,
-            key=self._key(row, service) if self._fields.key else face.fingerprint,
-            n=row["n"],
-            first_id=row["first_id"],
-            last_id=row["last_id"],
-            first_at=row["first_at"],
-            last_at=row["last_at"],
-            hidden_by=row.get(HIDDEN),
-            **lists,
-        )
-
-    def _own(self, name: str, group: tuple[str, ...]) -> str:
-        return group[self._rule.group_by.index(name)]
+    def _heard(self, heard: Heard, others: Sequence[Any]) -> Heard:
+        """With its names, from `others`: the columns of `_others`."""
+        group = tuple(others[: len(self._fields.group)])
+        heard.face = self._faces.get(group) or self._face(group)
+        heard.service = self._rule.service or others[self._service_at]
+        heard.key = heard.face.fingerprint if not self._fields.key else self._key(others, heard.service)
+        heard.hidden_by = others[-1] if self._hides else None
+        return heard
 
     def _face(self, group: tuple[str, ...]) -> Face:
-        face = self._faces.get(group)
-        if face is None:
-            if len(self._faces) >= MAX_FACES:
-                self._faces.clear()
-            face = self._faces[group] = face_of(self._rule, group)
-        return face
+        if len(self._faces) >= MAX_FACES:
+            self._faces.clear()
+        return self._faces.setdefault(group, face_of(self._rule, group))
 
-    def _key(self, row: Mapping[str, Any], service: str) -> str:
+    def _key(self, others: Sequence[Any], service: str) -> str:
         names = self._rule.correlate_by
-        values = [
-            service if name == SERVICE else row[column] for column, name in zip(self._fields.key, names, strict=True)
-        ]
+        start = self._others.index(self._fields.key[0])
+        values = [service if name == SERVICE else others[start + place] for place, name in enumerate(names)]
         return correlation_key_of(names, values)
 
 

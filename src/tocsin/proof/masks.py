@@ -13,12 +13,19 @@ from tocsin.alerts.grouping import template_of
 
 MAX_KEPT: Final = 100_000
 _DIGIT: Final = re.compile("[0-9]")
+_ZERO, _NINE = b"09"
 
 
 def alike(message: str) -> pl.Expr:
-    """What stands for a message."""
-    text = pl.col(message)
-    return pl.when(text.str.contains("0[xX]")).then(text).otherwise(text.str.replace_all("[0-9]", "9"))
+    """What stands for a message. Bytes are worked on in bulk, as no search for digits is half as fast."""
+    text, byte = pl.col(message), pl.element()
+    digits = pl.when(byte.is_between(_ZERO, _NINE)).then(pl.lit(_NINE, pl.UInt8)).otherwise(byte)
+    same = text.cast(pl.Binary).cast(pl.List(pl.UInt8)).list.eval(digits).cast(pl.Binary).cast(pl.String)
+    return (
+        pl.when(text.str.contains("0x", literal=True) | text.str.contains("0X", literal=True))
+        .then(text)
+        .otherwise(same)
+    )
 
 
 class Templates:

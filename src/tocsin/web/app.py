@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from tocsin import __version__
 from tocsin.web import (
     alerts_routes,
+    backtest_routes,
     docs_page,
     explain_routes,
     health,
@@ -45,7 +46,7 @@ class Application(FastAPI):
         )
         problems.install(self)
         routed = (logs_routes, alerts_routes, patterns_routes, tickets_routes, rules_routes, explain_routes)
-        for module in (*routed, health, docs_page):
+        for module in (*routed, backtest_routes, health, docs_page):
             self.include_router(module.router)
         self.mount(docs_page.STATIC, docs_page.FILES)
         self._front = Front(super().__call__, IntakeEndpoint(self._services), services=self._services)
