@@ -106,14 +106,17 @@ def tocsin_command() -> str | None:
     return str(command) if tried.returncode == 0 else None
 
 
-def start_tocsin(folder: Path, *, way: str = "uvicorn") -> Server:
-    """Our server on `folder`, by `uvicorn tocsin.main:app` or (`way="serve"`) by `tocsin serve`; not yet ready."""
+def start_tocsin(folder: Path, *, way: str = "uvicorn", settings: Mapping[str, str] | None = None) -> Server:
+    """Our server on `folder`, by `uvicorn tocsin.main:app` or (`way="serve"`) by `tocsin serve`; not yet ready.
+
+    `settings` are environment variables.
+    """
     port = free_port()
     if way == "serve":
         command = [str(tocsin_command()), "serve", f"--data={folder}", f"--port={port}"]
     else:
         command = [sys.executable, "-m", "uvicorn", "tocsin.main:app", f"--port={port}", *_UVICORN]
-    env = {"TOCSIN_DATA_DIR": str(folder), "TOCSIN_LOG_LEVEL": "warning"}
+    env = {"TOCSIN_DATA_DIR": str(folder), "TOCSIN_LOG_LEVEL": "warning", **(settings or {})}
     return Server(command, port=port, folder=folder, env=env)
 
 

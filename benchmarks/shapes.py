@@ -101,7 +101,13 @@ def critical(rng: random.Random, at: datetime) -> bytes:
     return own(rng, at, level="CRITICAL")
 
 
-SHAPES: Final[dict[str, Make]] = {"own": own, "foreign": foreign, "critical": critical}
+def storm(rng: random.Random, at: datetime) -> bytes:
+    """A CRITICAL record of one of the 50 kinds, all of one service, in our own shape."""
+    record = json.loads(critical(rng, at))
+    return json.dumps({**record, "service": SERVICES[0]}, separators=(",", ":")).encode()
+
+
+SHAPES: Final[dict[str, Make]] = {"own": own, "foreign": foreign, "critical": critical, "storm": storm}
 
 
 def records(shape: str, count: int, *, seed: int = 1) -> Iterator[bytes]:

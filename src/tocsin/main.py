@@ -35,6 +35,7 @@ from tocsin.storage.database import Database, open_database
 from tocsin.storage.folder import DataFolder
 from tocsin.storage.objects import Folder, check_identity
 from tocsin.storage.tx import Routes
+from tocsin.tickets.storming import StormLimits
 from tocsin.web.app import Application
 from tocsin.web.health import StateCollector
 from tocsin.web.services import Services, WriteCheck
@@ -54,10 +55,12 @@ class Instance:
         settings: Settings,
         *,
         clock: Clock | None = None,
-        routes: Routes = pipeline.ROUTES,
+        routes: Routes | None = None,
         detection: Detection | None = None,
     ) -> None:
         url = settings.database_secret
+        limits = StormLimits(settings.storm_service, settings.storm_all)
+        routes = routes or pipeline.routes(limits)
         self._folder = None if url else DataFolder(settings.data_dir)
         database: Database | None = None
         try:
@@ -72,7 +75,9 @@ class Instance:
             )
             files, keeping = self._open_segments(settings)
             self.tail = keeping.tail
-            self._loops = Runner(pipeline.loops(self.database, self.metrics, keeping, book), metrics=self.metrics)
+            self._loops = Runner(
+                pipeline.loops(self.database, self.metrics, keeping, book, limits), metrics=self.metrics
+            )
             self.database.on_commit = self._woken
         except BaseException:
             if database is not None:

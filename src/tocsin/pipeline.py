@@ -1,16 +1,16 @@
 """The map: which event goes to which stage, which timers exist, which loops run. What is not here does not happen."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from tocsin import upkeep
+from tocsin.alerts import episodes
 from tocsin.alerts import rule_service as rules
 from tocsin.alerts import service as alerts
 from tocsin.alerts.counting import FoldHours
 from tocsin.alerts.rule_service import RuleBook
-from tocsin.kit.events import AlertOpened, AlertQuieted, LogsStored, Recorded
+from tocsin.kit.events import AlertGrew, AlertOpened, AlertQuieted, AlertReleased, LogsStored
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
@@ -20,26 +20,32 @@ from tocsin.loops import Loop
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
-from tocsin.storage.tx import Routes, Tx
-from tocsin.tickets import correlation
+from tocsin.storage.tx import Routes
+from tocsin.tickets import correlation, storm_end, storms
 from tocsin.tickets import service as tickets
+from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
 
 
-def open_tickets(tx: Tx, opened: Sequence[Recorded[AlertOpened]]) -> None:
-    correlation.open_for(tx, opened)
+def routes(limits: StormLimits) -> Routes:
+    """Which event goes to which stage."""
+    return {
+        LogsStored: (alerts.apply,),
+        AlertOpened: (lambda tx, opened: correlation.open_for(tx, opened, limits),),
+        AlertReleased: (lambda tx, released: correlation.open_for_released(tx, released, limits),),
+        AlertQuieted: (tickets.resolve_quiet,),
+        AlertGrew: (correlation.raise_for,),
+    }
 
 
-ROUTES: Final[Routes] = {
-    LogsStored: (alerts.apply,),
-    AlertOpened: (open_tickets,),
-    AlertQuieted: (tickets.resolve_quiet,),
-}
+ROUTES: Final = routes(DEFAULT_LIMITS)  # with the limits that hold unless settings say otherwise
 
 
-def timers_of(book: RuleBook) -> upkeep.TimerHandlers:
+def timers_of(book: RuleBook, limits: StormLimits) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
     return {
-        alerts.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
+        episodes.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
+        episodes.CALM: lambda _, timer: partial(alerts.calm, timer=timer),
+        storms.TIMER: lambda _, timer: partial(storm_end.look, timer=timer, limits=limits),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
     }
@@ -61,12 +67,12 @@ class LogKeeping:
             self.expiry.run()  # on a full disk, this is what makes room
 
 
-def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook) -> list[Loop]:
+def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook, limits: StormLimits) -> list[Loop]:
     """Everything that runs beside the requests."""
     found = [
         Loop("compact", every_s=0.5, run=logs.compact),
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
-        Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book)),
+        Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book, limits)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),
@@ -76,9 +82,9 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
     return found
 
 
-def run_due_timers(database: Database, metrics: Metrics, book: RuleBook) -> None:
+def run_due_timers(database: Database, metrics: Metrics, book: RuleBook, limits: StormLimits = DEFAULT_LIMITS) -> None:
     """One turn of the loop `timers`."""
-    upkeep.run_due_timers(database, timers_of(book), metrics=metrics)
+    upkeep.run_due_timers(database, timers_of(book, limits), metrics=metrics)
 
 
 def keep_files_short(database: Database) -> None:

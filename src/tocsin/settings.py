@@ -42,6 +42,10 @@ class Settings(BaseSettings):
         True,
         description="Whether the patterns of all records are counted; it costs CPU time when records are compacted.",
     )
+    storm_service: int = Field(
+        20, ge=0, description="More new tickets of a service within 5 minutes become one; 0: never."
+    )
+    storm_all: int = Field(60, ge=0, description="More new tickets in all within 5 minutes become one; 0: never.")
     log_format: str = Field("text", pattern="^(text|json)$", description="Form of the server's own log: text or json.")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="Least level of the server's own log."

@@ -34,7 +34,7 @@ class Stage:
 
 
 def _routes(stage: Stage) -> dict[str, Routes]:
-    apply, open_tickets = (alerts.apply,), (pipeline.open_tickets,)
+    apply, open_tickets = (alerts.apply,), pipeline.ROUTES[AlertOpened]
     return {
         "before alerts": {LogsStored: (stage, *apply), AlertOpened: open_tickets},
         "after alerts": {LogsStored: (*apply, stage), AlertOpened: open_tickets},

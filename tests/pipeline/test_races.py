@@ -139,7 +139,7 @@ def test_workers_that_open_the_same_things_at_once_take_their_locks_in_one_order
     def take(tx: Tx, order: list[Matched]) -> None:
         called.append(1)
         if stage == "alerts":
-            alert_store.open_new(tx, order)
+            alert_store.open_new(tx, order, {})
         else:
             ticket_store.claim_keys(tx, dict.fromkeys(match.fingerprint for match in order), 1)
 

@@ -9,10 +9,12 @@ from sqlalchemy import text, update
 from desk import ANA, Desk, FakeClock, critical, error, in_threads, info
 from tocsin.alerts import rule_service
 from tocsin.alerts.model import rule_versions, rules
+from tocsin.alerts.rules import Rule, check
 from tocsin.kit.errors import Invalid
 from tocsin.kit.priorities import Priority
 from tocsin.settings import Settings
 from tocsin.storage import schema
+from tocsin.tickets import service as ticket_service
 
 
 def test_the_seed_rule_is_an_ordinary_rule_that_no_upgrade_brings_back(desk: Desk) -> None:
@@ -263,3 +265,55 @@ def test_rules_saved_at_once_lose_no_change(settings: Settings, open_desk: Calla
         assert numbers == list(range(len(numbers), 0, -1))
         assert desks[0].rule(f"rule-{number}").rule.version == numbers[0]
     assert desks[0].database.read(lambda tx: len(tx.execute(rules.select()).all())) == 4
+
+
+def test_a_ticket_becomes_more_urgent_with_volume_if_its_rule_says_so(desk: Desk) -> None:
+    desk.save_rule(raise_at=(("P1", 100), ("P2", 10)))
+    desk.post(*[error()] * 9)
+    desk.roll_up()
+    assert desk.ticket.priority == 3
+
+    desk.post(error())
+    desk.roll_up()
+    assert desk.ticket.priority == 2
+
+    desk.post(*[error()] * 500)
+    desk.roll_up()
+    desk.roll_up()
+    assert desk.ticket.priority == 1
+    assert [event.data["count"] for event in desk.events(kind="AlertGrew")] == [10, 510]
+    assert [event.data["after"] for event in desk.events("ticket:1", "TicketPrioritised")] == ["P2", "P1"]
+
+
+def test_a_priority_that_a_person_set_stays_until_the_alert_grows_further(desk: Desk) -> None:
+    desk.save_rule(raise_at=(("P2", 10), ("P1", 1000)))
+    desk.post(*[error()] * 10)
+    desk.roll_up()
+    desk.database.write(lambda tx: ticket_service.prioritise(tx, 1, Priority.P5), actor=ANA)
+    desk.post(*[error()] * 10)
+    desk.roll_up()
+
+    assert desk.ticket.priority == 5
+
+
+def test_an_alert_makes_the_ticket_it_joins_as_urgent_as_itself(desk: Desk) -> None:
+    desk.save_rule("slow", "level:ERROR slow", correlate_by=("service",))
+    desk.save_rule("down", "level:ERROR down", correlate_by=("service",), priority=Priority.P1)
+    desk.post(error("it is slow"))
+    desk.post(error("it is down"))
+
+    assert desk.ticket.priority == 1
+    assert desk.kinds("ticket:1") == ["TicketOpened", "AlertJoined", "TicketPrioritised"]
+
+
+@pytest.mark.parametrize(
+    ("raise_at", "expected"),
+    [
+        ((("P9", 10),), "there is no priority 'P9'"),
+        ((("P3", 10),), "P3 is not more urgent than the rule's own P3"),
+        ((("P1", 0),), "expected how many records"),
+    ],
+)
+def test_what_makes_no_ticket_more_urgent_is_refused(raise_at: tuple[tuple[str, int], ...], expected: str) -> None:
+    with pytest.raises(Invalid, match=expected):
+        check(Rule(name="errors", version=0, condition="level:ERROR", raise_at=raise_at))

@@ -150,8 +150,8 @@ def test_alerts_are_found_by_what_they_are_and_paged_without_gaps(desk: Desk) ->
                 return ids
 
     assert all_pages() == [7, 6, 5, 4, 3, 2, 1]
-    assert all_pages(firing=True) == [7, 6, 5, 4, 3, 2]
-    assert all_pages(firing=False) == [1]
+    assert all_pages(status="firing") == [7, 6, 5, 4, 3, 2]
+    assert all_pages(status="resolved") == [1]
     assert all_pages(service="shop") == [6, 4, 2]
     assert all_pages(since=desk.clock.now()) == [7]
     assert all_pages(service="nobody") == []

@@ -28,6 +28,8 @@ alerts = Table(
     # The count is `counted` plus the verdicts at positions from `rolled_up_to` on: nothing hot is updated.
     Column("counted", BigInteger, nullable=False),
     Column("rolled_up_to", BigInteger, nullable=False),
+    # What keeps an open alert from people: `silence:3`, `flap`, `storm:12` (its ticket), `inhibition:7` (an alert).
+    Column("suppressed_by", Text),
     Index(
         "uq_alerts_open_fingerprint",
         "fingerprint",
@@ -36,6 +38,13 @@ alerts = Table(
         postgresql_where=text("ended_at IS NULL"),
     ),
     Index("ix_alerts_ticket_id", "ticket_id"),
+    Index("ix_alerts_fingerprint_opened_at", "fingerprint", "opened_at"),
+    Index(
+        "ix_alerts_suppressed_by",
+        "suppressed_by",
+        sqlite_where=text("suppressed_by IS NOT NULL"),
+        postgresql_where=text("suppressed_by IS NOT NULL"),
+    ),
     Index("ix_alerts_correlation_key_id", "correlation_key", "id"),
     Index("ix_alerts_opened_at_id", "opened_at", "id"),
     Index("ix_alerts_service_opened_at_id", "service", "opened_at", "id"),
@@ -60,6 +69,7 @@ verdicts = Table(
     # How many of the records were late for their window; what a rule that only rehearses would have done.
     Column("late", BigInteger, nullable=False, server_default="0"),
     Column("would", Text),
+    Column("suppressed_by", Text),  # as in `alerts`
     Index("ix_verdicts_alert_id_position", "alert_id", "position"),
     Index("ix_verdicts_position", "position"),
     Index("ix_verdicts_first_id", "first_id"),

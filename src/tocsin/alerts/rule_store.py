@@ -69,6 +69,12 @@ def enabled_rules(tx: ReadTx) -> list[Rule]:
     return [_row(found).rule for found in tx.execute(_rows().where(rules.c.enabled))]
 
 
+def rules_that_raise(tx: ReadTx, names: Iterable[str]) -> dict[str, Rule]:
+    """Those of these rules that make alerts more urgent as they grow."""
+    found = (_row(row).rule for row in tx.execute(_rows().where(rules.c.name.in_(sorted(names)))))
+    return {rule.name: rule for rule in found if rule.raise_at}
+
+
 def get(tx: ReadTx, name: str) -> RuleRow | None:
     found = tx.execute(_rows().where(rules.c.name == name)).one_or_none()
     return None if found is None else _row(found)
@@ -91,6 +97,13 @@ def versions(tx: ReadTx, name: str, *, before: int | None, limit: int) -> list[R
     if before is not None:
         statement = statement.where(rule_versions.c.version < before)
     return [RuleVersion(**row._mapping) for row in tx.execute(statement.limit(limit))]
+
+
+def definition(tx: ReadTx, name: str, version: int) -> Rule | None:
+    """What a rule said in one of its versions; None when it was removed by that one."""
+    mine = (rule_versions.c.name == name) & (rule_versions.c.version == version)
+    found = tx.execute(select(rule_versions.c.definition).where(mine)).scalar_one_or_none()
+    return None if found is None else rule_of(name, version, found)
 
 
 def add_version(tx: Tx, name: str, version: int, definition: dict[str, Any] | None, *, ruleset: int) -> None:

@@ -55,7 +55,8 @@ class Rule:
     ticket. A `threshold` of n needs n records of a group within `window_s`: the last 12 buckets of `window_s`/12, in
     event time. A `ratio` needs that share of a group's records that meet `of`, once there are `minimum` of those. An
     alert ends by itself `auto_resolve_after_s` after its rule last had something to say. `dry_run` only writes down
-    what would have happened. `version` stands on every verdict, so that it can be checked against the rule then.
+    what would have happened. `raise_at` makes a ticket more urgent once an alert has so many records: pairs of a
+    priority and a count. `version` stands on every verdict, so that it can be checked against the rule then.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Rule:
     ratio: float | None = None
     of: str = "*"
     minimum: int | None = None
+    raise_at: tuple[tuple[str, int], ...] = ()
 
     @property
     def ratio_ppm(self) -> int:
@@ -91,6 +93,10 @@ class Rule:
             return self.auto_resolve_after_s
         return None if self.window_s is None else QUIET_WINDOWS * self.window_s
 
+    def priority_at(self, count: int) -> Priority:
+        """How urgent its alert is with so many records."""
+        return min([self.priority, *(Priority[name] for name, n in self.raise_at if count >= n)])
+
     def definition(self) -> dict[str, Any]:
         """Everything but name and version, as JSON values."""
         values = {name: getattr(self, name) for name in DEFINED}
@@ -100,6 +106,7 @@ class Rule:
             labels=dict(self.labels),
             group_by=list(self.group_by),
             correlate_by=list(self.correlate_by),
+            raise_at=dict(self.raise_at),
         )
         return values
 
@@ -125,6 +132,7 @@ def rule_of(name: str, version: int, definition: Mapping[str, Any]) -> Rule:
         labels=tuple(sorted(values["labels"].items())),
         group_by=tuple(values["group_by"]),
         correlate_by=tuple(values["correlate_by"]),
+        raise_at=tuple(sorted(values.get("raise_at", {}).items())),
     )
     return Rule(name=name, version=version, **values)
 
@@ -206,6 +214,17 @@ def _labels(rule: Rule) -> list[str]:
     return [f"{long[0][:100]!r}: expected a name of 1 to 100 and a value of up to 500 characters"] if long else []
 
 
+def _raise_at(rule: Rule) -> list[str]:
+    unknown = [name for name, _ in rule.raise_at if name not in Priority.__members__]
+    if unknown:
+        return [f"there is no priority {unknown[0][:40]!r}; expected some of {', '.join(Priority.__members__)}"]
+    useless = [name for name, _ in rule.raise_at if Priority[name] >= rule.priority]
+    if useless:
+        return [f"{useless[0]} is not more urgent than the rule's own {rule.priority.name}"]
+    fits = all(1 <= n <= 1_000_000_000_000 for _, n in rule.raise_at)
+    return [] if fits else ["expected how many records make a ticket so urgent, 1 or more"]
+
+
 def _seconds(value: int | None, least: int) -> list[str]:
     fits = value is None or least <= value <= MAX_SECONDS
     return [] if fits else [f"expected {least} to {MAX_SECONDS} seconds"]
@@ -222,6 +241,7 @@ _CHECKS: Final[tuple[tuple[str, Callable[[Rule], list[str]]], ...]] = (
     ("/threshold", _threshold),
     ("/window_s", _window),
     ("/labels", _labels),
+    ("/raise_at", _raise_at),
     (
         "/runbook_url",
         lambda rule: (

@@ -85,7 +85,7 @@ def compiled(rule: Rule) -> Compiled:
         error = f"{type(reason).__name__}: {reason}"
     group = tuple(_value(name, rule) for name in rule.group_by)
     key = tuple(_value(name, rule) for name in rule.correlate_by)
-    return Compiled(rule, condition, group, key, _note(rule), error)
+    return Compiled(rule, condition, group, key, note_of(rule), error)
 
 
 def _value(name: str, rule: Rule) -> Value:
@@ -103,7 +103,8 @@ def _value(name: str, rule: Rule) -> Value:
     return lambda row: field(row.columns, row.row) or ""
 
 
-def _note(rule: Rule) -> str:
+def note_of(rule: Rule) -> str:
+    """What a rule has to say to whoever reads its tickets."""
     lines = [rule.description.strip()] if rule.description.strip() else []
     lines += [f"Runbook: {rule.runbook_url}"] if rule.runbook_url else []
     lines += ["Labels: " + ", ".join(f"{name}={value}" for name, value in rule.labels)] if rule.labels else []

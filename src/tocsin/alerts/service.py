@@ -7,32 +7,23 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from tocsin.alerts import rule_store, store, window_store
+from tocsin.alerts import flapping, rule_store, store, window_store
 from tocsin.alerts.detect import merge
-from tocsin.alerts.store import Alert
+from tocsin.alerts.episodes import FLAP, QUIET, carry_out, release, tell_of_flapping, verdict_row
+from tocsin.alerts.store import Alert, OpenAlert
 from tocsin.alerts.thresholds import Share, weigh_all
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
-from tocsin.kit.errors import Conflict, NotFound
-from tocsin.kit.events import (
-    AlertEnded,
-    AlertOpened,
-    AlertQuieted,
-    LogsStored,
-    Matched,
-    Recorded,
-    RuleBroken,
-    Undecided,
-)
+from tocsin.kit.errors import NotFound
+from tocsin.kit.events import AlertEnded, AlertGrew, AlertQuieted, LogsStored, Recorded, RuleBroken, Undecided
+from tocsin.kit.priorities import Priority
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.timers import Timer
-from tocsin.storage.tx import Tx
+from tocsin.storage.tx import ReadTx, Tx
 
-TRIES: Final = 5
 ROLL_UP_SLICE: Final = 50
-QUIET: Final = "alert.quiet"
 GIVE_UP_AFTER: Final = timedelta(minutes=10)
 _CURSOR: Final = "alerts"
 
@@ -46,31 +37,15 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
     for recorded in stored:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
-        rows = [_verdict(recorded, match, "backfill") for match in matches if match.backfill and match.n]
+        rows = [verdict_row(recorded, match, "backfill") for match in matches if match.backfill and match.n]
         shares = [Share(match, None, 0) for match in live if not match.window_s]
         shares += weigh_all(tx, [m for m in live if m.window_s], observed_at=recorded.event.observed_at)
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
-        rows += _carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])
+        rows += carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])
         if rows:
             store.append_verdicts(tx, rows)
         if recorded.event.undecided:
             _park(tx, recorded)
-
-
-def _carry_out(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
-    """Open or count what is not pending; the verdicts of all."""
-    live = [share.match for share in shares if share.verdict is None]
-    opened, counted = _open_or_count(tx, live)
-    _announce(tx, recorded, live, opened)
-    rows = []
-    for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
-        if verdict is not None:
-            rows.append(_verdict(recorded, match, verdict, late=late))
-        elif match.fingerprint in opened:
-            rows.append(_verdict(recorded, match, "opened", opened[match.fingerprint], late=late))
-        else:
-            rows.append(_verdict(recorded, match, "counted", counted[match.fingerprint], late=late))
-    return rows
 
 
 def _rehearse(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
@@ -80,7 +55,7 @@ def _rehearse(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> li
     rows = []
     for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
         would = verdict or ("counted" if (match.fingerprint, match.rule_version) in seen else "opened")
-        rows.append(_verdict(recorded, match, "dry_run", late=late, would=would))
+        rows.append(verdict_row(recorded, match, "dry_run", late=late, would=would))
     return rows
 
 
@@ -141,71 +116,7 @@ def _undecided(event_id: int, one: Undecided, observed_at: datetime) -> dict[str
         "last_at": observed_at,
         "late": 0,
         "would": None,
-    }
-
-
-def _open_or_count(tx: Tx, matches: list[Matched]) -> tuple[dict[str, int], dict[str, int]]:
-    """Alert ids by fingerprint: those this transaction opens, and those that were open."""
-    by_fingerprint = {match.fingerprint: match for match in matches}
-    opened: dict[str, int] = {}
-    counted = store.hold_open(tx, by_fingerprint) if by_fingerprint else {}
-    for _ in range(TRIES):
-        missing = [m for f, m in by_fingerprint.items() if f not in counted and f not in opened]
-        if not missing:
-            return opened, counted
-        opened |= store.open_new(tx, missing)
-        lost = {m.fingerprint for m in missing} - opened.keys()
-        counted |= store.hold_open(tx, lost) if lost else {}
-    raise Conflict(detail="alerts were opened and ended faster than they could be counted on")
-
-
-def _announce(tx: Tx, stored: Recorded[LogsStored], matches: list[Matched], opened: dict[str, int]) -> None:
-    new = [
-        AlertOpened(
-            alert_id=opened[match.fingerprint],
-            rule=match.rule,
-            rule_version=match.rule_version,
-            fingerprint=match.fingerprint,
-            service=match.service,
-            first_record_id=match.first_id,
-            late_s=max(0, int((stored.event.observed_at - match.first_at).total_seconds())),
-            match=match,
-        )
-        for match in sorted(matches, key=lambda m: m.first_id)
-        if match.fingerprint in opened
-    ]
-    tx.emit(*new, causes=[stored.id] * len(new))
-    due_at_of = {
-        str(opened[match.fingerprint]): tx.now + timedelta(seconds=match.quiet_s)
-        for match in matches
-        if match.quiet_s is not None and match.fingerprint in opened
-    }
-    timers.put_many(tx, QUIET, due_at_of, version=0)
-
-
-def _verdict(
-    stored: Recorded[LogsStored],
-    match: Matched,
-    verdict: str,
-    alert_id: int | None = None,
-    *,
-    late: int = 0,
-    would: str | None = None,
-) -> dict[str, Any]:
-    return {
-        "event_id": stored.id,
-        "rule": match.rule,
-        "rule_version": match.rule_version,
-        "fingerprint": match.fingerprint,
-        "verdict": verdict,
-        "alert_id": alert_id,
-        "n": match.n,
-        "first_id": match.first_id,
-        "last_id": match.last_id,
-        "first_at": match.first_at,
-        "last_at": match.last_at,
-        "late": late,
-        "would": would,
+        "suppressed_by": None,
     }
 
 
@@ -219,6 +130,7 @@ def end_if_quiet(tx: Tx, timer: Timer) -> None:
     """End an episode whose rule has had nothing to say for as long as it is to last; otherwise look again then.
 
     A rule that counts says something while its window is full, another one with each record. By the server's clock.
+    When it has opened and ended too often lately, it is said to flap, and goes on until it has been calm.
     """
     alert = store.hold(tx, int(timer.subject))
     row = None if alert is None else rule_store.get(tx, alert.rule)
@@ -227,13 +139,37 @@ def end_if_quiet(tx: Tx, timer: Timer) -> None:
     said_at = store.last_counted_at(tx, alert.id)
     if row.rule.window_s is not None:
         said_at = window_store.full_at(tx, alert.rule, alert.fingerprint)
-    due_at = (said_at or alert.opened_at) + timedelta(seconds=row.rule.quiet_s)
+    flaps = alert.suppressed_by == FLAP
+    due_at = (said_at or alert.opened_at) + flapping.quiet_for(row.rule.quiet_s, flapping=flaps)
+    if due_at <= tx.now and not flaps and _would_flap(tx, alert):
+        due_at = (said_at or alert.opened_at) + flapping.quiet_for(row.rule.quiet_s, flapping=True)
     if due_at > tx.now:
         timers.put(tx, QUIET, timer.subject, due_at=due_at, version=row.rule.version)
         return
     store.end(tx, alert.id)
     if alert.ticket_id is not None:
         tx.emit(AlertQuieted(alert.id, alert.ticket_id, quiet_s=row.rule.quiet_s))
+
+
+def _would_flap(tx: Tx, alert: OpenAlert) -> bool:
+    """Whether ending now would be one change too many; the alert is then said to flap."""
+    changes = store.changes_since(tx, [alert.fingerprint], tx.now - flapping.WITHIN).get(alert.fingerprint, 0) + 1
+    if not flapping.flaps(changes):
+        return False
+    if alert.suppressed_by is None:
+        store.suppress(tx, {alert.id: FLAP})
+        tell_of_flapping(tx, {alert.id: changes})
+    return True
+
+
+def calm(tx: Tx, timer: Timer) -> None:
+    """An alert that flaps has opened and ended no more for 30 minutes. One that ends by itself does so when it has been
+    quiet for as long."""
+    alert = store.hold(tx, int(timer.subject))
+    row = None if alert is None else rule_store.get(tx, alert.rule)
+    if alert is None or alert.suppressed_by != FLAP or (row is not None and row.rule.quiet_s is not None):
+        return
+    release(tx, [alert.id], reason="it has been calm for 30 minutes")
 
 
 @dataclass(slots=True)
@@ -245,6 +181,7 @@ class RollUp:
     def run(self) -> None:
         """One turn: sums are read without a lock, and written a few alerts at a time."""
         since = self.database.read(store.rolled_up_to)
+        self._raise_urgency(since)
         horizon = self.database.read(lambda tx: int(tx.execute(select(self.database.horizon)).scalar_one()))
         if horizon <= since:
             return
@@ -255,12 +192,29 @@ class RollUp:
         if sums:
             self.database.write(lambda tx: store.set_rolled_up_to(tx, horizon), actor=SYSTEM)
 
+    def _raise_urgency(self, since: int) -> None:
+        """Make alerts more urgent that have grown past what their rule says; it is told once for each priority."""
+
+        def look(tx: ReadTx) -> list[tuple[Alert, Priority]]:
+            rules = rule_store.rules_that_raise(tx, store.rules_counting_since(tx, since))
+            grown = store.counted_since(tx, rules, since) if rules else []
+            now = [(alert, rules[alert.rule].priority_at(alert.count)) for alert in grown]
+            return [(alert, priority) for alert, priority in now if priority < alert.priority]
+
+        for alert, priority in self.database.read(look):
+            self.database.write(lambda tx, a=alert, p=priority: _make_urgent(tx, a, p), actor=SYSTEM)  # type: ignore[misc]
+
+
+def _make_urgent(tx: Tx, alert: Alert, priority: Priority) -> None:
+    if alert.ticket_id is not None and store.raise_priority(tx, alert.id, priority):
+        tx.emit(AlertGrew(alert.id, alert.ticket_id, count=alert.count, priority=priority.name))
+
 
 @dataclass(frozen=True, slots=True)
 class AlertQuery:
-    """Which alerts: `firing` True (open), False (ended) or None (both); opened at or after `since`."""
+    """Which alerts: `status` firing, suppressed, resolved or None (all); opened at or after `since`."""
 
-    firing: bool | None = None
+    status: str | None = None
     service: str | None = None
     since: datetime | None = None
     limit: int = 100
@@ -284,7 +238,7 @@ def find(database: Database, query: AlertQuery) -> tuple[list[Alert], str | None
     found = database.read(
         lambda tx: store.page(
             tx,
-            firing=query.firing,
+            status=query.status,
             service=query.service,
             since=query.since,
             after=after,

@@ -1,14 +1,15 @@
 """Every query of stage 2."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Select, bindparam, case, func, insert, select, text, tuple_, update
+from sqlalchemy import BigInteger, Select, bindparam, case, func, insert, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
+from tocsin.alerts.flapping import changes
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.kit.events import Matched
 from tocsin.storage.columns import Instant, row_value
@@ -42,7 +43,15 @@ class Alert:
     first_record_id: int
     last_record_id: int
     samples: list[int]
+    suppressed_by: str | None
     count: int
+
+    @property
+    def status(self) -> str:
+        """`firing`, `suppressed` (by `suppressed_by`) or `resolved`."""
+        if self.ended_at is not None:
+            return "resolved"
+        return "firing" if self.suppressed_by is None else "suppressed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +63,47 @@ class OpenAlert:
     fingerprint: str
     ticket_id: int | None
     opened_at: datetime
+    suppressed_by: str | None
 
 
-def hold_open(tx: Tx, fingerprints: Collection[str]) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class OpenEpisode:
+    """The open alert of a fingerprint, and what keeps it from people."""
+
+    id: int
+    suppressed_by: str | None
+
+
+def hold_open(tx: Tx, fingerprints: Collection[str]) -> dict[str, OpenEpisode]:
     """The open alert of each fingerprint that has one. They can't be ended until this transaction ends."""
     wanted = sorted(fingerprints)
-    found: dict[str, int] = {}
+    found: dict[str, OpenEpisode] = {}
     for start in range(0, len(wanted), IN_CLAUSE):
         inside = alerts.c.fingerprint.in_(wanted[start : start + IN_CLAUSE])
         statement = (
-            select(alerts.c.fingerprint, alerts.c.id)
+            select(alerts.c.fingerprint, alerts.c.id, alerts.c.suppressed_by)
             .where(inside, alerts.c.ended_at.is_(None))
             .order_by(alerts.c.fingerprint)
             .with_for_update(read=True)
         )
-        found.update({row.fingerprint: row.id for row in tx.execute(statement)})
+        found.update({row.fingerprint: OpenEpisode(row.id, row.suppressed_by) for row in tx.execute(statement)})
     return found
 
 
-def open_new(tx: Tx, matches: Sequence[Matched]) -> dict[str, int]:
+def changes_since(tx: ReadTx, fingerprints: Collection[str], since: datetime) -> dict[str, int]:
+    """How many times the alert of each fingerprint opened or ended at `since` or later; only those that did."""
+    wanted = sorted(fingerprints)
+    found: dict[str, int] = {}
+    for start in range(0, len(wanted), IN_CLAUSE):
+        inside = alerts.c.fingerprint.in_(wanted[start : start + IN_CLAUSE])
+        lately = or_(alerts.c.opened_at >= since, alerts.c.ended_at >= since)
+        statement = select(alerts.c.fingerprint, alerts.c.opened_at, alerts.c.ended_at).where(inside, lately)
+        for row in tx.execute(statement):
+            found[row.fingerprint] = found.get(row.fingerprint, 0) + changes([(row.opened_at, row.ended_at)], since)
+    return found
+
+
+def open_new(tx: Tx, matches: Sequence[Matched], suppressed_by: Mapping[str, str | None]) -> dict[str, int]:
     """Open an alert for each match unless another transaction just did; returns those that are new."""
     rows = [
         {
@@ -91,6 +122,7 @@ def open_new(tx: Tx, matches: Sequence[Matched]) -> dict[str, int]:
             "first_record_id": m.first_id,
             "last_record_id": m.last_id,
             "samples": list(m.sample_ids),
+            "suppressed_by": suppressed_by.get(m.fingerprint),
             "counted": 0,
             "rolled_up_to": 0,
         }
@@ -100,6 +132,55 @@ def open_new(tx: Tx, matches: Sequence[Matched]) -> dict[str, int]:
     statement = upsert.on_conflict_do_nothing(index_elements=["fingerprint"], index_where=text("ended_at IS NULL"))
     inserted = tx.execute(statement.returning(alerts.c.fingerprint, alerts.c.id), rows)
     return {row.fingerprint: row.id for row in inserted}
+
+
+def unsuppress(tx: Tx, alert_ids: Collection[int]) -> dict[int, str]:
+    """Suppress open alerts no longer; by alert what did it."""
+    found: dict[int, str] = {}
+    for alert_id in sorted(alert_ids):
+        mine = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None) & alerts.c.suppressed_by.is_not(None)
+        by = tx.execute(select(alerts.c.suppressed_by).where(mine).with_for_update()).scalar_one_or_none()
+        if by is not None:
+            tx.execute(update(alerts).where(alerts.c.id == alert_id).values(suppressed_by=None))
+            found[alert_id] = by
+    return found
+
+
+def suppress(tx: Tx, by_of: Mapping[int, str]) -> None:
+    """Suppress alerts: alert id -> by what."""
+    statement = update(alerts).where(alerts.c.id == bindparam("of_alert")).values(suppressed_by=bindparam("by"))
+    if by_of:
+        tx.execute(statement, [{"of_alert": alert_id, "by": by} for alert_id, by in sorted(by_of.items())])
+
+
+def suppress_openings(tx: Tx, by_of: Mapping[int, str]) -> None:
+    """The records that these alerts opened with are suppressed too: alert id -> by what."""
+    mine = (verdicts.c.alert_id == bindparam("of_alert")) & (verdicts.c.verdict == "opened")
+    statement = update(verdicts).where(mine).values(verdict="suppressed", suppressed_by=bindparam("by"))
+    if by_of:
+        tx.execute(statement, [{"of_alert": alert_id, "by": by} for alert_id, by in sorted(by_of.items())])
+
+
+def open_alerts_by_id(tx: ReadTx, alert_ids: Collection[int]) -> list[Alert]:
+    """Those of these alerts that are open, by id."""
+    mine = alerts.c.id.in_(sorted(alert_ids)) & alerts.c.ended_at.is_(None)
+    return [_alert(row) for row in tx.execute(_with_counts().where(mine).order_by(alerts.c.id))]
+
+
+def heard_of(tx: ReadTx, ticket_id: int, since: datetime) -> list[int]:
+    """The open alerts of a ticket that a record was counted on at `since` or later, by the server's clock."""
+    newest = (
+        select(verdicts.c.event_id)
+        .where(verdicts.c.alert_id == alerts.c.id)
+        .order_by(verdicts.c.position.desc())
+        .limit(1)
+        .correlate(alerts)
+        .scalar_subquery()
+    )
+    counted_at = select(events.c.recorded_at).where(events.c.id == newest).correlate(alerts).scalar_subquery()
+    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None) & (counted_at >= literal(since, Instant()))
+    statement = select(alerts.c.id).where(mine).order_by(alerts.c.id)
+    return list(tx.execute(statement).scalars())
 
 
 def append_verdicts(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -160,7 +241,7 @@ def end(tx: Tx, alert_id: int) -> bool:
 def hold(tx: Tx, alert_id: int) -> OpenAlert | None:
     """An alert that is open, and stays so until this transaction ends or ends it itself."""
     mine = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None)
-    columns = (alerts.c.id, alerts.c.rule, alerts.c.fingerprint, alerts.c.ticket_id, alerts.c.opened_at)
+    columns = [alerts.c[field.name] for field in fields(OpenAlert)]
     row = tx.execute(select(*columns).where(mine).with_for_update()).one_or_none()
     return None if row is None else OpenAlert(**row._mapping)
 
@@ -177,6 +258,18 @@ def any_open(tx: ReadTx, ticket_id: int) -> bool:
     """Whether an episode of the ticket goes on."""
     mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None)
     return tx.execute(select(alerts.c.id).where(mine).limit(1)).one_or_none() is not None
+
+
+def opened_since(tx: ReadTx, ticket_id: int, since: datetime) -> int:
+    """How many alerts of a ticket opened at `since` or later."""
+    mine = (alerts.c.ticket_id == ticket_id) & (alerts.c.opened_at >= since)
+    return int(tx.execute(select(func.count()).select_from(alerts).where(mine)).scalar_one())
+
+
+def unsuppress_all(tx: Tx, suppressed_by: str) -> None:
+    """Suppress alerts by this no longer."""
+    mine = (alerts.c.suppressed_by == suppressed_by) & alerts.c.ended_at.is_(None)
+    tx.execute(update(alerts).where(mine).values(suppressed_by=None))
 
 
 def assign_ticket(tx: Tx, ticket_of: Mapping[int, int]) -> None:
@@ -208,6 +301,11 @@ def latest_ticket_of_keys(tx: ReadTx, keys: Collection[str]) -> dict[str, int]:
         statement = select(alerts.c.correlation_key, alerts.c.ticket_id).where(alerts.c.id.in_(newest))
         found.update({row.correlation_key: row.ticket_id for row in tx.execute(statement)})
     return found
+
+
+def keys_of_alerts(tx: ReadTx, alert_ids: Collection[int]) -> set[str]:
+    """The correlation keys of these alerts."""
+    return set(tx.execute(select(alerts.c.correlation_key).where(alerts.c.id.in_(sorted(alert_ids)))).scalars())
 
 
 def keys_of_ticket(tx: ReadTx, ticket_id: int) -> list[str]:
@@ -264,10 +362,17 @@ def of_tickets(tx: ReadTx, ticket_id: int, *, limit: int) -> list[Alert]:
     return [_alert(row) for row in tx.execute(statement)]
 
 
+_STATUSES: Final[dict[str, ColumnElement[bool]]] = {
+    "firing": alerts.c.ended_at.is_(None) & alerts.c.suppressed_by.is_(None),
+    "suppressed": alerts.c.ended_at.is_(None) & alerts.c.suppressed_by.is_not(None),
+    "resolved": alerts.c.ended_at.is_not(None),
+}
+
+
 def page(
     tx: ReadTx,
     *,
-    firing: bool | None,
+    status: str | None,
     service: str | None,
     since: datetime | None,
     after: tuple[datetime, int] | None,
@@ -275,8 +380,8 @@ def page(
 ) -> list[Alert]:
     """Alerts, newest first by (opened_at, id)."""
     statement = _with_counts().order_by(alerts.c.opened_at.desc(), alerts.c.id.desc()).limit(limit)
-    if firing is not None:
-        statement = statement.where(alerts.c.ended_at.is_(None) if firing else alerts.c.ended_at.is_not(None))
+    if status is not None:
+        statement = statement.where(_STATUSES[status])
     if service is not None:
         statement = statement.where(alerts.c.service == service)
     if since is not None:
@@ -354,6 +459,25 @@ def roll_up(tx: Tx, sums: Sequence[Waiting], *, horizon: int) -> None:
         for s in sums
     ]
     tx.execute(statement, rows)
+
+
+def rules_counting_since(tx: ReadTx, since: int) -> set[str]:
+    """The rules that counted records on alerts at positions from `since` on."""
+    counting = (verdicts.c.position >= since) & verdicts.c.alert_id.is_not(None)
+    return set(tx.execute(select(verdicts.c.rule).where(counting).distinct()).scalars())
+
+
+def counted_since(tx: ReadTx, rules: Collection[str], since: int) -> list[Alert]:
+    """The open alerts of these rules that records were counted on at positions from `since` on."""
+    counted = select(verdicts.c.alert_id).where(verdicts.c.position >= since, verdicts.c.rule.in_(sorted(rules)))
+    mine = alerts.c.id.in_(counted) & alerts.c.ended_at.is_(None)
+    return [_alert(row) for row in tx.execute(_with_counts().where(mine).order_by(alerts.c.id))]
+
+
+def raise_priority(tx: Tx, alert_id: int, priority: int) -> bool:
+    """Make an open alert more urgent; False when it is so urgent already."""
+    mine = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None) & (alerts.c.priority > priority)
+    return tx.execute(update(alerts).where(mine).values(priority=priority)).rowcount == 1
 
 
 def rolled_up_to(tx: ReadTx) -> int:

@@ -26,11 +26,13 @@ OVERFLOW: Final = "(other groups)"
 @dataclass(frozen=True, slots=True)
 class Share:
     """Records of a match that share their fate. `verdict` is None for those that open an alert or are counted on it:
-    which of both, the open alerts say. In a dry run there are none, so the window says it."""
+    which of both, the open alerts say. In a dry run there are none, so the window says it. `hidden_by` names the
+    silence that keeps them from people."""
 
     match: Matched
     verdict: str | None
     late: int
+    hidden_by: str | None = None
 
 
 def weigh_all(

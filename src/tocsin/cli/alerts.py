@@ -37,7 +37,7 @@ app = make_app(
 
 @app.command("list", epilog=examples("tocsin alerts list --status firing --service payments"))
 def list_alerts(
-    status: Annotated[str | None, typer.Option("--status", help="firing or resolved.")] = None,
+    status: Annotated[str | None, typer.Option("--status", help="firing, suppressed or resolved.")] = None,
     service: Annotated[str | None, typer.Option("--service", "-s", help="Only this service.")] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="Opened since: how long ago (15m, 2h) or RFC 3339.")
@@ -85,6 +85,7 @@ def show(
         [
             ("id", str(alert["id"])),
             ("status", styled(alert["status"], STATUS_STYLES)),
+            ("suppressed by", alert["suppressed_by"]),
             ("title", alert["title"]),
             ("service", alert["service"]),
             ("level", styled(alert["level"], LEVEL_STYLES)),

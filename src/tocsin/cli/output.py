@@ -21,7 +21,13 @@ LEVEL_STYLES: Final = {
     "ERROR": "red",
     "CRITICAL": "bold white on red",
 }
-STATUS_STYLES: Final = {"OPEN": "bold red", "firing": "bold red", "IN_PROGRESS": "yellow", "RESOLVED": "green"}
+STATUS_STYLES: Final = {
+    "OPEN": "bold red",
+    "firing": "bold red",
+    "suppressed": "magenta",
+    "IN_PROGRESS": "yellow",
+    "RESOLVED": "green",
+}
 PRIORITY_STYLES: Final = {"P1": "bold white on red", "P2": "bold red", "P3": "yellow"}
 
 

@@ -124,6 +124,7 @@ def show(
             ("runbook", rule["runbook_url"]),
             ("labels", ", ".join(f"{key}={value}" for key, value in rule["labels"].items())),
             ("service", rule["service"]),
+            ("more urgent", ", ".join(f"{key} from {n} records" for key, n in rule["raise_at"].items()) or None),
             ("one alert per", ", ".join(rule["group_by"]) or "rule"),
             ("one ticket per", ", ".join(rule["correlate_by"]) or "alert"),
             ("reopens within", duration(rule["reopen_window_s"])),
@@ -173,6 +174,10 @@ def save(
     auto_resolve_after_s: Annotated[
         int | None, typer.Option("--auto-resolve", metavar="SECONDS", help="Resolve by itself when quiet for so long.")
     ] = None,
+    raise_at: Annotated[
+        list[str] | None,
+        typer.Option("--raise", metavar="P1=COUNT", help="More urgent from so many records on; several times."),
+    ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="Several times.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only write down what it would do.")] = False,
     url: UrlOption = DEFAULT_URL,
@@ -197,6 +202,7 @@ def save(
         "runbook_url": runbook_url,
         "reopen_window_s": reopen_window_s,
         "auto_resolve_after_s": auto_resolve_after_s,
+        "raise_at": _counts(raise_at),
         "labels": _labels(label),
         "dry_run": dry_run or None,
     }
@@ -219,6 +225,15 @@ def _read(file: str) -> dict[str, Any]:
 
 def _listed(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _counts(pairs: list[str] | None) -> dict[str, int] | None:
+    if not pairs:
+        return None
+    for pair in pairs:
+        if not pair.partition("=")[2].isdecimal():
+            raise WrongUsage(detail=f"--raise {pair!r}: expected a priority and a count, such as P1=1000")
+    return {name.strip().upper(): int(count) for name, _, count in (pair.partition("=") for pair in pairs)}
 
 
 def _labels(pairs: list[str] | None) -> dict[str, str] | None:

@@ -232,7 +232,43 @@ class AlertOpened(Event):
     service: str
     first_record_id: int
     late_s: int
+    suppressed_by: str | None = None
     match: Matched | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertReleased(Event):
+    """What kept an alert from people does so no longer, because of `reason`. `suppressed_by` is what did."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    suppressed_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFlapping(Event):
+    """An alert opened or ended so often within `within_s` seconds that its changes tell nobody anything: until it has
+    been calm for as long, it stays open and pages no one."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    changes: int
+    within_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertGrew(Event):
+    """An alert has so many records that its rule calls it more urgent."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    ticket_id: int
+    count: int
+    priority: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +342,27 @@ class TicketOpened(_OfTicket):
     alert_id: int | None
     late_s: int | None
     recurrence_of: int | None
+    released_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StormBegan(_OfTicket):
+    """So many `tickets` would have opened within `within_s` seconds, of one service or in all (`scope`), that this one
+    gathers them. `opened_before` are the newest that had opened by then."""
+
+    scope: str
+    tickets: int
+    limit: int
+    within_s: int
+    opened_before: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StormEnded(_OfTicket):
+    """A storm is over. The alerts that still fire were `released`: each has a ticket of its own from now on."""
+
+    scope: str
+    released: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

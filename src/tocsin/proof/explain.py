@@ -223,8 +223,7 @@ def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None
 
 
 def _alert_state(alert: Alert) -> AlertState:
-    status = "firing" if alert.ended_at is None else "resolved"
-    return AlertState(alert.id, status, alert.rule, alert.count, alert.first_record_id)
+    return AlertState(alert.id, alert.status, alert.rule, alert.count, alert.first_record_id)
 
 
 def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketState | None:

@@ -20,7 +20,7 @@ class Commit:
 class Verdict:
     """What became of `n` records of a commit that a rule version matched, of which `late` were late for their window.
 
-    `would` is what a dry run would have done.
+    `would` is what a dry run would have done; `suppressed_by` what kept them from people.
     """
 
     event_id: int
@@ -34,6 +34,7 @@ class Verdict:
     first_log_id: int
     last_log_id: int
     alert_id: int | None
+    suppressed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,9 @@ def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int) -> str:
     """What a verdict means for a record that the rule matches."""
     if verdict is None:
         return "It matches, but no verdict of it is recorded."
+    if verdict.verdict == "suppressed":
+        by = suppressed_in_words(verdict.suppressed_by)
+        return f"It was counted on alert {verdict.alert_id}, and told nobody: {by}."
     text = _MEANT.get(verdict.verdict, "Its verdict is {v.verdict}.")
     if verdict.verdict == "opened" and verdict.first_log_id != record_id:
         text = "It was counted on alert {v.alert_id}, which record {v.first_log_id} had just opened."
@@ -46,6 +49,18 @@ def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int) -> str:
     return text.format(v=verdict, would=would, by_window=_by_window(rule), needed=_needed(rule))
 
 
+def suppressed_in_words(suppressed_by: str | None) -> str:
+    """What keeps an alert from people."""
+    what, _, which = (suppressed_by or "").partition(":")
+    return _KEPT_BY.get(what, "what did is not recorded").format(which=which)
+
+
+_KEPT_BY: Final = {
+    "silence": "silence {which} hides it",
+    "flap": "the alert flaps, its changes page nobody until it has been calm for 30 minutes",
+    "storm": "too many alerts opened at once, ticket {which} gathers them",
+    "inhibition": "it follows from alert {which} of a service that its own depends on",
+}
 _MEANT: Final = {
     "opened": "It opened alert {v.alert_id}{by_window}.",
     "counted": "It was counted on alert {v.alert_id}, which was open already.",

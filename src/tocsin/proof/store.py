@@ -36,6 +36,7 @@ _VERDICT: Final = (
     verdicts.c.first_id.label("first_log_id"),
     verdicts.c.last_id.label("last_log_id"),
     verdicts.c.alert_id,
+    verdicts.c.suppressed_by,
 )
 _WAITING: Final = (
     parked.c.event_id,

@@ -1,19 +1,32 @@
 """From alerts to tickets: join the open one, reopen a fresh one, or open one. One open ticket per correlation key."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
 from tocsin.alerts import store as alerts
 from tocsin.kit.errors import Conflict
-from tocsin.kit.events import AlertJoined, AlertOpened, Event, Recorded, TicketOpened, TicketReopened
+from tocsin.kit.events import (
+    AlertGrew,
+    AlertJoined,
+    AlertOpened,
+    AlertReleased,
+    Event,
+    Recorded,
+    TicketOpened,
+    TicketPrioritised,
+    TicketReopened,
+)
 from tocsin.kit.priorities import Priority
 from tocsin.storage import timers
 from tocsin.storage.tx import Tx
-from tocsin.tickets import store
+from tocsin.tickets import store, storms
 from tocsin.tickets.store import Ticket
-from tocsin.tickets.workflow import REOPENABLE, REOPENED_BY_ALERT
+from tocsin.tickets.storming import StormLimits
+from tocsin.tickets.storms import Gathered
+from tocsin.tickets.wanting import Wanting, by_opening, by_release, most_urgent
+from tocsin.tickets.workflow import REOPENABLE, REOPENED_BY_ALERT, UNRESOLVED
 
 TRIES: Final = 5
 AUTO_CLOSE: Final = "ticket.auto_close"
@@ -28,36 +41,71 @@ class _Outcome:
     told: list[tuple[Event, int]] = field(default_factory=list)
 
 
-def open_for(tx: Tx, opened: Sequence[Recorded[AlertOpened]]) -> None:
-    """Give each new alert its ticket, in the transaction that opened the alert.
+def open_for(tx: Tx, opened: Sequence[Recorded[AlertOpened]], limits: StormLimits) -> None:
+    """Give each new alert its ticket, in the transaction that opened the alert, unless a silence hides it."""
+    _give(tx, by_opening(opened), limits)
 
-    Locks are taken in the order alerts, correlation keys, tickets, each sorted. Only the further keys of a reopened
-    ticket come late; a deadlock that this makes is retried (`Database.write`).
+
+def open_for_released(tx: Tx, released: Sequence[Recorded[AlertReleased]], limits: StormLimits) -> None:
+    """Give each alert its ticket that had none as long as it was suppressed."""
+    _give(tx, by_release(tx, released), limits)
+
+
+def _give(tx: Tx, wanting: Sequence[Wanting], limits: StormLimits) -> None:
+    """Locks are taken in the order alerts, correlation keys, tickets, each sorted. Only the further keys of a reopened
+    ticket, and tickets that become more urgent, come late; a deadlock that this makes is retried (`Database.write`).
     """
-    by_key: dict[str, list[Recorded[AlertOpened]]] = {}
-    for recorded in opened:
-        by_key.setdefault(_match(recorded).correlation_key, []).append(recorded)
+    by_key: dict[str, list[Wanting]] = {}
+    for one in wanting:
+        by_key.setdefault(one.correlation_key, []).append(one)
+    if not by_key:
+        return
     outcome = _Outcome()
     outcome.ticket_of_key, claimed = _join_or_claim(tx, by_key)
     firsts = {key: by_key[key][0] for key in claimed}
     _reopen(tx, firsts, outcome)
-    _create(tx, {key: first for key, first in firsts.items() if key not in outcome.new_keys}, outcome)
+    rest = {key: by_key[key] for key in firsts if key not in outcome.new_keys}
+    gathered = storms.gather(tx, rest, limits) if rest else Gathered()
+    outcome.new_keys |= gathered.ticket_of_key
+    outcome.told += gathered.told
+    _create(tx, {key: group for key, group in rest.items() if key not in gathered.ticket_of_key}, outcome)
     store.point_keys(tx, outcome.new_keys)
     outcome.ticket_of_key |= outcome.new_keys
-    _tell_of_joining(by_key, firsts, outcome)
+    _tell_of_joining(by_key, outcome)
     alerts.assign_ticket(
-        tx,
-        {recorded.event.alert_id: outcome.ticket_of_key[key] for key, group in by_key.items() for recorded in group},
+        tx, {one.alert_id: outcome.ticket_of_key[key] for key, group in by_key.items() for one in group}
     )
+    suppressed = gathered.suppressed(rest)
+    alerts.suppress(tx, suppressed)
+    alerts.suppress_openings(tx, suppressed)
     outcome.told.sort(key=lambda pair: pair[1])
     tx.emit(*(event for event, _ in outcome.told), causes=[cause for _, cause in outcome.told])
+    of_ticket: dict[int, list[Wanting]] = {}
+    for key, group in by_key.items():
+        of_ticket.setdefault(outcome.ticket_of_key[key], []).extend(group)
+    raise_to(tx, {ticket_id: most_urgent(group) for ticket_id, group in of_ticket.items()})
 
 
-def _match(recorded: Recorded[AlertOpened]) -> Any:
-    match = recorded.event.match
-    if match is None:
-        raise ValueError("an AlertOpened is handed on together with its match")
-    return match
+def raise_for(tx: Tx, grown: Sequence[Recorded[AlertGrew]]) -> None:
+    """Make the tickets of alerts that grew as urgent as those have become."""
+    wanted: dict[int, Priority] = {}
+    for one in grown:
+        ticket_id, priority = one.event.ticket_id, Priority[one.event.priority]
+        wanted[ticket_id] = min(priority, wanted.get(ticket_id, priority))
+    raise_to(tx, wanted)
+
+
+def raise_to(tx: Tx, priority_of: Mapping[int, Priority]) -> None:
+    """Make these tickets as urgent as said, where they are less so and not over."""
+    priorities = store.priorities(tx, priority_of)
+    less_urgent = [ticket_id for ticket_id, priority in priorities.items() if priority > priority_of[ticket_id]]
+    for ticket in store.hold_many(tx, less_urgent).values():
+        wanted = priority_of[ticket.id]
+        if ticket.priority <= wanted or ticket.status not in UNRESOLVED:
+            continue
+        if not store.compare_and_set(tx, ticket, {"priority": int(wanted)}):
+            raise Conflict(detail=f"ticket {ticket.id} changed although it was held")
+        tx.emit(TicketPrioritised(ticket.id, before=Priority(ticket.priority).name, after=wanted.name))
 
 
 def _join_or_claim(tx: Tx, keys: dict[str, Any]) -> tuple[dict[str, int], set[str]]:
@@ -75,7 +123,7 @@ def _join_or_claim(tx: Tx, keys: dict[str, Any]) -> tuple[dict[str, int], set[st
     raise Conflict(detail="correlation keys were taken and released faster than they could be joined")
 
 
-def _reopen(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome) -> None:
+def _reopen(tx: Tx, firsts: Mapping[str, Wanting], outcome: _Outcome) -> None:
     """Keys whose last ticket was resolved within the reopen window of the rule: a relapse, that ticket opens again."""
     last = alerts.latest_ticket_of_keys(tx, firsts)
     candidates = store.hold_many(tx, set(last.values()))
@@ -85,20 +133,19 @@ def _reopen(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome)
             if ticket is not None:
                 outcome.new_keys[key] = ticket.id
             continue
-        if not _reopenable(tx, ticket, timedelta(seconds=_match(firsts[key]).reopen_window_s)):
+        if not _reopenable(tx, ticket, timedelta(seconds=firsts[key].reopen_window_s)):
             continue
         _set_open(tx, ticket)
         outcome.new_keys[key] = ticket.id
-        alert_id = firsts[key].event.alert_id
         event = TicketReopened(
             ticket_id=ticket.id,
             before=REOPENABLE.value,
             after=REOPENED_BY_ALERT.value,
-            reason="the alert fired again",
+            reason="the alert fired again" + (", and flaps" if firsts[key].flapping else ""),
             assignee=ticket.assignee,
-            alert_id=alert_id,
+            alert_id=firsts[key].alert_id,
         )
-        outcome.told.append((event, firsts[key].id))
+        outcome.told.append((event, firsts[key].event_id))
         others = set(alerts.keys_of_ticket(tx, ticket.id)) - firsts.keys()
         store.claim_keys(tx, others, ticket.id)
 
@@ -121,14 +168,15 @@ def _set_open(tx: Tx, ticket: Ticket) -> None:
     timers.drop(tx, AUTO_CLOSE, str(ticket.id))
 
 
-def _create(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome) -> None:
-    if not firsts:
+def _create(tx: Tx, groups: Mapping[str, Sequence[Wanting]], outcome: _Outcome) -> None:
+    if not groups:
         return
-    earlier = alerts.latest_ticket_of_keys(tx, firsts)
-    keys = sorted(firsts, key=lambda key: firsts[key].event.alert_id)
-    rows = [_row(firsts[key], earlier.get(key)) for key in keys]
+    earlier = alerts.latest_ticket_of_keys(tx, groups)
+    keys = sorted(groups, key=lambda key: groups[key][0].alert_id)
+    rows = [_row(groups[key], earlier.get(key)) for key in keys]
     for key, row, ticket_id in zip(keys, rows, store.create(tx, rows), strict=True):
         outcome.new_keys[key] = ticket_id
+        first = groups[key][0]
         event = TicketOpened(
             ticket_id=ticket_id,
             title=row["title"],
@@ -136,38 +184,34 @@ def _create(tx: Tx, firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome)
             service=row["service"],
             description=row["description"],
             assignee=None,
-            alert_id=firsts[key].event.alert_id,
+            alert_id=first.alert_id,
             late_s=row["late_s"],
             recurrence_of=row["recurrence_of"],
+            released_from=first.released_from,
         )
-        outcome.told.append((event, firsts[key].id))
+        outcome.told.append((event, first.event_id))
 
 
-def _row(recorded: Recorded[AlertOpened], recurrence_of: int | None) -> dict[str, Any]:
-    match = _match(recorded)
-    what = f"{match.threshold} times within {match.window_s} s " if match.threshold else ""
-    if match.ratio_ppm:
-        what = f"{match.ratio_ppm / 10_000:g} % of the records within {match.window_s} s "
-    matched = f"Rule {match.rule} matched {what}in {match.service}: {match.template or '(empty message)'}"
+def _row(group: Sequence[Wanting], recurrence_of: int | None) -> dict[str, Any]:
+    first = group[0]
     return {
-        "priority": int(match.priority),
-        "service": match.service,
-        "title": match.title,
-        "description": f"{matched}\n\n{match.note}" if match.note else matched,
+        "priority": int(most_urgent(group)),
+        "service": first.service,
+        "title": first.title,
+        "description": first.description,
         "assignee": None,
-        "opened_by": f"rule:{match.rule}",
-        "late_s": recorded.event.late_s,
-        "recurrence_of": recurrence_of,
+        "opened_by": f"rule:{first.rule}",
+        "late_s": first.late_s,
+        "recurrence_of": None if recurrence_of == first.released_from else recurrence_of,
+        "released_from": first.released_from,
     }
 
 
-def _tell_of_joining(
-    by_key: dict[str, list[Recorded[AlertOpened]]], firsts: dict[str, Recorded[AlertOpened]], outcome: _Outcome
-) -> None:
+def _tell_of_joining(by_key: Mapping[str, Sequence[Wanting]], outcome: _Outcome) -> None:
     brought = {(event.ticket_id, event.alert_id) for event, _ in outcome.told if isinstance(event, TicketOpened)}
     brought |= {(event.ticket_id, event.alert_id) for event, _ in outcome.told if isinstance(event, TicketReopened)}
     for key, group in by_key.items():
-        for recorded in group:
-            pair = (outcome.ticket_of_key[key], recorded.event.alert_id)
+        for one in group:
+            pair = (outcome.ticket_of_key[key], one.alert_id)
             if pair not in brought:
-                outcome.told.append((AlertJoined(ticket_id=pair[0], alert_id=pair[1]), recorded.id))
+                outcome.told.append((AlertJoined(ticket_id=pair[0], alert_id=pair[1]), one.event_id))

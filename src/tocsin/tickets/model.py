@@ -1,6 +1,6 @@
 """Tables of stage 3: tickets, and the open correlation keys that make one thing one ticket."""
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
 
 from tocsin.storage.columns import BigId, Instant, metadata
 
@@ -25,6 +25,7 @@ tickets = Table(
     Column("reopen_count", Integer, nullable=False),
     Column("late_s", Integer),
     Column("recurrence_of", BigInteger),
+    Column("released_from", BigInteger),  # the ticket of the storm that its alert was gathered in
     Column("version", BigInteger, nullable=False),
     Index("ix_tickets_opened_at_id", "opened_at", "id"),
     Index("ix_tickets_updated_at_id", "updated_at", "id"),
@@ -42,4 +43,21 @@ open_keys = Table(
     Column("key", Text, primary_key=True),
     Column("ticket_id", BigInteger, nullable=False),
     Index("ix_open_keys_ticket_id", "ticket_id"),
+)
+
+# A storm gathers the alerts of its scope (`all`, or `service:NAME`) in one ticket until it is over.
+storms = Table(
+    "storms",
+    metadata,
+    Column("ticket_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("scope", Text, nullable=False),
+    Column("began_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Index(
+        "uq_storms_open_scope",
+        "scope",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )

@@ -55,6 +55,7 @@ def open_by_hand(
         "opened_by": str(tx.actor),
         "late_s": None,
         "recurrence_of": None,
+        "released_from": None,
     }
     [ticket_id] = store.create(tx, [row])
     tx.emit(
@@ -101,6 +102,7 @@ def _moved(tx: Tx, ticket: Ticket, after: Status) -> dict[str, Any]:
         changes["acknowledged_at"] = tx.now
     elif after is Status.RESOLVED:
         changes["resolved_at"] = tx.now
+        store.end_storm(tx, ticket.id)
         alerts.end_episodes(tx, ticket.id)
         store.release_keys(tx, ticket.id)
         alerts.end_episodes(tx, ticket.id)  # those that joined while the keys were waited for
@@ -160,15 +162,20 @@ def _take_keys_back(tx: Tx, ticket_id: int) -> None:
 def resolve_quiet(tx: Tx, quieted: Sequence[Recorded[AlertQuieted]]) -> None:
     """Resolve the tickets whose last episode ended by itself, along the chain: nobody acknowledged them."""
     for ticket_id in sorted({recorded.event.ticket_id for recorded in quieted}):
-        [ticket] = store.hold_many(tx, [ticket_id]).values()
-        chain = _CHAIN[_CHAIN.index(ticket.status) :] if ticket.status in _CHAIN else ()
-        if len(chain) < 2 or any_open(tx, ticket_id):
-            continue
-        for before, after in pairwise(chain):
-            check_move(before, after)
-        changes = _moved(tx, ticket, Status.RESOLVED)
-        told = [TicketMoved(ticket_id, before=a.value, after=b.value) for a, b in pairwise(chain)]
-        _save(tx, ticket, changes, list(told), None)
+        resolve_if_over(tx, ticket_id)
+
+
+def resolve_if_over(tx: Tx, ticket_id: int) -> None:
+    """Resolve a ticket none of whose episodes goes on."""
+    [ticket] = store.hold_many(tx, [ticket_id]).values()
+    chain = _CHAIN[_CHAIN.index(ticket.status) :] if ticket.status in _CHAIN else ()
+    if len(chain) < 2 or any_open(tx, ticket_id):
+        return
+    for before, after in pairwise(chain):
+        check_move(before, after)
+    changes = _moved(tx, ticket, Status.RESOLVED)
+    told = [TicketMoved(ticket_id, before=a.value, after=b.value) for a, b in pairwise(chain)]
+    _save(tx, ticket, changes, list(told), None)
 
 
 def auto_close(tx: Tx, timer: Timer) -> None:

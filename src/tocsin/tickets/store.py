@@ -11,11 +11,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from tocsin.query.sql import compile_condition
 from tocsin.query.tree import Node
 from tocsin.storage.columns import row_value
-from tocsin.storage.model import events
+from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets.fields import TICKETS
-from tocsin.tickets.model import open_keys, tickets
-from tocsin.tickets.workflow import Status
+from tocsin.tickets.model import open_keys, storms, tickets
+from tocsin.tickets.workflow import UNRESOLVED, Status
 
 IN_CLAUSE: Final = 500
 _COLUMNS: Final = dict(tickets.c)
@@ -43,6 +43,7 @@ class Ticket:
     reopen_count: int
     late_s: int | None
     recurrence_of: int | None
+    released_from: int | None
     version: int
 
     @property
@@ -77,6 +78,18 @@ def hold_many(tx: Tx, ids: Collection[int]) -> dict[int, Ticket]:
         inside = tickets.c.id.in_(wanted[start : start + IN_CLAUSE])
         statement = select(tickets).where(inside).order_by(tickets.c.id).with_for_update()
         found.update({row.id: _ticket(row) for row in tx.execute(statement)})
+    return found
+
+
+def priorities(tx: ReadTx, ids: Collection[int]) -> dict[int, int]:
+    """The priority of each of these tickets."""
+    wanted = sorted(ids)
+    found: dict[int, int] = {}
+    for start in range(0, len(wanted), IN_CLAUSE):
+        inside = tickets.c.id.in_(wanted[start : start + IN_CLAUSE])
+        found.update(
+            (row.id, row.priority) for row in tx.execute(select(tickets.c.id, tickets.c.priority).where(inside))
+        )
     return found
 
 
@@ -135,6 +148,69 @@ def point_keys(tx: Tx, ticket_of: Mapping[str, int]) -> None:
 
 def release_keys(tx: Tx, ticket_id: int) -> None:
     tx.execute(delete(open_keys).where(open_keys.c.ticket_id == ticket_id))
+
+
+def release_some_keys(tx: Tx, ticket_id: int, keys: Collection[str]) -> None:
+    """Take these keys away from a ticket that goes on."""
+    wanted = sorted(keys)
+    for start in range(0, len(wanted), IN_CLAUSE):
+        inside = open_keys.c.key.in_(wanted[start : start + IN_CLAUSE])
+        tx.execute(delete(open_keys).where(inside, open_keys.c.ticket_id == ticket_id))
+
+
+def lock_storms(tx: Tx) -> None:
+    """Whoever else is about to open tickets waits until this transaction ends."""
+    tx.execute(update(counters).where(counters.c.name == "storms").values(value=counters.c.value + 1))
+
+
+def join_storms(tx: Tx, scopes: Collection[str]) -> dict[str, int]:
+    """The ticket of the storm that goes on in each of these scopes. None of them can end until this transaction does.
+
+    The storms that go on are few, whatever there is of services.
+    """
+    statement = select(storms.c.scope, storms.c.ticket_id).where(storms.c.ended_at.is_(None)).order_by(storms.c.scope)
+    going_on = {row.scope: row.ticket_id for row in tx.execute(statement)}
+    mine = sorted(going_on.keys() & set(scopes))
+    if not mine:
+        return {}
+    held = statement.where(storms.c.scope.in_(mine)).with_for_update(read=True)
+    return {row.scope: row.ticket_id for row in tx.execute(held)}
+
+
+def begin_storm(tx: Tx, ticket_id: int, scope: str) -> None:
+    tx.execute(insert(storms).values(ticket_id=ticket_id, scope=scope, began_at=tx.now))
+
+
+def hold_storm(tx: Tx, ticket_id: int) -> str | None:
+    """The scope of the storm that goes on in a ticket; no other alert joins it until this transaction ends."""
+    mine = (storms.c.ticket_id == ticket_id) & storms.c.ended_at.is_(None)
+    found: str | None = tx.execute(select(storms.c.scope).where(mine).with_for_update()).scalar_one_or_none()
+    return found
+
+
+def end_storm(tx: Tx, ticket_id: int) -> None:
+    """End the storm of a ticket, if it is one of a storm."""
+    mine = (storms.c.ticket_id == ticket_id) & storms.c.ended_at.is_(None)
+    tx.execute(update(storms).where(mine).values(ended_at=tx.now))
+
+
+def _opened_by_rules(since: datetime) -> ColumnElement[bool]:
+    return (tickets.c.opened_at > since) & tickets.c.opened_by.startswith("rule:") & tickets.c.released_from.is_(None)
+
+
+def opened_lately(tx: ReadTx, since: datetime) -> dict[str, int]:
+    """How many tickets rules opened after `since`, by service."""
+    statement = select(tickets.c.service, func.count()).where(_opened_by_rules(since)).group_by(tickets.c.service)
+    return {row[0]: row[1] for row in tx.execute(statement)}
+
+
+def titles_opened_since(tx: ReadTx, since: datetime, *, service: str | None, limit: int) -> dict[int, str]:
+    """The titles of the newest tickets that rules opened after `since`, of one service or all, the oldest first."""
+    newest = select(tickets.c.id, tickets.c.title).where(_opened_by_rules(since))
+    statement = newest.order_by(tickets.c.id.desc()).limit(limit)
+    if service is not None:
+        statement = statement.where(tickets.c.service == service)
+    return {row.id: row.title for row in sorted(tx.execute(statement), key=lambda row: row.id)}
 
 
 SORTS: Final[dict[str, ColumnElement[Any]]] = {
@@ -207,7 +283,7 @@ def _filtered(statement: Select[Any], query: TicketQuery) -> Select[Any]:
 
 def open_by_priority(tx: ReadTx) -> dict[int, int]:
     """How many tickets are neither RESOLVED nor CLOSED, by priority."""
-    unresolved = tickets.c.status.in_([Status.OPEN.value, Status.IN_PROGRESS.value])
+    unresolved = tickets.c.status.in_(sorted(UNRESOLVED))
     statement = select(tickets.c.priority, func.count()).where(unresolved).group_by(tickets.c.priority)
     return {row[0]: row[1] for row in tx.execute(statement)}
 

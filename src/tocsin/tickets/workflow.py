@@ -27,6 +27,7 @@ TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
 REOPENABLE: Final = Status.RESOLVED
 REOPENED_BY_PERSON: Final = Status.IN_PROGRESS
 REOPENED_BY_ALERT: Final = Status.OPEN
+UNRESOLVED: Final = frozenset({Status.OPEN, Status.IN_PROGRESS})
 EDITABLE: Final = frozenset({Status.OPEN, Status.IN_PROGRESS, Status.RESOLVED})
 
 

@@ -18,7 +18,7 @@ Id = Annotated[int, Path(ge=1, le=2**53)]
 
 
 class AlertQueryIn(QueryIn):
-    status: Literal["firing", "resolved"] | None = Field(None, description="Both by default.")
+    status: Literal["firing", "suppressed", "resolved"] | None = Field(None, description="All by default.")
     service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
     since: InstantIn | None = Field(None, description="Opened then or later.", examples=["1h"])
 
@@ -28,7 +28,8 @@ def alert_out(alert: Alert) -> AlertOut:
     samples = [*alert.samples, *([] if alert.last_record_id in alert.samples else [alert.last_record_id])]
     return AlertOut(
         id=alert.id,
-        status="firing" if alert.ended_at is None else "resolved",
+        status=alert.status,
+        suppressed_by=alert.suppressed_by,
         rule=alert.rule,
         rule_version=alert.rule_version,
         fingerprint=alert.fingerprint,
@@ -51,9 +52,7 @@ def alert_out(alert: Alert) -> AlertOut:
 def find_alerts(query: Annotated[AlertQueryIn, Query()], with_: Annotated[Services, Depends(services)]) -> AlertPageOut:
     """Alerts by the time they opened, newest first. `since` is that time, included."""
     wanted = query.reckoned(with_.clock.now())
-    status = wanted.pop("status")
-    firing = None if status is None else status == "firing"
-    found, cursor = alerts.find(with_.database, AlertQuery(firing=firing, **wanted))
+    found, cursor = alerts.find(with_.database, AlertQuery(**wanted))
     return AlertPageOut(items=[alert_out(alert) for alert in found], next=cursor)
 
 

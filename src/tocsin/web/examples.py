@@ -20,6 +20,7 @@ _LOG: Final[dict[str, Any]] = {
 _ALERT: Final[dict[str, Any]] = {
     "id": 4,
     "status": "firing",
+    "suppressed_by": None,
     "rule": "critical-logs",
     "rule_version": 1,
     "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
@@ -55,6 +56,7 @@ _TICKET: Final[dict[str, Any]] = {
     "reopen_count": 0,
     "late_s": 0,
     "recurrence_of": None,
+    "released_from": None,
     "allowed": ["RESOLVED"],
     "version": 2,
 }
@@ -86,6 +88,7 @@ _DEFINITION: Final[dict[str, Any]] = {
     "ratio": None,
     "of": "*",
     "minimum": None,
+    "raise_at": {},
 }
 _RULE: Final[dict[str, Any]] = {
     "name": "payments-timeouts",
@@ -126,6 +129,7 @@ _TICKET_STATE: Final[dict[str, Any]] = {
     "how": "opened",
     "why": "No ticket had its correlation key, so a new one opened.",
     "recurrence_of": None,
+    "released_from": None,
     "first_log_id": 17,
 }
 _HAPPENING: Final[dict[str, Any]] = {
@@ -166,6 +170,7 @@ _RULE_ON_RECORD: Final[dict[str, Any]] = {
         "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
         "verdict": "opened",
         "would": None,
+        "suppressed_by": None,
         "n": 1,
         "late": 0,
         "first_log_id": 17,

@@ -44,6 +44,7 @@ class VerdictOut(Out):
     fingerprint: str
     verdict: str = Field(description="`opened`, `counted`, `pending`, `dry_run`, `backfill`, `parked`.")
     would: str | None = Field(description="What a dry run would have done.")
+    suppressed_by: str | None = Field(description="What kept the records from people.")
     n: int
     late: int = Field(description="How many of them were late for their window.")
     first_log_id: int
@@ -55,7 +56,7 @@ class AlertStateOut(Out):
     """An alert as it is now. `first_log_id` is the record it began with."""
 
     id: int
-    status: str = Field(description="`firing` or `resolved`.", examples=["firing"])
+    status: str = Field(description="`firing`, `suppressed` or `resolved`.", examples=["firing"])
     rule: str
     count: int
     first_log_id: int

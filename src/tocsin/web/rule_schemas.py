@@ -59,6 +59,11 @@ class RuleDefinitionIn(In):
         "*", description="`ratio`: all the records of which a share is taken, in the filter language."
     )
     minimum: int | None = Field(None, description="`ratio`: how many of those there must be at least.")
+    raise_at: dict[_Text, int] = Field(
+        default_factory=dict,
+        description="From how many records of an alert on its ticket is more urgent, by priority.",
+        examples=[{"P1": 1000}],
+    )
 
     def rule(self, name: str) -> Rule:
         """The rule that is meant; its other fields are checked when it is saved. Raises Invalid."""
@@ -101,6 +106,7 @@ class RuleOut(Out):
     ratio: float | None
     of: str
     minimum: int | None
+    raise_at: dict[str, int]
     created_at: datetime
     updated_at: datetime
     updated_by: str = Field(examples=["local:admin"])
@@ -150,6 +156,7 @@ def rule_values(given: RuleDefinitionIn) -> dict[str, Any]:
     values["kind"] = _kind(given.kind)
     values["priority"] = given.priority
     values["labels"] = tuple(sorted(given.labels.items()))
+    values["raise_at"] = tuple(sorted(given.raise_at.items()))
     if values["kind"] is Kind.RATIO and "group_by" not in given.model_fields_set:
         values["group_by"] = ["service"]  # the share of a template among its own records says nothing
     values["group_by"], values["correlate_by"] = tuple(values["group_by"]), tuple(given.correlate_by)

@@ -143,7 +143,10 @@ class AlertOut(Out):
     """An episode of a fingerprint: it opened with a record and ends when its ticket is resolved."""
 
     id: int
-    status: str = Field(description="`firing` or `resolved`.", examples=["firing"])
+    status: str = Field(description="`firing`, `suppressed` or `resolved`.", examples=["firing"])
+    suppressed_by: str | None = Field(
+        description="What keeps it from people: `silence:ID`, `flap`, `storm:TICKET`, `inhibition:ALERT`."
+    )
     rule: str = Field(examples=["critical-logs"])
     rule_version: int
     fingerprint: str
@@ -187,6 +190,7 @@ class TicketOut(Out):
     reopen_count: int
     late_s: int | None = Field(description="How long before the ticket opened its first record had happened.")
     recurrence_of: int | None = Field(description="The closed or older ticket of the same kind of trouble.")
+    released_from: int | None = Field(description="The ticket of the storm that its alert was gathered in before.")
     allowed: list[str] = Field(description="The moves PATCH takes now.", examples=[["IN_PROGRESS"]])
     version: int
 

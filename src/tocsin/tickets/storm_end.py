@@ -1,0 +1,37 @@
+"""When a storm is over its ticket lets go of what still fires: each gets a ticket of its own, from then on."""
+
+from typing import Final
+
+from tocsin.alerts import store as alerts
+from tocsin.alerts.episodes import STILL_FIRES_WITHIN
+from tocsin.kit.events import AlertReleased, StormEnded
+from tocsin.storage import timers
+from tocsin.storage.timers import Timer
+from tocsin.storage.tx import Tx
+from tocsin.tickets import service, store
+from tocsin.tickets.storming import LOOK_EVERY, WITHIN, StormLimits, is_over
+from tocsin.tickets.storms import TIMER
+from tocsin.tickets.wanting import STORM
+
+_WHY: Final = "the storm is over"
+
+
+def look(tx: Tx, timer: Timer, limits: StormLimits) -> None:
+    """End a storm if it is over, or else look again in a minute. One whose ticket is resolved has ended already."""
+    ticket_id = int(timer.subject)
+    scope = store.hold_storm(tx, ticket_id)
+    if scope is None:
+        return
+    joined = alerts.opened_since(tx, ticket_id, tx.now - WITHIN)
+    firing = alerts.heard_of(tx, ticket_id, tx.now - STILL_FIRES_WITHIN)
+    if not is_over(joined, len(firing), limits.of(scope)):
+        timers.put(tx, TIMER, timer.subject, due_at=tx.now + LOOK_EVERY, version=1)
+        return
+    store.end_storm(tx, ticket_id)
+    by = f"{STORM}{ticket_id}"
+    alerts.unsuppress_all(tx, by)
+    store.release_some_keys(tx, ticket_id, alerts.keys_of_alerts(tx, firing))
+    tx.emit(StormEnded(ticket_id, scope=scope, released=tuple(firing)))
+    tx.emit(*(AlertReleased(alert_id, suppressed_by=by, reason=_WHY) for alert_id in firing))
+    tx.settle()
+    service.resolve_if_over(tx, ticket_id)

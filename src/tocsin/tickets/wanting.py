@@ -1,0 +1,116 @@
+"""What wants a ticket: an alert that has opened, or one that is suppressed no longer."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tocsin.alerts import rule_store
+from tocsin.alerts import store as alerts
+from tocsin.alerts.rules import DEFAULT_REOPEN_WINDOW_S
+from tocsin.alerts.ruleset import note_of
+from tocsin.alerts.store import Alert
+from tocsin.kit.events import AlertOpened, AlertReleased, Recorded
+from tocsin.kit.priorities import Priority
+from tocsin.storage.tx import Tx
+
+SILENCE: Final = "silence:"
+STORM: Final = "storm:"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanting:
+    """An alert without a ticket of its own, and the event that its ticket follows from.
+
+    `released_from` is the ticket of the storm that it was gathered in until now.
+    """
+
+    alert_id: int
+    event_id: int
+    rule: str
+    correlation_key: str
+    service: str
+    title: str
+    description: str
+    priority: int
+    reopen_window_s: int
+    late_s: int
+    flapping: bool = False
+    released_from: int | None = None
+
+
+def by_opening(opened: Sequence[Recorded[AlertOpened]]) -> list[Wanting]:
+    """The alerts that have just opened, but for those that a silence hides."""
+    return [_opened(one) for one in opened if not (one.event.suppressed_by or "").startswith(SILENCE)]
+
+
+def _opened(recorded: Recorded[AlertOpened]) -> Wanting:
+    match = recorded.event.match
+    if match is None:
+        raise ValueError("an AlertOpened is handed on together with its match")
+    return Wanting(
+        alert_id=recorded.event.alert_id,
+        event_id=recorded.id,
+        rule=match.rule,
+        correlation_key=match.correlation_key,
+        service=match.service,
+        title=match.title,
+        description=_description(
+            match.rule,
+            _what(match.threshold, match.ratio_ppm, match.window_s),
+            match.service,
+            match.template,
+            match.note,
+        ),
+        priority=int(match.priority),
+        reopen_window_s=match.reopen_window_s,
+        late_s=recorded.event.late_s,
+        flapping=recorded.event.suppressed_by is not None,
+    )
+
+
+def by_release(tx: Tx, released: Sequence[Recorded[AlertReleased]]) -> list[Wanting]:
+    """The alerts that were released and have no ticket of their own: hidden by a silence, or gathered by a storm."""
+    events = {one.event.alert_id: one for one in released}
+    found = alerts.open_alerts_by_id(tx, events.keys())
+    return [
+        _released(tx, alert, events[alert.id])
+        for alert in found
+        if alert.ticket_id is None or events[alert.id].event.suppressed_by.startswith(STORM)
+    ]
+
+
+def _released(tx: Tx, alert: Alert, recorded: Recorded[AlertReleased]) -> Wanting:
+    rule = rule_store.definition(tx, alert.rule, alert.rule_version)
+    what = "" if rule is None else _what(rule.threshold or 0, rule.ratio_ppm, rule.window_s or 0)
+    storm = recorded.event.suppressed_by.startswith(STORM)
+    return Wanting(
+        alert_id=alert.id,
+        event_id=recorded.id,
+        rule=alert.rule,
+        correlation_key=alert.correlation_key,
+        service=alert.service,
+        title=alert.title,
+        description=_description(
+            alert.rule, what, alert.service, alert.template, "" if rule is None else note_of(rule)
+        ),
+        priority=alert.priority,
+        reopen_window_s=DEFAULT_REOPEN_WINDOW_S if rule is None else rule.reopen_window_s,
+        late_s=max(0, int((tx.now - alert.first_seen_at).total_seconds())),
+        released_from=int(recorded.event.suppressed_by.removeprefix(STORM)) if storm else None,
+    )
+
+
+def _what(threshold: int, ratio_ppm: int, window_s: int) -> str:
+    if ratio_ppm:
+        return f"{ratio_ppm / 10_000:g} % of the records within {window_s} s "
+    return f"{threshold} times within {window_s} s " if threshold else ""
+
+
+def _description(rule: str, what: str, service: str, template: str, note: str) -> str:
+    matched = f"Rule {rule} matched {what}in {service}: {template or '(empty message)'}"
+    return f"{matched}\n\n{note}" if note else matched
+
+
+def most_urgent(wanting: Iterable[Wanting]) -> Priority:
+    """The priority of a ticket that all of these go to."""
+    return Priority(min(one.priority for one in wanting))
