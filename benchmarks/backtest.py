@@ -22,22 +22,24 @@ import polars as pl
 
 import bulk
 import figures
-from compacting import _Nothing
 from figures import Figure
 from servers import temp_folder
 from tocsin.alerts.rules import Kind, Rule
 from tocsin.kit.actors import SYSTEM
+from tocsin.kit.events import Detected
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.budget import Budget
 from tocsin.logs.compaction import Bounds, Compactor
 from tocsin.logs.decode import decode
 from tocsin.logs.intake import Intake, Submission
+from tocsin.logs.record import Columns
 from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogReader
 from tocsin.proof.backtest import Found, Wish, run
 from tocsin.storage import schema
 from tocsin.storage.database import Database, open_database
 from tocsin.storage.objects import Folder
+from tocsin.storage.tx import ReadTx
 
 DAY: Final = timedelta(days=1)
 START: Final = datetime(2026, 11, 23, tzinfo=UTC)
@@ -55,6 +57,16 @@ class MovingClock:
 
     def now(self) -> datetime:
         return self.at
+
+
+class NoRules:
+    """Nothing is matched when it comes in."""
+
+    def refresh(self, tx: ReadTx) -> int:
+        return 0
+
+    def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected:
+        return Detected(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +123,7 @@ class Store:
     def fill(self, records: int) -> None:
         """A commit for each request; the records of all come in over a day."""
         step_us = int(DAY.total_seconds() * 1e6) // records
-        intake = Intake(self.database, _Nothing(), metrics=self.metrics)
+        intake = Intake(self.database, NoRules(), metrics=self.metrics)
         for start in range(0, records, SLICE):
             requests = self.folder / "requests"
             count = min(SLICE, records - start)

@@ -1,6 +1,7 @@
 """A back-test tells what would have been: for a rule that was in force all the time, what really was."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,8 @@ from tocsin.alerts.rules import Kind, Rule
 from tocsin.kit.clock import MICROSECOND, iso, to_us
 from tocsin.logs.budget import Budget
 from tocsin.proof.backtest import Found, Wish, run
+from tocsin.settings import Settings
+from tocsin.tickets.storming import NO_LIMITS, StormLimits
 
 UTC_ZONE = ZoneInfo("UTC")
 STAGES = ("hot", "segments", "both")
@@ -68,7 +71,7 @@ RULES: dict[str, dict[str, Any]] = {
 
 def backtest(desk: Desk, rule: Rule, *, since: datetime = START, zone: str = "UTC", **fields: Any) -> Found:
     """A rule put to everything from the start, or so long after it, until now."""
-    wish = Wish(rule, since, desk.clock.now() + MICROSECOND, ZoneInfo(zone))
+    wish = Wish(rule, since, desk.clock.now() + MICROSECOND, ZoneInfo(zone), limits=desk.limits)
     return run(desk.database, desk.reader, replace(wish, **fields), Budget(PATIENCE_S))
 
 
@@ -136,14 +139,19 @@ def replayed_alerts(found: Found) -> list[tuple[Any, ...]]:
     )
 
 
+def flapping(desk: Desk, rule: str) -> set[int]:
+    """Alerts that were said to flap."""
+    mine = {alert.id for alert in desk.alerts if alert.rule == rule}
+    return mine & {event.data["alert_id"] for event in desk.events(kind="AlertFlapping")}
+
+
 def live_tickets(desk: Desk, rule: str) -> list[tuple[Any, ...]]:
-    """Each named by the record that it began with."""
-    mine = [ticket for ticket in desk.tickets if ticket.opened_by == f"rule:{rule}"]
+    """Each named by the record that it began with; a storm's began with several."""
+    mine = [ticket for ticket in desk.tickets if ticket.opened_by == f"rule:{rule}" or not rule]
     alerts_of = {ticket.id: desk.alerts_of(ticket.id) for ticket in mine}
-    began_with = {
-        ticket_id: min((alert.opened_at, alert.first_record_id) for alert in alerts)[1]
-        for ticket_id, alerts in alerts_of.items()
-    }
+    first_of = {alert.id: alert.first_record_id for alert in desk.alerts}
+    opened = {event.data["ticket_id"]: event.data["alert_id"] for event in desk.events(kind="TicketOpened")}
+    began_with = {t.id: 0 if t.opened_by == "storm" else first_of[opened[t.id]] for t in mine}
     return sorted(
         (
             began_with[ticket.id],
@@ -159,13 +167,13 @@ def live_tickets(desk: Desk, rule: str) -> list[tuple[Any, ...]]:
 
 
 def replayed_tickets(found: Found) -> list[tuple[Any, ...]]:
-    began_with = {one.number: one.first_id for one in found.outcome.tickets}
+    began_with = {one.number: 0 if one.storm else one.first_id for one in found.outcome.tickets}
     return sorted(
         (
-            one.first_id,
-            one.pages[0],
+            began_with[one.number],
+            one.opened_at[0],
             one.service,
-            len(one.pages) - 1,
+            len(one.opened_at) - 1,
             one.resolved_at,
             began_with[one.recurrence_of] if one.recurrence_of else None,
             one.alerts,
@@ -177,7 +185,10 @@ def replayed_tickets(found: Found) -> list[tuple[Any, ...]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_what_was_live_from_the_start_is_told_as_it_was(desk: Desk, clock: FakeClock, seed: int, stage: str) -> None:
+def test_what_was_live_from_the_start_is_told_as_it_was(
+    settings: Settings, open_desk: Callable[..., Desk], clock: FakeClock, seed: int, stage: str
+) -> None:
+    desk = open_desk(settings, limits=NO_LIMITS)
     desk.remove_rule("critical-logs")
     for name, fields in RULES.items():
         desk.save_rule(name, **fields)
@@ -201,5 +212,31 @@ def test_what_was_live_from_the_start_is_told_as_it_was(desk: Desk, clock: FakeC
         assert found.outcome.pending == verdicts.get("pending", 0)
         assert found.backfilled == verdicts.get("backfill", 0)
         assert found.outcome.matched + found.backfilled == sum(verdicts.values())
+        assert found.outcome.flapping == len(flapping(desk, name))
         assert (found.difference.gone, found.difference.new) == ([], [])
-        assert found.outcome.pages == len(found.real.opened) + len(found.real.reopened)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("limits", [StormLimits(2, 0), StormLimits(3, 5)])
+def test_storms_gather_and_let_go_as_they_did(
+    settings: Settings, open_desk: Callable[..., Desk], clock: FakeClock, seed: int, limits: StormLimits
+) -> None:
+    desk = open_desk(settings, limits=limits)
+    desk.remove_rule("critical-logs")
+    desk.save_rule("each", "level:>=ERROR", auto_resolve_after_s=400, reopen_window_s=200)
+    chance = random.Random(seed)
+    for _ in range(30):
+        kinds = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
+        some = [
+            error(chance.choice(kinds), service=chance.choice(["shop", "mail"]))
+            for _ in range(chance.choice([1, 2, 5]))
+        ]
+        desk.post(*some)
+        later(desk, clock, chance.choice([0.5, 3, 20, 70, 200]))
+
+    found = backtest(desk, desk.rule("each").rule)
+    assert found.outcome.storms == len(desk.events(kind="StormBegan")) > 0
+    assert live_alerts(desk, "each") == replayed_alerts(found)
+    assert live_tickets(desk, "") == replayed_tickets(found)
+    assert found.difference.gone == found.difference.new == []

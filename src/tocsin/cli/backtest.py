@@ -173,9 +173,9 @@ def _summary(told: dict[str, Any], *, utc: bool) -> list[tuple[str, str | None]]
     records, alerts, tickets, really = told["records"], told["alerts"], told["tickets"], told["really"]
     span = f"{when(told['since'], utc=utc)} to {when(told['reached'], utc=utc)}"
     cut = f" (only up to there: {told['partial']} was over)" if told["partial"] else ""
-    rest = {name: records[name] for name in ("pending", "hidden", "backfill", "late") if records[name]}
-    ends = {name.replace("_", " "): alerts[name] for name in ("quieted", "resolved", "going_on") if alerts[name]}
-    moves = {name: tickets[name] for name in ("reopened", "recurrences", "joined") if tickets[name]}
+    rest = {name: count for name, count in records.items() if count and name not in {"matched", "in_alerts"}}
+    ends = {name.replace("_", " "): count for name, count in alerts.items() if count and name != "opened"}
+    moves = {name: count for name, count in tickets.items() if count and name != "opened"}
     return [
         ("rule", told["rule"] + _which(told)),
         ("condition", told["definition"]["condition"]),
@@ -218,7 +218,7 @@ def _show_alerts(title: str, found: list[dict[str, Any]], *, utc: bool) -> None:
     print_table(
         [title, "Ticket", "Log", "Records", "Message"],
         (
-            [when(one["opened_at"], utc=utc), f"{one['ticket']} {one['how']}", str(one["first_log_id"]),
+            [when(one["opened_at"], utc=utc), f"{one['ticket'] or ''} {one['how']}", str(one["first_log_id"]),
              str(one["records"]), one["template"] if one["record"] is None else one["record"]["message"]]
             for one in found
         ),

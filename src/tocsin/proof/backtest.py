@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from tocsin.alerts import thresholds
+from tocsin.alerts.episodes import STILL_FIRES_WITHIN
 from tocsin.alerts.grouping import fingerprint_of
 from tocsin.alerts.rules import QUIET_WINDOWS, WINDOWED, Kind, Rule
 from tocsin.alerts.windows import Enough, width_us_of
@@ -27,10 +28,13 @@ from tocsin.logs.service import LogReader
 from tocsin.proof import outcome_store
 from tocsin.proof.comparing import Difference, Real, compare
 from tocsin.proof.gathering import Gatherer, wanted
-from tocsin.proof.replay import OVERFLOW, Bounds, Episode, Outcome, Replay, Tally, Terms, Unfinished
+from tocsin.proof.outcome import Episode, Outcome, Tally, Unfinished
+from tocsin.proof.replay import OVERFLOW, Bounds, Replay, Terms
+from tocsin.proof.ticketing import Ways
 from tocsin.query.tree import And, Between, Named, Node, Not
 from tocsin.storage.database import Database
 from tocsin.tickets.service import AUTO_CLOSE_AFTER
+from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
 
 MAX_REAL: Final = 10_000
 MAX_WAITING: Final = 4_000_000  # rows that are kept because others may have come in at the same time
@@ -44,7 +48,8 @@ _RANGES_AT_ONCE: Final = 32
 @dataclass(frozen=True, slots=True)
 class Wish:
     """The rule to be tried, on records that arrived in [since, until); hours and days are those of `zone`. `examples`:
-    how many alerts and groups are shown. `changed` names the fields that a saved rule has otherwise."""
+    how many alerts and groups are shown. `limits` are those of storms. `changed` names the fields that a saved rule has
+    otherwise."""
 
     rule: Rule
     since: datetime
@@ -52,6 +57,7 @@ class Wish:
     zone: tzinfo
     examples: int = 5
     changed: Sequence[str] = ()
+    limits: StormLimits = DEFAULT_LIMITS
 
 
 @dataclass(slots=True)
@@ -105,14 +111,18 @@ def run(database: Database, logs: LogReader, wish: Wish, budget: Budget) -> Foun
     return found
 
 
-def terms_of(rule: Rule) -> Terms:
+def terms_of(rule: Rule, limits: StormLimits) -> Terms:
     """What of a rule decides what becomes of its records."""
     counts = rule.kind in WINDOWED
     window_s = rule.window_s or 0
     return Terms(
         quiet_s=rule.quiet_s,
-        reopen_window_s=rule.reopen_window_s,
-        auto_close_s=int(AUTO_CLOSE_AFTER.total_seconds()),
+        ways=Ways(
+            reopen_window_s=rule.reopen_window_s,
+            auto_close_s=int(AUTO_CLOSE_AFTER.total_seconds()),
+            still_fires_s=int(STILL_FIRES_WITHIN.total_seconds()),
+            limits=limits,
+        ),
         overflow=fingerprint_of(rule.name, "", OVERFLOW),
         enough=Enough(rule.threshold or 0, rule.ratio_ppm, rule.minimum or 0) if counts else None,
         width_us=width_us_of(window_s) if counts else 0,
@@ -154,7 +164,10 @@ class _Reading:
         self._budget = budget
         self._wanted = partial(wanted, wish.rule)
         self._replay = Replay(
-            terms_of(wish.rule), wish.zone, resolved=real.resolved, bounds=Bounds(windows=thresholds.MAX_GROUPS)
+            terms_of(wish.rule, wish.limits),
+            wish.zone,
+            resolved=real.resolved,
+            bounds=Bounds(windows=thresholds.MAX_GROUPS),
         )
         self.gatherer = Gatherer(wish.rule, {alert.first_record_id for alert in real.alerts})
         self.scanned = Scanned()

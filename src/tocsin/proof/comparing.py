@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tocsin.kit.clock import to_us
-from tocsin.proof.replay import Episode
+from tocsin.proof.outcome import Episode
 
 
 @dataclass(frozen=True, slots=True)

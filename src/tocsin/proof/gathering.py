@@ -19,7 +19,7 @@ from tocsin.alerts.rules import TEMPLATE, WINDOWED, Rule, attribute_path
 from tocsin.logs.frames import level_names
 from tocsin.logs.shapes import PREFIX
 from tocsin.proof.masks import Templates, alike
-from tocsin.proof.replay import Face, Heard
+from tocsin.proof.outcome import Face, Heard
 from tocsin.query.expressions import Layout
 from tocsin.query.values import flatten
 

@@ -1,23 +1,26 @@
 """A rule put to what came in, commit by commit: which alerts and tickets there would have been. Pure: values in, a
 value out.
 
-Windows are weighed by the code that weighs them live; alerts open, count, end and find their tickets by the same order
-of steps. What ends by time ends at the first whole second at or after its time, before what came in then. What people
-do is not known of a rule that was not in force: an episode that does not end by itself ends when a person really
-resolved the ticket of an alert with its fingerprint, and else goes on.
+Windows are weighed by the code that weighs them live, and what flaps or storms is decided by the functions that decide
+it live; alerts open, count, end and find their tickets by the same order of steps. What ends by time ends at the first
+whole second at or after its time, before what came in then. What people do is not known of a rule that was not in
+force: an alert that does not end by itself ends when a person really resolved the ticket of an alert with its
+fingerprint, and else goes on.
 """
 
 import heapq
-from collections import Counter
+from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import date, tzinfo
+from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any, Final
 
+from tocsin.alerts import flapping
 from tocsin.alerts.windows import Enough, Window, weigh
 from tocsin.kit.clock import from_us
+from tocsin.proof.outcome import Episode, Face, Heard, Outcome, Tally, Unfinished
+from tocsin.proof.ticketing import FLAP, SECOND_US, Storm, Tickets, Ways, tick, us
 
-SECOND_US: Final = 1_000_000
 OVERFLOW: Final = "(other groups)"
 _TICK: Final = 0  # before what came in at the same instant
 _RESOLVED: Final = 1  # after it
@@ -29,8 +32,7 @@ class Terms:
     be forgotten) are for rules that count. `overflow` is the fingerprint of groups beyond those that are kept apart."""
 
     quiet_s: int | None
-    reopen_window_s: int
-    auto_close_s: int
+    ways: Ways
     overflow: str
     enough: Enough | None = None
     width_us: int = 0
@@ -45,128 +47,6 @@ class Bounds:
     groups: int = 50_000
     windows: int = 10_000
     named: int = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Face:
-    """A group: its fingerprint, and what its records have in common, for people."""
-
-    fingerprint: str
-    template: str
-
-
-@dataclass(slots=True)
-class Heard:
-    """The records of one commit in one group: `n` of them meet the condition. Instants are microseconds since 1970.
-
-    For a rule that counts, `ids`, `times` and `hits` list all that it looks at, by id. `key` and `service` are those of
-    the first that meets the condition. `hidden_by` names what silences them.
-    """
-
-    face: Face
-    service: str
-    key: str
-    n: int
-    first_id: int
-    last_id: int
-    first_at: int
-    last_at: int
-    ids: Sequence[int] = ()
-    times: Sequence[int] = ()
-    hits: Sequence[bool] = ()
-    hidden_by: str | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A ticket there would have been; `pages` are when it opened and reopened."""
-
-    number: int
-    key: str
-    service: str
-    first_id: int
-    recurrence_of: int | None
-    pages: list[int]
-    alerts: int = 0
-    going_on: int = 0
-    resolved_at: int | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Episode:
-    """An alert there would have been. `how`: it opened its ticket, joined or reopened it. `ended_by`: `quiet`, or
-    `resolved` as its like really was."""
-
-    face: Face
-    service: str
-    ticket: Ticket
-    how: str
-    opened_at: int
-    said_at: int
-    n: int
-    first_id: int
-    last_id: int
-    first_at: int
-    last_at: int
-    ended_at: int | None = None
-    ended_by: str | None = None
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of a group."""
-
-    face: Face
-    service: str
-    n: int = 0
-    alerts: int = 0
-    pages: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A window that holds something at the end, but not enough."""
-
-    face: Face
-    service: str
-    hits: int
-    total: int
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What there would have been. `episodes` and `tickets` are the first of them, as many as are named; the counts are
-    of all. `pages` counts by hour of the day and by day. `hidden` counts records by what silences them."""
-
-    matched: int = 0
-    pending: int = 0
-    late: int = 0
-    alerts: int = 0
-    opened: int = 0
-    joined: int = 0
-    reopened: int = 0
-    recurrences: int = 0
-    quieted: int = 0
-    resolved: int = 0
-    overflowed: int = 0
-    episodes: list[Episode] = field(default_factory=list)
-    tickets: list[Ticket] = field(default_factory=list)
-    hours: list[int] = field(default_factory=lambda: [0] * 24)
-    days: Counter[date] = field(default_factory=Counter)
-    alert_days: Counter[date] = field(default_factory=Counter)
-    hidden: Counter[str] = field(default_factory=Counter)
-    groups: dict[str, Tally] = field(default_factory=dict)
-    unfinished: list[Unfinished] = field(default_factory=list)
-
-    @property
-    def pages(self) -> int:
-        """Times that somebody would have been called."""
-        return self.opened + self.reopened
-
-    def noisiest(self, limit: int) -> list[Tally]:
-        """The groups with the most alerts, and of those with the most records."""
-        order = sorted(self.groups.values(), key=lambda t: (-t.alerts, -t.n, t.face.fingerprint))
-        return order[:limit]
 
 
 @dataclass(slots=True)
@@ -196,27 +76,28 @@ class Replay:
         self._bounds = bounds or Bounds()
         self._windows: dict[str, _Held] = {}
         self._firing: dict[str, Episode] = {}
-        self._ticket_of_key: dict[str, Ticket] = {}
+        self._changed: dict[str, deque[int]] = {}
         self._due: list[tuple[int, int, int, Any]] = [
             (at, _RESOLVED, place, fingerprint) for place, (at, fingerprint) in enumerate(sorted(resolved))
         ]
         self._serial = 0
         self.outcome = Outcome()
+        self._tickets = Tickets(terms.ways, self.outcome, zone, named=self._bounds.named, look_again=self._look_again)
 
     def commit(self, at: int, heard: Sequence[Heard]) -> None:
         """Records that arrived at an instant, by group."""
         self._until(at, _TICK)
-        seen = [one for one in sorted(heard, key=lambda h: h.first_id) if not self._hide(one)]
+        for one in heard:
+            self.outcome.matched += one.n
+            if one.hidden_by is not None:
+                self.outcome.hidden[one.hidden_by] += one.n
+        seen = sorted(heard, key=_first_id)
         told = self._weigh(at, self._bounded(at, seen)) if self._terms.enough else self._apart(seen)
-        opening: list[Heard] = []
-        for one in told:
-            episode = self._firing.get(one.face.fingerprint)
-            if episode is None:
-                opening.append(one)
-            else:
-                self._count(episode, one, at)
+        opening = self._count_or_open(at, told)
         if opening:
-            self._open(at, opening)
+            opening.sort(key=_first_id)
+            self._tickets.give(at, [one for one in opening if one.suppressed_by in {None, FLAP}])
+        self._show(at, told)
 
     def finish(self, until: int) -> Outcome:
         """The end: what is due until then still happens."""
@@ -228,24 +109,17 @@ class Replay:
         ]
         return self.outcome
 
-    def _hide(self, one: Heard) -> bool:
-        self.outcome.matched += one.n
-        if one.hidden_by is None:
-            return False
-        self.outcome.hidden[one.hidden_by] += one.n
-        return True
-
-    # Windows.
+    # Groups and windows.
 
     def _apart(self, heard: Sequence[Heard]) -> list[Heard]:
         """Groups beyond those that are kept apart become one."""
         for one in heard:
             self._tally(one).n += one.n
-        moved: dict[str, Heard] = {}
+        moved: dict[tuple[str, str | None], Heard] = {}
         for one in heard:
-            earlier = moved.get(one.face.fingerprint)
+            earlier = moved.get((one.face.fingerprint, one.hidden_by))
             if earlier is None:
-                moved[one.face.fingerprint] = one
+                moved[one.face.fingerprint, one.hidden_by] = one
             else:
                 _join(earlier, one)
         return list(moved.values())
@@ -302,91 +176,85 @@ class Replay:
 
     # Alerts.
 
-    def _count(self, episode: Episode, one: Heard, at: int) -> None:
-        episode.n += one.n
-        episode.last_id = max(episode.last_id, one.last_id)
-        episode.first_at = min(episode.first_at, one.first_at)
-        episode.last_at = max(episode.last_at, one.last_at)
-        episode.said_at = at
+    def _count_or_open(self, at: int, told: Sequence[Heard]) -> list[Episode]:
+        """The alerts that open now; what there is beside the records they open with is counted on them."""
+        openers: dict[str, Heard] = {}
+        for one in told:
+            first = openers.setdefault(one.face.fingerprint, one)
+            if first.hidden_by is not None and one.hidden_by is None:
+                openers[one.face.fingerprint] = one
+        opened = [self._begin(at, one) for fingerprint, one in openers.items() if fingerprint not in self._firing]
+        new = {id(openers[one.face.fingerprint]) for one in opened}
+        for one in told:
+            if id(one) not in new:
+                _count(self._firing[one.face.fingerprint], one, at)
+        return opened
 
-    def _open(self, at: int, opening: list[Heard]) -> None:
-        """New alerts find their tickets: the open one of their key, a fresh one again, or a new one."""
-        by_key: dict[str, list[Heard]] = {}
-        for one in sorted(opening, key=lambda h: h.first_id):
-            by_key.setdefault(self._key(one), []).append(one)
-        for key, group in sorted(by_key.items(), key=lambda pair: pair[1][0].face.fingerprint):
-            ticket, how = self._ticket(at, key, group[0])
-            for place, one in enumerate(group):
-                self._begin(at, one, ticket, "joined" if place else how)
-
-    def _key(self, one: Heard) -> str:
-        known = one.key in self._ticket_of_key or len(self._ticket_of_key) < self._bounds.groups
-        return one.key if known else self._terms.overflow
-
-    def _ticket(self, at: int, key: str, first: Heard) -> tuple[Ticket, str]:
-        last = self._ticket_of_key.get(key)
-        if last is not None and last.resolved_at is None:
-            return last, "joined"
-        if last is not None and self._reopenable(at, last):
-            last.resolved_at = None
-            last.pages.append(at)
-            self.outcome.reopened += 1
-            self._page(at, first)
-            return last, "reopened"
-        self.outcome.opened += 1
-        self.outcome.recurrences += last is not None
-        ticket = Ticket(
-            number=self.outcome.opened,
+    def _begin(self, at: int, one: Heard) -> Episode:
+        fingerprint = one.face.fingerprint
+        flaps = self._would_flap(at, fingerprint)
+        key = one.key if one.key in self._tickets or len(self._tickets) < self._bounds.groups else self._terms.overflow
+        episode = self._firing[fingerprint] = Episode(
+            face=one.face,
+            service=one.service,
             key=key,
-            service=first.service,
-            first_id=first.first_id,
-            recurrence_of=None if last is None else last.number,
-            pages=[at],
+            opened_at=at,
+            said_at=at,
+            n=one.n,
+            first_id=one.first_id,
+            last_id=one.last_id,
+            first_at=one.first_at,
+            last_at=one.last_at,
+            suppressed_by=one.hidden_by or (FLAP if flaps else None),
         )
-        self._ticket_of_key[key] = ticket
-        if len(self.outcome.tickets) < self._bounds.named:
-            self.outcome.tickets.append(ticket)
-        self._page(at, first)
-        return ticket, "opened"
-
-    def _reopenable(self, at: int, ticket: Ticket) -> bool:
-        resolved_at = ticket.resolved_at or 0
-        closed = _tick(resolved_at + self._terms.auto_close_s * SECOND_US) <= at
-        return not closed and resolved_at >= at - self._terms.reopen_window_s * SECOND_US
-
-    def _page(self, at: int, first: Heard) -> None:
-        local = from_us(at).astimezone(self._zone)
-        self.outcome.hours[local.hour] += 1
-        self.outcome.days[local.date()] += 1
-        self.outcome.groups[first.face.fingerprint].pages += 1
-
-    def _begin(self, at: int, one: Heard, ticket: Ticket, how: str) -> None:
-        episode = Episode(
-            one.face, one.service, ticket, how, at, at, one.n, one.first_id, one.last_id, one.first_at, one.last_at
-        )
-        self._firing[one.face.fingerprint] = episode
-        ticket.alerts += 1
-        ticket.going_on += 1
+        self._changes(fingerprint, at)
+        self.outcome.flapping += flaps
         self.outcome.alerts += 1
-        self.outcome.joined += how == "joined"
         self.outcome.alert_days[from_us(at).astimezone(self._zone).date()] += 1
-        self.outcome.groups[one.face.fingerprint].alerts += 1
+        self.outcome.groups[fingerprint].alerts += 1
         if len(self.outcome.episodes) < self._bounds.named:
             self.outcome.episodes.append(episode)
         if self._terms.quiet_s is not None:
-            self._look_again(episode, at + self._terms.quiet_s * SECOND_US)
+            self._look_again(at + self._quiet_us(flaps=flaps), episode)
+        return episode
+
+    def _show(self, at: int, told: Sequence[Heard]) -> None:
+        """An alert that a silence kept without a ticket gets one when a record comes that nothing hides."""
+        seen = {one.face.fingerprint for one in told if one.hidden_by is None}
+        known = [self._firing[fingerprint] for fingerprint in seen]
+        released = sorted((one for one in known if one.ticket is None), key=_first_id)
+        for one in released:
+            one.suppressed_by = None
+        if released:
+            self._tickets.give(at, released, released=True)
+
+    # What flaps.
+
+    def _changes(self, fingerprint: str, at: int) -> None:
+        if self._terms.quiet_s is not None or self._due:  # else nothing ever ends
+            self._changed.setdefault(fingerprint, deque(maxlen=flapping.CHANGES)).append(at)
+
+    def _would_flap(self, at: int, fingerprint: str) -> bool:
+        """Whether to open or end now would be one change too many."""
+        since = at - us(flapping.WITHIN)
+        return flapping.flaps(1 + sum(changed >= since for changed in self._changed.get(fingerprint, ())))
+
+    def _quiet_us(self, *, flaps: bool) -> int:
+        return us(flapping.quiet_for(self._terms.quiet_s or 0, flapping=flaps))
 
     # What ends by time.
 
-    def _look_again(self, episode: Episode, due: int) -> None:
+    def _look_again(self, due: int, subject: Episode | Storm) -> None:
         self._serial += 1
-        heapq.heappush(self._due, (_tick(due), _TICK, self._serial, episode))
+        heapq.heappush(self._due, (tick(due), _TICK, self._serial, subject))
 
     def _until(self, at: int, kind: int) -> None:
         while self._due and self._due[0][:2] <= (at, kind):
-            now, what, _, subject = heapq.heappop(self._due)
-            if what == _TICK:
+            now, _, _, subject = heapq.heappop(self._due)
+            if isinstance(subject, Episode):
                 self._end_if_quiet(now, subject)
+            elif isinstance(subject, Storm):
+                self._tickets.look_at(now, subject)
             elif subject in self._firing:
                 self.outcome.resolved += 1
                 self._end(now, self._firing[subject], "resolved")
@@ -398,25 +266,38 @@ class Replay:
         if self._terms.enough is not None:
             held = self._windows.get(episode.face.fingerprint)
             said_at = None if held is None else held.full_at
-        due = (episode.opened_at if said_at is None else said_at) + (self._terms.quiet_s or 0) * SECOND_US
+        said_at = episode.opened_at if said_at is None else said_at
+        flaps = episode.suppressed_by == FLAP
+        due = said_at + self._quiet_us(flaps=flaps)
+        if due <= now and not flaps and self._would_flap(now, episode.face.fingerprint):
+            due = said_at + self._quiet_us(flaps=True)
+            self.outcome.flapping += episode.suppressed_by is None
+            episode.suppressed_by = episode.suppressed_by or FLAP
         if due > now:
-            self._look_again(episode, due)
+            self._look_again(due, episode)
         else:
             self.outcome.quieted += 1
             self._end(now, episode, "quiet")
 
     def _end(self, now: int, episode: Episode, by: str) -> None:
-        """A ticket is resolved when none of its episodes goes on."""
         episode.ended_at, episode.ended_by = now, by
         del self._firing[episode.face.fingerprint]
-        episode.ticket.going_on -= 1
-        if not episode.ticket.going_on:
-            episode.ticket.resolved_at = now
+        self._changes(episode.face.fingerprint, now)
+        if episode.ticket is not None:
+            episode.ticket.going_on.discard(episode)
+            self._tickets.resolve_if_over(now, episode.ticket)
 
 
-def _tick(at: int) -> int:
-    """The first whole second at or after an instant."""
-    return -(-at // SECOND_US) * SECOND_US
+def _first_id(one: Heard | Episode) -> int:
+    return one.first_id
+
+
+def _count(episode: Episode, one: Heard, at: int) -> None:
+    episode.n += one.n
+    episode.last_id = max(episode.last_id, one.last_id)
+    episode.first_at = min(episode.first_at, one.first_at)
+    episode.last_at = max(episode.last_at, one.last_at)
+    episode.said_at = at
 
 
 def _without(one: Heard, pending: int) -> Heard:

@@ -15,7 +15,7 @@ from tocsin.kit.errors import FieldError, Invalid
 from tocsin.logs.record import Record
 from tocsin.proof.backtest import Found, Wish
 from tocsin.proof.comparing import RealAlert
-from tocsin.proof.replay import Episode
+from tocsin.proof.outcome import Episode
 from tocsin.web.log_schemas import ScannedOut
 from tocsin.web.rule_schemas import MAX_CONDITION_CHARS, RuleDefinitionIn, rule_values
 from tocsin.web.schemas import InstantIn, LogOut, Out, Word, no_nul
@@ -106,22 +106,24 @@ class BacktestRecordsOut(Out):
 
 class BacktestAlertsOut(Out):
     """`quieted` ended by themselves, `resolved` when people really resolved the ticket of their like, `going_on` not by
-    the end."""
+    the end, `flapping` ones opened and ended too often and called nobody for that."""
 
     opened: int
     quieted: int
     resolved: int
     going_on: int
+    flapping: int
 
 
 class BacktestTicketsOut(Out):
     """`recurrences` are those of the opened ones that follow an earlier one which could no longer be reopened; `joined`
-    are alerts that came to an open ticket."""
+    are alerts that came to an open ticket, `storms` are tickets that gathered what would have been too many."""
 
     opened: int
     reopened: int
     recurrences: int
     joined: int
+    storms: int
 
 
 class BacktestDayOut(Out):
@@ -152,13 +154,15 @@ class BacktestPendingOut(Out):
 
 class BacktestAlertOut(Out):
     """An alert there would have been. `how` it came to its `ticket` (a number of this back-test): `opened`, `joined`,
-    `reopened`. `record` is the first one; null when it is no longer stored."""
+    `reopened`, or `silenced` without one. `suppressed_by`: `flap`, `storm` or a silence. `record` is the first one;
+    null when it is no longer stored."""
 
     fingerprint: str
     template: str
     service: str
-    ticket: int
+    ticket: int | None
     how: str
+    suppressed_by: str | None
     opened_at: datetime
     ended_at: datetime | None
     ended_by: str | None
@@ -249,12 +253,14 @@ def backtest_out(found: Found, time_zone: str) -> BacktestOut:
             quieted=outcome.quieted,
             resolved=outcome.resolved,
             going_on=outcome.alerts - outcome.quieted - outcome.resolved,
+            flapping=outcome.flapping,
         ),
         tickets=BacktestTicketsOut(
             opened=outcome.opened,
             reopened=outcome.reopened,
             recurrences=outcome.recurrences,
             joined=outcome.joined,
+            storms=outcome.storms,
         ),
         pages=outcome.pages,
         time_zone=time_zone,
@@ -292,8 +298,9 @@ def _alerts(found: Sequence[tuple[Episode, Record | None]]) -> list[BacktestAler
             fingerprint=one.face.fingerprint,
             template=one.face.template,
             service=one.service,
-            ticket=one.ticket.number,
+            ticket=None if one.ticket is None else one.ticket.number,
             how=one.how,
+            suppressed_by=one.suppressed_by,
             opened_at=from_us(one.opened_at),
             ended_at=None if one.ended_at is None else from_us(one.ended_at),
             ended_by=one.ended_by,
