@@ -21,8 +21,8 @@ def test_a_draft_is_tried_and_nothing_is_changed(api: TestClient, clock: FakeClo
 
     assert (told["rule"], told["version"], told["partial"]) == ("draft", 0, None)
     assert told["records"] == {"matched": 3, "in_alerts": 3, "pending": 0, "hidden": 0, "backfill": 0, "late": 0}
-    assert told["alerts"] == {"opened": 1, "quieted": 0, "resolved": 0, "going_on": 1}
-    assert told["tickets"] == {"opened": 1, "reopened": 0, "recurrences": 0, "joined": 0}
+    assert told["alerts"] == {"opened": 1, "quieted": 0, "resolved": 0, "going_on": 1, "flapping": 0}
+    assert told["tickets"] == {"opened": 1, "reopened": 0, "recurrences": 0, "joined": 0, "storms": 0}
     assert (told["pages"], told["pages_by_hour"][3], sum(told["pages_by_hour"])) == (1, 1, 1)
     assert told["days"] == [{"day": "2026-11-24", "alerts": 1, "pages": 1}]
     [group] = told["noisiest"]

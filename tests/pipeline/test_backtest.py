@@ -240,3 +240,75 @@ def test_storms_gather_and_let_go_as_they_did(
     assert live_alerts(desk, "each") == replayed_alerts(found)
     assert live_tickets(desk, "") == replayed_tickets(found)
     assert found.difference.gone == found.difference.new == []
+
+
+def test_what_people_resolved_ends_what_the_draft_has_of_it(desk: Desk, clock: FakeClock) -> None:
+    desk.post(critical())
+    clock.advance(minutes=5)
+    desk.resolve(desk.ticket.id)
+    clock.advance(hours=3)
+    desk.post(critical())
+    clock.advance(seconds=1)
+    found = backtest(desk, desk.rule("critical-logs").rule)
+    assert replayed_alerts(found) == live_alerts(desk, "critical-logs")
+    assert (found.outcome.opened, found.outcome.recurrences, found.outcome.resolved) == (2, 1, 1)
+    coarser = backtest(desk, replace(desk.rule("critical-logs").rule, group_by=("service",)))
+    assert (coarser.outcome.opened, coarser.outcome.resolved) == (1, 0)
+    assert (len(coarser.difference.kept), coarser.difference.gone) == (2, [])
+
+
+def test_a_threshold_pages_less_and_says_what_would_be_gone(desk: Desk, clock: FakeClock) -> None:
+    desk.save_rule("errors", "level:ERROR", group_by=("service",))
+    desk.post(error(), error(service="shop"))
+    for _ in range(5):
+        clock.advance(seconds=10)
+        desk.post(error())
+    clock.advance(seconds=1)
+    changed = replace(desk.rule("errors").rule, kind=Kind.THRESHOLD, threshold=4, window_s=60)
+    found = backtest(desk, changed)
+    assert (found.outcome.alerts, found.outcome.pending) == (1, 4)
+    assert [alert.service for alert in found.difference.gone] == ["shop"]
+    assert [alert.service for alert in found.difference.kept] == ["payments"]
+    assert [(one.service, one.hits) for one in found.unfinished] == [("shop", 1)]
+
+
+def test_pages_are_counted_by_the_hours_and_days_of_a_zone(desk: Desk, clock: FakeClock) -> None:
+    for hour in (0, 1, 21):
+        desk.post(critical(f"kind {'abc'[hour % 3]}", service=f"s{hour}"))
+        clock.advance(hours=hour or 1)
+    found = backtest(desk, draft(), zone="Europe/Berlin")
+    assert {hour: n for hour, n in enumerate(found.outcome.hours) if n} == {3: 1, 4: 1, 5: 1}
+    late = backtest(desk, draft(), zone="Asia/Tokyo")
+    assert {hour: n for hour, n in enumerate(late.outcome.hours) if n} == {11: 1, 12: 1, 13: 1}
+
+
+def test_records_that_came_late_or_out_of_order_are_replayed_when_they_arrived(desk: Desk, clock: FakeClock) -> None:
+    for day in (0, 30, 2, 400):
+        desk.post(critical("it broke", timestamp=iso(clock.now() - timedelta(days=day))))
+        clock.advance(minutes=10)
+    desk.compact()
+    found = backtest(desk, draft(auto_resolve_after_s=60))
+    assert [one.first_id for one in found.outcome.episodes] == [1, 2, 3, 4][: len(found.outcome.episodes)]
+    assert found.outcome.matched == 4
+    assert backtest(desk, draft(), since=START + timedelta(minutes=15)).outcome.matched == 2
+
+
+def test_when_the_time_is_over_it_says_up_to_where_it_got(desk: Desk, clock: FakeClock) -> None:
+    for _ in range(3):
+        desk.post(critical())
+        clock.advance(minutes=1)
+        desk.compact()
+    wish = Wish(draft(), START, clock.now(), UTC_ZONE)
+    found = run(desk.database, desk.reader, wish, Budget(-1))
+    assert (found.partial, found.reached, found.outcome.matched) == ("time", START, 0)
+    assert backtest(desk, draft()).partial is None
+
+
+def test_a_damaged_segment_is_said_to_be_missing(desk: Desk, clock: FakeClock, settings: Settings) -> None:
+    desk.post(critical())
+    clock.advance(minutes=1)
+    desk.compact()
+    [path] = list(settings.segments_path.rglob("*.parquet"))
+    path.write_bytes(b"no parquet")
+    found = backtest(desk, draft())
+    assert (found.outcome.matched, found.scanned.damaged) == (0, 1)

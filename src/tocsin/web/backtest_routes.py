@@ -31,7 +31,7 @@ async def backtest_rule(request: Request, wanted: Annotated[BacktestIn, Body()],
     budget = Budget(wanted.within_s)
 
     def work() -> BacktestOut:
-        wish = wanted.wish(_base(with_.database, wanted.name), with_.clock.now())
+        wish = wanted.wish(_base(with_.database, wanted.name), with_.clock.now(), with_.storms)
         check(wish.rule)
         return backtest_out(backtest.run(with_.database, with_.logs, wish, budget), wanted.time_zone)
 

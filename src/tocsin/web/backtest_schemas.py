@@ -16,6 +16,7 @@ from tocsin.logs.record import Record
 from tocsin.proof.backtest import Found, Wish
 from tocsin.proof.comparing import RealAlert
 from tocsin.proof.outcome import Episode
+from tocsin.tickets.storming import StormLimits
 from tocsin.web.log_schemas import ScannedOut
 from tocsin.web.rule_schemas import MAX_CONDITION_CHARS, RuleDefinitionIn, rule_values
 from tocsin.web.schemas import InstantIn, LogOut, Out, Word, no_nul
@@ -43,7 +44,7 @@ class BacktestIn(RuleDefinitionIn):
     examples: int = Field(5, ge=0, le=100, description="How many alerts and groups are shown.")
     within_s: float = Field(30.0, gt=0, le=600, description="Answer after so many seconds with what is known by then.")
 
-    def wish(self, base: Rule | None, now: datetime) -> Wish:
+    def wish(self, base: Rule | None, now: datetime, limits: StormLimits) -> Wish:
         """What is to be tried, on a rule that is there or on none. Raises Invalid."""
         since = _instant(self.since, now, now - DEFAULT_SPAN)
         until = min(_instant(self.until, now, now), now)
@@ -52,7 +53,7 @@ class BacktestIn(RuleDefinitionIn):
             raise Invalid(f"since {detail}", errors=(FieldError("/since", detail),))
         rule = self._rule(base)
         changed = [] if base is None else [name for name in DEFINED if getattr(rule, name) != getattr(base, name)]
-        return Wish(rule, since, until, _zone(self.time_zone), self.examples, sorted(changed))
+        return Wish(rule, since, until, _zone(self.time_zone), self.examples, sorted(changed), limits)
 
     def _rule(self, base: Rule | None) -> Rule:
         values = rule_values(self)
