@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from desk import PATIENCE_S, START, Desk, FakeClock, critical, error, info
-from tocsin.alerts.rules import Kind, Rule
+from tocsin.alerts.rules import CONDITIONS, Kind, Rule
 from tocsin.kit.clock import MICROSECOND, iso, to_us
 from tocsin.logs.budget import Budget
-from tocsin.proof.backtest import Found, Wish, run
+from tocsin.proof.backtest import Found, Hiding, Wish, run
+from tocsin.query.parse import parse
 from tocsin.settings import Settings
 from tocsin.tickets.storming import NO_LIMITS, StormLimits
 
@@ -312,3 +313,33 @@ def test_a_damaged_segment_is_said_to_be_missing(desk: Desk, clock: FakeClock, s
     path.write_bytes(b"no parquet")
     found = backtest(desk, draft())
     assert (found.outcome.matched, found.scanned.damaged) == (0, 1)
+
+
+def hiding(name: str, matcher: str, *minutes: tuple[float, float]) -> Hiding:
+    """A silence that is active from one minute of the story to another."""
+    first = to_us(START)
+    spans = [(first + int(start * 60_000_000), first + int(end * 60_000_000)) for start, end in minutes]
+    return Hiding(name, parse(matcher, CONDITIONS, now=START), spans)
+
+
+@pytest.mark.parametrize("fields", [{}, {"kind": Kind.THRESHOLD, "threshold": 1, "window_s": 600}])
+def test_what_a_silence_covers_opens_no_ticket_while_it_lasts(
+    desk: Desk, clock: FakeClock, fields: dict[str, Any]
+) -> None:
+    for _ in range(6):
+        desk.post(critical(attributes={"host": "a"}), critical(service="shop", attributes={"host": ["b", "a"]}))
+        clock.advance(minutes=1)
+    rule = draft(**{"auto_resolve_after_s": 3600, **fields})
+    silences = [hiding("silence:1", "@host:b", (0.5, 2.5), (3.5, 9)), hiding("silence:2", "service:shop", (0, 1.5))]
+    found = backtest(desk, rule, silences=silences)
+    assert found.outcome.hidden == {"silence:1": 4, "silence:2": 1}
+    assert (found.outcome.matched, found.outcome.alerts, found.outcome.pages) == (12, 2, 2)
+    [shop] = [ticket for ticket in found.outcome.tickets if ticket.service == "shop"]
+    assert shop.opened_at == [to_us(START + timedelta(minutes=1.5))]  # what still fires then is heard
+
+
+def test_what_fires_no_more_when_its_silence_is_over_was_never_heard(desk: Desk, clock: FakeClock) -> None:
+    desk.post(critical())
+    clock.advance(hours=1)
+    found = backtest(desk, draft(), silences=[hiding("silence:1", "level:CRITICAL", (0, 30))])
+    assert (found.outcome.alerts, found.outcome.unheard, found.outcome.pages) == (1, 1, 0)

@@ -27,7 +27,7 @@ from tocsin.logs.search import again_if_vanished
 from tocsin.logs.service import LogReader
 from tocsin.proof import outcome_store
 from tocsin.proof.comparing import Difference, Real, compare
-from tocsin.proof.gathering import Gatherer, wanted
+from tocsin.proof.gathering import HIDDEN, Gatherer, wanted
 from tocsin.proof.outcome import Episode, Outcome, Tally, Unfinished
 from tocsin.proof.replay import OVERFLOW, Bounds, Replay, Terms
 from tocsin.proof.ticketing import Ways
@@ -46,10 +46,22 @@ _RANGES_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Hiding:
+    """A silence: which records it keeps from people, and while which they must have arrived (microseconds since 1970,
+    the ends excluded)."""
+
+    name: str
+    node: Node
+    spans: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
-    """The rule to be tried, on records that arrived in [since, until); hours and days are those of `zone`. `examples`:
-    how many alerts and groups are shown. `limits` are those of storms. `changed` names the fields that a saved rule has
-    otherwise."""
+    """The rule to be tried, on records that arrived in [since, until); hours and days are those of `zone`.
+
+    `examples`: how many alerts and groups are shown. `changed` names the fields that a saved rule has otherwise.
+    `limits` are those of storms. Of several `silences` the first hides a record.
+    """
 
     rule: Rule
     since: datetime
@@ -58,6 +70,7 @@ class Wish:
     examples: int = 5
     changed: Sequence[str] = ()
     limits: StormLimits = DEFAULT_LIMITS
+    silences: Sequence[Hiding] = ()
 
 
 @dataclass(slots=True)
@@ -167,9 +180,11 @@ class _Reading:
             terms_of(wish.rule, wish.limits),
             wish.zone,
             resolved=real.resolved,
+            silenced_until=[(end, one.name) for one in wish.silences for _, end in one.spans],
             bounds=Bounds(windows=thresholds.MAX_GROUPS),
         )
-        self.gatherer = Gatherer(wish.rule, {alert.first_record_id for alert in real.alerts})
+        watched = {alert.first_record_id for alert in real.alerts}
+        self.gatherer = Gatherer(wish.rule, watched, hides=bool(wish.silences))
         self.scanned = Scanned()
         self.partial: str | None = None
         self.reached = to_us(wish.until)
@@ -246,9 +261,25 @@ class _Reading:
                 if self._budget.cut:
                     return False
             scanned = Scanned()  # the same parts again
+        hidden = self._hidden(parts)
+        if self._budget.cut:
+            return False
         for rows, hit in found:
-            self.gatherer.add(rows, hit=hit)
+            marked = rows.join(hidden, on="id", how="left") if self._wish.silences else rows
+            self.gatherer.add(marked, hit=hit)
         return True
+
+    def _hidden(self, parts: Sequence[Part]) -> pl.DataFrame:
+        """The records of some parts that silences hide, with what hides them."""
+        found = [pl.DataFrame(schema={"id": pl.Int64, HIDDEN: pl.String})]
+        for one in self._wish.silences:
+            name = pl.lit(one.name).alias(HIDDEN)
+            for start, end in one.spans:
+                active = Between(Named("observed_at"), start, end, high_open=True)
+                sought = Sought(And((self._arrived(self._wish.rule.node()), one.node, active)))
+                lazies = self._parts.scan(parts, sought, lambda _: ["id"], Scanned(), self._budget)
+                found += [collected(lazy).with_columns(name) for lazy in lazies]
+        return pl.concat(found).unique("id", keep="first", maintain_order=True)
 
     def _hand_on(self, before: int | None) -> None:
         for at, heard in self.gatherer.commits(before):

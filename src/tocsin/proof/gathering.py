@@ -97,10 +97,10 @@ class Gatherer:
         self._rule = rule
         self._counts = rule.kind in WINDOWED
         self._fields = _Fields.of(rule)
-        self._by = [SEEN, *self._fields.group, *([HIDDEN] if hides else [])]
+        self._by = [SEEN, *self._fields.group, *([HIDDEN] if hides and not self._counts else [])]
         self._hides = hides
         self._first = self._of_the_first()
-        self._others = [*self._fields.group, *self._first, *([HIDDEN] if hides else [])]
+        self._others = [*self._fields.group, *self._first, *([HIDDEN] if hides and not self._counts else [])]
         grouped = SERVICE in rule.group_by
         self._service_at = rule.group_by.index(SERVICE) if grouped else len(self._fields.group)
         self._templates = Templates()
@@ -132,7 +132,7 @@ class Gatherer:
         if len(self._watched):
             self._watch(rows)
         if self._counts:
-            kept = [SERVICE, *self._by, *self._fields.key, "id", "at"]
+            kept = [SERVICE, *self._by, *self._fields.key, "id", "at", *([HIDDEN] if self._hides else [])]
             self._waiting.append(rows.select(*kept, pl.lit(hit).alias(HIT)))
         else:
             self._waiting.append(self._summed(rows))
@@ -194,12 +194,15 @@ class Gatherer:
         """Every record by id; what is told of the first is told of the first that meets the condition."""
         the_first = [pl.col(name).sort_by(~pl.col(HIT), maintain_order=True).first() for name in self._first]
         groups = rows.sort(SEEN, "id").group_by(self._by, maintain_order=True)
-        lists = groups.agg(pl.col("id", "at", HIT), *the_first).select(SEEN, "id", "at", HIT, *self._others)
-        for seen, ids, times, hits, *others in lists.iter_rows():
+        each = ["id", "at", HIT, *([HIDDEN] if self._hides else [])]
+        lists = groups.agg(pl.col(each), *the_first).select(SEEN, *self._others, *each)
+        for row in lists.iter_rows():
+            others, (ids, times, hits, *hidden) = row[1 : -len(each)], row[-len(each) :]
             mine = ids if all(hits) else list(compress(ids, hits))
             at = times if mine is ids else list(compress(times, hits)) or times
             ends = ((mine or ids)[0], (mine or ids)[-1], min(at), max(at))
-            yield seen, self._heard(Heard(_NOBODY, "", "", len(mine), *ends, ids=ids, times=times, hits=hits), others)
+            heard = Heard(_NOBODY, "", "", len(mine), *ends, ids=ids, times=times, hits=hits, hidden=[*hidden, ()][0])
+            yield row[0], self._heard(heard, others)
 
     def _heard(self, heard: Heard, others: Sequence[Any]) -> Heard:
         """With its names, from `others`: the columns of `_others`."""
@@ -207,7 +210,7 @@ class Gatherer:
         heard.face = self._faces.get(group) or self._face(group)
         heard.service = self._rule.service or others[self._service_at]
         heard.key = heard.face.fingerprint if not self._fields.key else self._key(others, heard.service)
-        heard.hidden_by = others[-1] if self._hides else None
+        heard.hidden_by = others[-1] if self._hides and not self._counts else None
         return heard
 
     def _face(self, group: tuple[str, ...]) -> Face:

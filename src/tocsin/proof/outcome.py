@@ -19,7 +19,8 @@ class Heard:
     """The records of one commit in one group: `n` of them meet the condition.
 
     For a rule that counts, `ids`, `times` and `hits` list all that it looks at, by id. `key` and `service` are those of
-    the first that meets the condition. `hidden_by` names the silence that keeps them from people.
+    the first that meets the condition. `hidden_by` names the silence that keeps them from people; before a rule has
+    counted them all, `hidden` does for each.
     """
 
     face: Face
@@ -33,6 +34,7 @@ class Heard:
     ids: Sequence[int] = ()
     times: Sequence[int] = ()
     hits: Sequence[bool] = ()
+    hidden: Sequence[str | None] = ()
     hidden_by: str | None = None
 
 
@@ -58,7 +60,8 @@ class Ticket:
 @dataclass(slots=True, eq=False)
 class Episode:
     """An alert there would have been. `how`: it opened its ticket, joined or reopened it; `silenced`: it has none.
-    `suppressed_by`: `flap`, `storm` or a silence. `ended_by`: `quiet`, or `resolved` as its like really was."""
+    `suppressed_by`: `flap`, `storm` or a silence. `ended_by`: `quiet`, `resolved` as its like really was, or `silence`:
+    it fired no more when what hid it was over."""
 
     face: Face
     service: str
@@ -116,6 +119,7 @@ class Outcome:
     pages: int = 0
     quieted: int = 0
     resolved: int = 0
+    unheard: int = 0
     overflowed: int = 0
     episodes: list[Episode] = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)

@@ -11,7 +11,7 @@ fingerprint, and else goes on.
 import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any, Final
 
@@ -69,6 +69,7 @@ class Replay:
         zone: tzinfo,
         *,
         resolved: Iterable[tuple[int, str]] = (),
+        silenced_until: Iterable[tuple[int, str]] = (),
         bounds: Bounds | None = None,
     ) -> None:
         self._terms = terms
@@ -80,6 +81,8 @@ class Replay:
         self._due: list[tuple[int, int, int, Any]] = [
             (at, _RESOLVED, place, fingerprint) for place, (at, fingerprint) in enumerate(sorted(resolved))
         ]
+        self._due += [(tick(at), _TICK, -place, name) for place, (at, name) in enumerate(sorted(silenced_until), 1)]
+        heapq.heapify(self._due)
         self._serial = 0
         self.outcome = Outcome()
         self._tickets = Tickets(terms.ways, self.outcome, zone, named=self._bounds.named, look_again=self._look_again)
@@ -87,12 +90,12 @@ class Replay:
     def commit(self, at: int, heard: Sequence[Heard]) -> None:
         """Records that arrived at an instant, by group."""
         self._until(at, _TICK)
-        for one in heard:
-            self.outcome.matched += one.n
-            if one.hidden_by is not None:
-                self.outcome.hidden[one.hidden_by] += one.n
+        self.outcome.matched += sum(one.n for one in heard)
         seen = sorted(heard, key=_first_id)
         told = self._weigh(at, self._bounded(at, seen)) if self._terms.enough else self._apart(seen)
+        for one in told:
+            if one.hidden_by is not None:
+                self.outcome.hidden[one.hidden_by] += one.n
         opening = self._count_or_open(at, told)
         if opening:
             opening.sort(key=_first_id)
@@ -171,7 +174,8 @@ class Replay:
             self.outcome.pending += weighed.pending
             self.outcome.late += weighed.late_pending + weighed.late_counted
             if weighed.pending < one.n:
-                told.append(_without(one, weighed.pending))
+                whole = not weighed.pending and not one.hidden
+                told += [one] if whole else _by_silence(one, _left(one, weighed.pending))
         return told
 
     # Alerts.
@@ -228,6 +232,20 @@ class Replay:
         if released:
             self._tickets.give(at, released, released=True)
 
+    def _let_go(self, now: int, silence: str) -> None:
+        """A silence is over: what still fires is heard, the rest has ended."""
+        mine = sorted((one for one in self._firing.values() if one.suppressed_by == silence), key=_first_id)
+        since = now - self._terms.ways.still_fires_s * SECOND_US
+        still = [one for one in mine if self._terms.quiet_s is not None or one.said_at >= since]
+        for one in mine:
+            if one not in still:
+                self.outcome.unheard += 1
+                self._end(now, one, "silence")
+        for one in still:
+            one.suppressed_by = None
+        if still:
+            self._tickets.give(now, still, released=True)
+
     # What flaps.
 
     def _changes(self, fingerprint: str, at: int) -> None:
@@ -250,11 +268,13 @@ class Replay:
 
     def _until(self, at: int, kind: int) -> None:
         while self._due and self._due[0][:2] <= (at, kind):
-            now, _, _, subject = heapq.heappop(self._due)
+            now, what, _, subject = heapq.heappop(self._due)
             if isinstance(subject, Episode):
                 self._end_if_quiet(now, subject)
             elif isinstance(subject, Storm):
                 self._tickets.look_at(now, subject)
+            elif what == _TICK:
+                self._let_go(now, subject)
             elif subject in self._firing:
                 self.outcome.resolved += 1
                 self._end(now, self._firing[subject], "resolved")
@@ -300,14 +320,33 @@ def _count(episode: Episode, one: Heard, at: int) -> None:
     episode.said_at = at
 
 
-def _without(one: Heard, pending: int) -> Heard:
+Record = tuple[int, int, str | None]  # id, time, and what hides it
+
+
+def _left(one: Heard, pending: int) -> list[Record]:
     """What is left behind the first `pending` records that meet the condition."""
-    if not pending:
-        return one
-    left = [(i, at) for i, at, hit in zip(one.ids, one.times, one.hits, strict=True) if hit][pending:]
-    one.n, one.first_id, one.last_id = len(left), left[0][0], left[-1][0]
-    one.first_at, one.last_at = min(at for _, at in left), max(at for _, at in left)
-    return one
+    hidden = one.hidden or [None] * len(one.ids)
+    rows = zip(one.ids, one.times, hidden, one.hits, strict=True)
+    return [(record_id, at, by) for record_id, at, by, hit in rows if hit][pending:]
+
+
+def _by_silence(one: Heard, records: Sequence[Record]) -> list[Heard]:
+    """Records that share their fate: those that nothing hides, and those that each silence does."""
+    parts: dict[str, list[Record]] = {}
+    for record in records:
+        parts.setdefault(record[2] or "", []).append(record)
+    return [
+        replace(
+            one,
+            n=len(part),
+            first_id=part[0][0],
+            last_id=part[-1][0],
+            first_at=min(at for _, at, _ in part),
+            last_at=max(at for _, at, _ in part),
+            hidden_by=by or None,
+        )
+        for by, part in sorted(parts.items())
+    ]
 
 
 def _join(one: Heard, other: Heard) -> None:
@@ -320,7 +359,8 @@ def _join(one: Heard, other: Heard) -> None:
         one.first_id, one.last_id = min(one.first_id, other.first_id), max(one.last_id, other.last_id)
         one.first_at, one.last_at = min(one.first_at, other.first_at), max(one.last_at, other.last_at)
     one.n += other.n
-    rows = sorted(
-        [*zip(one.ids, one.times, one.hits, strict=True), *zip(other.ids, other.times, other.hits, strict=True)]
-    )
-    one.ids, one.times, one.hits = [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]
+    hidden = [*(one.hidden or [None] * len(one.ids)), *(other.hidden or [None] * len(other.ids))]
+    ids, times, hits = [*one.ids, *other.ids], [*one.times, *other.times], [*one.hits, *other.hits]
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    one.ids, one.times = [ids[n] for n in order], [times[n] for n in order]
+    one.hits, one.hidden = [hits[n] for n in order], [hidden[n] for n in order]

@@ -253,7 +253,7 @@ def backtest_out(found: Found, time_zone: str) -> BacktestOut:
             opened=outcome.alerts,
             quieted=outcome.quieted,
             resolved=outcome.resolved,
-            going_on=outcome.alerts - outcome.quieted - outcome.resolved,
+            going_on=outcome.alerts - outcome.quieted - outcome.resolved - outcome.unheard,
             flapping=outcome.flapping,
         ),
         tickets=BacktestTicketsOut(
