@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import backtest
 import figures
 import grouping
 import import_file
@@ -33,6 +34,7 @@ SHORT: Final[dict[str, Part]] = {
     "search": partial(search.measure, records=1_000_000),
     "grouping": partial(grouping.measure, times=5),
     "rules": partial(rules.measure, records=20_000, rounds=3),
+    "backtest": partial(backtest.measure, records=500_000),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
 }
@@ -45,6 +47,7 @@ FULL: Final[dict[str, Part]] = {
     "search_large": search.measure_large,
     "grouping": grouping.measure,
     "rules": rules.measure,
+    "backtest": partial(backtest.measure, records=10_000_000),
     "tickets": partial(tickets.measure, tickets=1_000_000),
     "import_file": import_file.measure,
 }

@@ -94,6 +94,7 @@ class Instance:
             metrics=self.metrics,
             writable=WriteCheck(self.database),
             policy=AccessPolicy(settings.admin_secret, loopback_admin=settings.loopback_admin),
+            storms=limits,
         )
 
     def _open_segments(self, settings: Settings) -> LogKeeping:

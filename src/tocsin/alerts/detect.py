@@ -184,7 +184,7 @@ def _matched(
         fingerprint=fingerprint,
         correlation_key=_correlation_key(one, first, service) if one.key else fingerprint,
         service=service,
-        template=_shown(rule.group_by, group),
+        template=shown(rule.group_by, group),
         title=title_of(service, columns.messages[rows[0]]),
         level=max(columns.levels[row] for row in rows),
         priority=rule.priority,
@@ -226,7 +226,7 @@ def _correlation_key(one: Compiled, row: Row, service: str) -> str:
     return correlation_key_of(names, values)
 
 
-def _shown(names: Sequence[str], values: Group) -> str:
+def shown(names: Sequence[str], values: Group) -> str:
     """What a group has in common, for people: its template, or its fields."""
     if TEMPLATE in names:
         return values[names.index(TEMPLATE)]

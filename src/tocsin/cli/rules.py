@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli import backtest
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -411,3 +412,12 @@ def _tell(text: str, rule: dict[str, Any], *, as_json: bool, removed: bool = Fal
     state = "removed" if removed else _state(rule)
     kind = f"{_kind(rule)}, {rule['priority']}"
     typer.echo(f"Rule {rule['name']} (version {rule['version']}, {state}, {kind}): {printable(rule['condition'])}")
+
+
+app.command(
+    "test",
+    epilog=examples(
+        "tocsin rules test 'service:payments level:>=ERROR' --threshold 20 --window 300 --since -7d",
+        "tocsin rules test critical-logs --auto-resolve 900 --correlate-by service",
+    ),
+)(backtest.try_rule)

@@ -133,6 +133,7 @@ class LogReader:
         self._search_s = search_s
         self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._export_turns = threading.BoundedSemaphore(EXPORTS_AT_ONCE)
+        self._replay_turn = threading.BoundedSemaphore(1)
         self.parts = Parts(database, files, HotTail(database))
 
     def budget(self) -> Budget:
@@ -291,6 +292,12 @@ class LogReader:
                 return
             before, after = after, _reached(found, after)
             patience_s = patience_s * 2 if after == before else self._search_s  # or it would never get beyond this
+
+    @contextmanager
+    def replaying(self, budget: Budget) -> Iterator[Parts]:
+        """The parts of the stock for one that reads much of it: a single one at a time, as it fills a machine."""
+        with self._held(self._replay_turn, wait_s=_TURN_WAIT_S), self._turn(budget):
+            yield self.parts
 
     def stats(self) -> Stats:
         """How much is stored, and how well it is packed."""

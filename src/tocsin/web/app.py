@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from tocsin import __version__
 from tocsin.web import (
     alerts_routes,
+    backtest_routes,
     declaration_routes,
     docs_page,
     explain_routes,
@@ -53,6 +54,7 @@ class Application(FastAPI):
             patterns_routes,
             tickets_routes,
             rules_routes,
+            backtest_routes,
             silences_routes,
             heartbeats_routes,
             declaration_routes,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from tocsin.alerts.rules import DEFAULT_REOPEN_WINDOW_S, TEMPLATE, Kind, Rule
+from tocsin.alerts.rules import DEFAULT_REOPEN_WINDOW_S, DEFINED, TEMPLATE, Kind, Rule
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority
 from tocsin.web.schemas import In, Out, PriorityIn, Prose, Word, no_nul
@@ -81,7 +81,7 @@ class RuleDefinitionIn(In):
 
     def rule(self, name: str) -> Rule:
         """The rule that is meant; its other fields are checked when it is saved. Raises Invalid."""
-        return Rule(name=name, version=0, **_values(self))
+        return Rule(name=name, version=0, **rule_values(self))
 
 
 class RuleIn(RuleDefinitionIn):
@@ -167,8 +167,9 @@ class RehearsalPageOut(Out):
     next: str | None
 
 
-def _values(given: RuleDefinitionIn) -> dict[str, Any]:
-    values = given.model_dump(exclude={"name"})
+def rule_values(given: RuleDefinitionIn) -> dict[str, Any]:
+    """The fields of the rule that is meant; the kind is checked, the others are when it is saved. Raises Invalid."""
+    values = given.model_dump(include=set(DEFINED))
     values["kind"] = _kind(given.kind)
     values["priority"] = given.priority
     values["labels"] = tuple(sorted(given.labels.items()))
