@@ -71,6 +71,13 @@ def group_of(rule: str, names: Sequence[str], values: Sequence[str]) -> str:
     return fingerprint_of(rule, "", _listed(names, values))
 
 
+def fingerprint_in(rule: str, group: Sequence[tuple[str, str]]) -> str:
+    """The fingerprint of a group, given by the names and values of the fields that the rule groups by."""
+    names = [name for name, _ in group]
+    values = [value for _, value in group]
+    return fingerprint_of(rule, *values) if names == ["service", "template"] else group_of(rule, names, values)
+
+
 def correlation_key_of(names: Sequence[str], values: Sequence[str]) -> str:
     """What alerts that shall share a ticket have in common, 128 bits in hex."""
     return fingerprint_of("", "", _listed(names, values))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from tocsin.alerts import rule_store, store, window_store
+from tocsin.alerts import novelty, placing, rule_store, store, window_store
 from tocsin.alerts.detect import merge
 from tocsin.alerts.store import Alert
 from tocsin.alerts.thresholds import Share, weigh_all
@@ -47,8 +47,11 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
         rows = [_verdict(recorded, match, "backfill") for match in matches if match.backfill and match.n]
-        shares = [Share(match, None, 0) for match in live if not match.window_s]
-        shares += weigh_all(tx, [m for m in live if m.window_s], observed_at=recorded.event.observed_at)
+        novelty.learn_from(tx, [m for m in matches if m.backfill and m.learn_s is not None])
+        shares = [Share(match, None, 0) for match in live if not match.window_s and match.learn_s is None]
+        shares += novelty.weigh_new(tx, [m for m in live if m.learn_s is not None])
+        windowed = placing.settle(tx, [m for m in live if m.window_s])
+        shares += weigh_all(tx, windowed, observed_at=recorded.event.observed_at)
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
         rows += _carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])
         if rows:
@@ -61,13 +64,13 @@ def _carry_out(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> l
     """Open or count what is not pending; the verdicts of all."""
     live = [share.match for share in shares if share.verdict is None]
     opened, counted = _open_or_count(tx, live)
-    _announce(tx, recorded, live, opened)
+    _announce(tx, recorded, list(opened.values()))
     rows = []
     for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
         if verdict is not None:
             rows.append(_verdict(recorded, match, verdict, late=late))
         elif match.fingerprint in opened:
-            rows.append(_verdict(recorded, match, "opened", opened[match.fingerprint], late=late))
+            rows.append(_verdict(recorded, match, "opened", opened[match.fingerprint].alert_id, late=late))
         else:
             rows.append(_verdict(recorded, match, "counted", counted[match.fingerprint], late=late))
     return rows
@@ -75,12 +78,19 @@ def _carry_out(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> l
 
 def _rehearse(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
     """The verdicts of rules that only say what they would do. An episode of a dry run lasts as long as its version."""
-    undecided = {(share.match.rule, share.match.fingerprint) for share in shares if share.verdict is None}
-    seen = store.rehearsed(tx, undecided) if undecided else set()
+    undecided = [share.match for share in shares if share.verdict is None]
+    placed = placing.look_up_or_learn(tx, undecided)
+    groups = {(m.rule, one) for m in undecided for one in placing.fingerprints_of(m, placed)}
+    seen = store.rehearsed(tx, groups) if groups else set()
     rows = []
     for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
-        would = verdict or ("counted" if (match.fingerprint, match.rule_version) in seen else "opened")
-        rows.append(_verdict(recorded, match, "dry_run", late=late, would=would))
+        goes_as, would = match, verdict
+        if would is None:
+            goes_as = placed[match.fingerprint].match if match.fingerprint in placed else match
+            alike = placing.fingerprints_of(match, placed)
+            would = "counted" if any((one, match.rule_version) in seen for one in alike) else "opened"
+            seen.add((goes_as.fingerprint, match.rule_version))
+        rows.append(_verdict(recorded, goes_as, "dry_run", late=late, would=would))
     return rows
 
 
@@ -144,41 +154,55 @@ def _undecided(event_id: int, one: Undecided, observed_at: datetime) -> dict[str
     }
 
 
-def _open_or_count(tx: Tx, matches: list[Matched]) -> tuple[dict[str, int], dict[str, int]]:
-    """Alert ids by fingerprint: those this transaction opens, and those that were open."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An alert that this transaction opens, and the match that it is about."""
+
+    alert_id: int
+    match: Matched
+
+
+def _open_or_count(tx: Tx, matches: list[Matched]) -> tuple[dict[str, Opened], dict[str, int]]:
+    """By fingerprint: the alerts this transaction opens, and the ids of those that are open already."""
     by_fingerprint = {match.fingerprint: match for match in matches}
-    opened: dict[str, int] = {}
-    counted = store.hold_open(tx, by_fingerprint) if by_fingerprint else {}
+    opened: dict[str, Opened] = {}
+    counted: dict[str, int] = {}
     for _ in range(TRIES):
+        asked = by_fingerprint.keys() - counted.keys() - opened.keys()
+        counted |= store.hold_open(tx, asked) if asked else {}
         missing = [m for f, m in by_fingerprint.items() if f not in counted and f not in opened]
         if not missing:
             return opened, counted
-        opened |= store.open_new(tx, missing)
-        lost = {m.fingerprint for m in missing} - opened.keys()
-        counted |= store.hold_open(tx, lost) if lost else {}
+        placement = placing.place(tx, missing)
+        counted |= placement.counted
+        new = store.open_new(tx, placement.matches) if placement.matches else {}
+        for match in placement.matches:
+            if match.fingerprint in new:
+                first, *others = placement.opening[match.fingerprint]
+                opened[first] = Opened(new[match.fingerprint], match)
+                counted |= dict.fromkeys(others, new[match.fingerprint])
     raise Conflict(detail="alerts were opened and ended faster than they could be counted on")
 
 
-def _announce(tx: Tx, stored: Recorded[LogsStored], matches: list[Matched], opened: dict[str, int]) -> None:
+def _announce(tx: Tx, stored: Recorded[LogsStored], opened: list[Opened]) -> None:
     new = [
         AlertOpened(
-            alert_id=opened[match.fingerprint],
-            rule=match.rule,
-            rule_version=match.rule_version,
-            fingerprint=match.fingerprint,
-            service=match.service,
-            first_record_id=match.first_id,
-            late_s=max(0, int((stored.event.observed_at - match.first_at).total_seconds())),
-            match=match,
+            alert_id=one.alert_id,
+            rule=one.match.rule,
+            rule_version=one.match.rule_version,
+            fingerprint=one.match.fingerprint,
+            service=one.match.service,
+            first_record_id=one.match.first_id,
+            late_s=max(0, int((stored.event.observed_at - one.match.first_at).total_seconds())),
+            match=one.match,
         )
-        for match in sorted(matches, key=lambda m: m.first_id)
-        if match.fingerprint in opened
+        for one in sorted(opened, key=lambda one: one.match.first_id)
     ]
     tx.emit(*new, causes=[stored.id] * len(new))
     due_at_of = {
-        str(opened[match.fingerprint]): tx.now + timedelta(seconds=match.quiet_s)
-        for match in matches
-        if match.quiet_s is not None and match.fingerprint in opened
+        str(one.alert_id): tx.now + timedelta(seconds=one.match.quiet_s)
+        for one in opened
+        if one.match.quiet_s is not None
     }
     timers.put_many(tx, QUIET, due_at_of, version=0)
 

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.alerts.model import alerts, verdicts
+from tocsin.alerts.pattern_model import patterns
 from tocsin.kit.events import Matched
 from tocsin.storage.columns import Instant, row_value
 from tocsin.storage.model import counters, events
@@ -42,6 +43,8 @@ class Alert:
     first_record_id: int
     last_record_id: int
     samples: list[int]
+    pattern_id: int | None
+    pattern: str | None
     count: int
 
 
@@ -91,6 +94,7 @@ def open_new(tx: Tx, matches: Sequence[Matched]) -> dict[str, int]:
             "first_record_id": m.first_id,
             "last_record_id": m.last_id,
             "samples": list(m.sample_ids),
+            "pattern_id": m.pattern_id,
             "counted": 0,
             "rolled_up_to": 0,
         }
@@ -231,8 +235,10 @@ def _with_counts() -> Select[Any]:
     def one(name: str) -> ColumnElement[Any]:
         return fresh.with_only_columns(fresh.selected_columns[name]).scalar_subquery()
 
+    pattern = select(patterns.c.template).where(patterns.c.id == alerts.c.pattern_id).correlate(alerts)
     return select(
         alerts,
+        pattern.scalar_subquery().label("pattern"),
         one("n").label("fresh_n"),
         one("last_at").label("fresh_last_at"),
         one("last_id").label("fresh_last_id"),

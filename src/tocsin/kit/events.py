@@ -53,6 +53,10 @@ class Matched:
     whoever reads the ticket. A rule that counts within a window says so by `window_s`; `records` then holds the id and
     the time (microseconds since 1970) of each record, in order of arrival. It fires at a `threshold`, or at a share of
     `ratio_ppm` millionths of these and the `others`, once there are `minimum` of both. Without any record, `n` is 0.
+
+    Where templates tell groups apart, `message` is the first record's, and `group` and `key` are the names and values
+    that fingerprint and correlation key are made of; `pattern_id` is the pattern that the template is known to have.
+    `learn_s` makes it a match of a rule about new patterns: for so long after the first one all of a service are known.
     """
 
     rule: str
@@ -81,6 +85,11 @@ class Matched:
     minimum: int = 0
     records: tuple[tuple[int, int], ...] = ()
     others: tuple[tuple[int, int], ...] = ()
+    message: str = ""
+    group: tuple[tuple[str, str], ...] = ()
+    key: tuple[tuple[str, str], ...] = ()
+    pattern_id: int | None = None
+    learn_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
