@@ -87,7 +87,8 @@ class Forms:
         regrouped = self._follow_merges()
         root = self._miner.find(group)
         self._alike.setdefault(root, []).append(number)
-        return Lesson(number, {one: self._miner.template(at) for at in {*regrouped, root} for one in self._alike[at]})
+        patterns = {one: self._miner.template(at) for at in regrouped for one in self._alike[at]}
+        return Lesson(number, patterns | {number: self._miner.template(root)})
 
     def _follow_merges(self) -> set[int]:
         """Put the forms of merged groups together; the groups that got some."""

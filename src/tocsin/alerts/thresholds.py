@@ -139,4 +139,5 @@ def _overflowing(match: Matched) -> Matched:
         correlation_key=fingerprint,
         template=OVERFLOW,
         title=f"{match.rule}: more groups than are counted one by one",
+        pattern_id=None,
     )

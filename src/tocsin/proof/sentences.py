@@ -40,10 +40,19 @@ def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int) -> str:
     if verdict is None:
         return "It matches, but no verdict of it is recorded."
     text = _MEANT.get(verdict.verdict, "Its verdict is {v.verdict}.")
+    if verdict.verdict == "pending" and rule.kind is Kind.NEW_PATTERN:
+        text = _KNOWN
     if verdict.verdict == "opened" and verdict.first_log_id != record_id:
         text = "It was counted on alert {v.alert_id}, which record {v.first_log_id} had just opened."
     would = _WOULD.get(verdict.would or "", "would have been noted")
+    if verdict.would == "pending" and rule.kind is Kind.NEW_PATTERN:
+        would = "is of a known pattern, or of one that was only learned"
     return text.format(v=verdict, would=would, by_window=_by_window(rule), needed=_needed(rule))
+
+
+def why_with(template: str | None) -> str:
+    """Why a record is on the alert of a message that is masked to another template."""
+    return "" if template is None else f' Its message has the pattern of "{template}", which the alert was opened for.'
 
 
 _MEANT: Final = {
@@ -54,6 +63,9 @@ _MEANT: Final = {
     "backfill": "It matches, but its sender called it backfill, which opens nothing.",
     "parked": "The rule raised on this record for so long that it was given up; it opened nothing.",
 }
+_KNOWN: Final = (
+    "Its pattern is known in this service, or became known with it while the rule was still learning or rehearsing."
+)
 _WOULD: Final = {
     "opened": "would have opened an alert, or been counted on one opened just before",
     "counted": "would have been counted on an alert",

@@ -25,7 +25,8 @@ class RuleDefinitionIn(In):
     )
     kind: str = Field(
         Kind.MATCH.value,
-        description="`match`: every record; `threshold`: so many within a window; `ratio`: such a share.",
+        description="`match`: every record; `threshold`: so many within a window; `ratio`: such a share;"
+        " `new_pattern`: the first of a pattern that was not met before in its service.",
     )
     enabled: bool = True
     dry_run: bool = Field(False, description="Only write down what it would have done.")
@@ -59,6 +60,11 @@ class RuleDefinitionIn(In):
         "*", description="`ratio`: all the records of which a share is taken, in the filter language."
     )
     minimum: int | None = Field(None, description="`ratio`: how many of those there must be at least.")
+    learn_s: int | None = Field(
+        None,
+        description="`new_pattern`: for how long after the first record of a service its patterns are only learned; by"
+        " default a day.",
+    )
 
     def rule(self, name: str) -> Rule:
         """The rule that is meant; its other fields are checked when it is saved. Raises Invalid."""
@@ -101,6 +107,7 @@ class RuleOut(Out):
     ratio: float | None
     of: str
     minimum: int | None
+    learn_s: int | None
     created_at: datetime
     updated_at: datetime
     updated_by: str = Field(examples=["local:admin"])
