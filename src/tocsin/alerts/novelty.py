@@ -13,6 +13,7 @@ from typing import Final
 from tocsin.alerts import form_store, placing, store
 from tocsin.alerts.grouping import fingerprint_of
 from tocsin.alerts.placing import Placed
+from tocsin.alerts.rules import TEMPLATE
 from tocsin.alerts.thresholds import Share
 from tocsin.kit.events import Matched
 from tocsin.storage.tx import Tx
@@ -52,13 +53,13 @@ def _weigh_first(tx: Tx, matches: Sequence[Matched], memory: _Memory) -> list[Sh
     opening: set[str] = set()
     for match in sorted(matches, key=lambda m: m.first_id):
         one = found.get(match.fingerprint) or _beyond(match)
-        goes_as = one.match if one.numbers == (_BEYOND,) else match
-        if one.match.fingerprint in opening:
+        goes_as = one.match if one.pattern_id is None else match
+        if one.fingerprints[0] in opening:
             shares.append(Share(goes_as, None, 0))
             continue
         share = _share_of_known(tx, goes_as, one, memory) or _share_of_new(tx, goes_as, one)
         if share.verdict is None:
-            opening.add(one.match.fingerprint)
+            opening.add(one.fingerprints[0])
         shares.append(share)
     return shares
 
@@ -104,12 +105,12 @@ def _beyond(match: Matched) -> Placed:
     other = replace(
         match,
         fingerprint=fingerprint,
-        correlation_key=fingerprint if not match.key else match.correlation_key,
         template=OTHER_PATTERNS,
         title=f"{match.service}: more patterns than are told apart",
         group=(),
+        key=tuple((name, OTHER_PATTERNS if name == TEMPLATE else value) for name, value in match.key),
     )
-    return Placed(other, (fingerprint,), (_BEYOND,))
+    return Placed(other, None, OTHER_PATTERNS, (fingerprint,), (_BEYOND,))
 
 
 def _key(match: Matched) -> _Key:

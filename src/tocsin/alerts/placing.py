@@ -4,7 +4,7 @@ Looking up locks nothing. Before an alert opens, its service's forms are held: o
 one pattern, the second one sees the first one's.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -26,12 +26,22 @@ _MEMORY: Final = "tocsin.forms"
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A match with the fingerprint and the correlation key of its pattern's oldest form, and the fingerprints and
-    numbers of all its forms."""
+    """A match and its pattern: the fingerprints and numbers of all forms of that, and the template of the oldest."""
 
-    match: Matched
+    of: Matched
+    pattern_id: int | None
+    template: str
     fingerprints: tuple[str, ...]
     numbers: tuple[int, ...]
+
+    @property
+    def match(self) -> Matched:
+        """The match with the fingerprint and the correlation key of its pattern's oldest form."""
+        fingerprint = key = self.fingerprints[0]
+        if self.of.key:
+            named = _with(self.of.key, self.template)
+            key = correlation_key_of([name for name, _ in named], [value for _, value in named])
+        return replace(self.of, fingerprint=fingerprint, correlation_key=key, pattern_id=self.pattern_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,24 +223,22 @@ def _known(
         pattern = shown_apart(form.template, form.shown_as, splits)
         alike.setdefault((form.service, pattern), []).append(form)
     found: dict[str, Placed] = {}
+    fingerprints: dict[Hashable, tuple[str, ...]] = {}  # most matches of a pattern have the same
     for match in matches:
-        forms = alike.get((match.service, pattern_of.get(match.fingerprint, 0)))
+        pattern = pattern_of.get(match.fingerprint, 0)
+        forms = alike.get((match.service, pattern))
         if forms:
-            found[match.fingerprint] = _as_pattern(match, pattern_of[match.fingerprint], forms)
+            group = (match.rule, match.service, pattern, *_with(match.group, ""))
+            if group not in fingerprints:
+                fingerprints[group] = tuple(
+                    fingerprint_in(match.rule, _with(match.group, form.template)) for form in forms
+                )
+            numbers = tuple(form.number for form in forms)
+            found[match.fingerprint] = Placed(match, pattern, forms[0].template, fingerprints[group], numbers)
     return found
 
 
-def _as_pattern(match: Matched, pattern_id: int, forms: Sequence[Known]) -> Placed:
-    fingerprints = tuple(fingerprint_in(match.rule, _with(match.group, form.template)) for form in forms)
-    key = fingerprints[0]
-    if match.key:
-        named = _with(match.key, forms[0].template)
-        key = correlation_key_of([name for name, _ in named], [value for _, value in named])
-    canonical = replace(match, fingerprint=fingerprints[0], correlation_key=key, pattern_id=pattern_id)
-    return Placed(canonical, fingerprints, tuple(form.number for form in forms))
-
-
-def _with(pairs: Sequence[tuple[str, str]], template: str) -> list[tuple[str, str]]:
+def _with(pairs: Iterable[tuple[str, str]], template: str) -> list[tuple[str, str]]:
     return [(name, template if name == TEMPLATE else value) for name, value in pairs]
 
 
