@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import detection
 import figures
 import grouping
 import import_file
@@ -32,6 +33,7 @@ SHORT: Final[dict[str, Part]] = {
     "storm": partial(storm.measure, records=300_000),
     "search": partial(search.measure, records=1_000_000),
     "grouping": partial(grouping.measure, times=5),
+    "detection": partial(detection.measure, windows=("1 h",)),
     "rules": partial(rules.measure, records=20_000, rounds=3),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
@@ -44,6 +46,7 @@ FULL: Final[dict[str, Part]] = {
     "search": search.measure,
     "search_large": search.measure_large,
     "grouping": grouping.measure,
+    "detection": detection.measure,
     "rules": rules.measure,
     "tickets": partial(tickets.measure, tickets=1_000_000),
     "import_file": import_file.measure,

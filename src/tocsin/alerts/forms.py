@@ -90,6 +90,10 @@ class Forms:
         patterns = {one: self._miner.template(at) for at in regrouped for one in self._alike[at]}
         return Lesson(number, patterns | {number: self._miner.template(root)})
 
+    def oldest_alike(self, number: int) -> int:
+        """The first form of the pattern that a form has now."""
+        return next(forms[0] for forms in self._alike.values() if number in forms)
+
     def _follow_merges(self) -> set[int]:
         """Put the forms of merged groups together; the groups that got some."""
         merges = self._miner.merges(self._merges)
