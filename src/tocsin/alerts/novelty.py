@@ -57,7 +57,7 @@ def _weigh_first(tx: Tx, matches: Sequence[Matched], memory: _Memory) -> list[Sh
         if one.fingerprints[0] in opening:
             shares.append(Share(goes_as, None, 0))
             continue
-        share = _share_of_known(tx, goes_as, one, memory) or _share_of_new(tx, goes_as, one)
+        share = _share_of_known(tx, match, one, memory) or _share_of_new(tx, goes_as, one)
         if share.verdict is None:
             opening.add(one.fingerprints[0])
         shares.append(share)
@@ -72,7 +72,7 @@ def _share_of_known(tx: Tx, match: Matched, one: Placed, memory: _Memory) -> Sha
     settled = [at for alerted, at in met if not alerted]
     if not settled:
         if store.hold_open(tx, one.fingerprints):
-            return Share(match, None, 0)
+            return Share(match if one.pattern_id else one.match, None, 0)
         form_store.settle_known(tx, match.rule, match.service, one.numbers)
     elif min(settled) < tx.now:  # what this transaction has written may come to nothing
         if len(memory) >= MAX_REMEMBERED:
