@@ -40,8 +40,8 @@ _DOT_LEADER: Final = re.compile(r"\.{2,}")
 def template_of(message: str) -> str:
     """The first line of a message with numbers, ids, addresses, paths and quoted parts replaced by `<*>`.
 
-    Which digits there are makes no difference to what is masked, but for the 0 of `0x`. So messages that differ in their
-    digits only, as most do, are masked once, unless some digit is left.
+    Which digits there are makes no difference to what is masked, but for the 0 of `0x`. So messages that differ in
+    their digits only, as most do, are masked once, unless some digit is left.
     """
     if len(message) > _REMEMBERED_CHARS:
         return masked(message)
