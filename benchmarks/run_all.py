@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import backtest
+import detection
 import figures
 import grouping
 import import_file
@@ -33,6 +34,7 @@ SHORT: Final[dict[str, Part]] = {
     "storm": partial(storm.measure, records=300_000),
     "search": partial(search.measure, records=1_000_000),
     "grouping": partial(grouping.measure, times=5),
+    "detection": partial(detection.measure, windows=("1 h",)),
     "rules": partial(rules.measure, records=20_000, rounds=3),
     "backtest": partial(backtest.measure, records=500_000),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
@@ -46,6 +48,7 @@ FULL: Final[dict[str, Part]] = {
     "search": search.measure,
     "search_large": search.measure_large,
     "grouping": grouping.measure,
+    "detection": detection.measure,
     "rules": rules.measure,
     "backtest": partial(backtest.measure, records=10_000_000),
     "tickets": partial(tickets.measure, tickets=1_000_000),

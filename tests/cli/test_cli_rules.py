@@ -35,6 +35,14 @@ def test_a_rule_is_saved_shown_and_listed(at_server, name):
     assert row.split() == [name, "dry", "run", "P1", "20", "in", "5m", "service:nowhere", "level:>=ERROR"]
 
 
+def test_a_rule_about_new_patterns_says_how_long_it_learns(at_server, name):
+    said = at_server("rules", "save", name, "service:nowhere", "--new-pattern", "--learn", "3600").out
+    assert said == f"Rule {name} (version 1, on, new pattern, P3): service:nowhere\n"
+    assert "learns for      1h" in at_server("rules", "show", name).out
+    at_server("rules", "save", name, "service:nowhere", "--new-pattern")
+    assert "learns for      1d" in at_server("rules", "show", name).out
+
+
 def test_what_is_shown_can_be_saved_again(at_server, name, monkeypatch):
     at_server("rules", "save", name, "service:nowhere", "-d", "first")
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(shown(at_server, name))))

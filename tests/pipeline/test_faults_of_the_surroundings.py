@@ -62,7 +62,7 @@ def test_a_full_disk_is_answered_503_wherever_it_strikes_and_heals_by_itself(
     desk = open_desk(sqlite_settings, limits=NO_LIMITS)
     desk.post(critical("before"))
     noise = random.Random(after_pages).randbytes(60_000).hex()
-    storm = [critical(f"trouble of kind {chr(97 + n % 26)}{chr(97 + n // 26)}") for n in range(120)]
+    storm = [critical("trouble", service=f"service-{n}") for n in range(120)]
     with disk_full(desk.database, after_pages=after_pages):
         for batch in (storm, [info(noise)]):
             with pytest.raises(Unavailable):

@@ -43,7 +43,8 @@ def test_eight_workers_in_a_storm_on_one_postgresql_count_exactly_and_no_sender_
             order = shuffled.sample(KINDS[:kinds], kinds)
             half = kinds // 2
             posts = [
-                desk.start_post(*[critical(f"{word} broke") for word in part]) for part in (order[:half], order[half:])
+                desk.start_post(*[critical("it broke", service=word) for word in part])
+                for part in (order[:half], order[half:])
             ]
             for post in posts:
                 outcome = post.result(PATIENCE_S)
@@ -68,12 +69,12 @@ def test_resolving_in_the_middle_of_a_storm_neither_doubles_a_ticket_nor_loses_a
 ) -> None:
     workers = 1 if settings.database_secret is None else 4
     desks = [open_desk(settings) for _ in range(workers)]
-    desks[0].post(*[critical(f"{word} broke") for word in KINDS[:8]])
+    desks[0].post(*[critical("it broke", service=word) for word in KINDS[:8]])
 
     def storm(desk: Desk, seed: int) -> None:
         shuffled = random.Random(seed)
         for _ in range(40):
-            desk.post(*[critical(f"{word} broke") for word in shuffled.sample(KINDS[:8], 4)])
+            desk.post(*[critical("it broke", service=word) for word in shuffled.sample(KINDS[:8], 4)])
 
     def resolve_all(desk: Desk) -> int:
         resolved = 0

@@ -178,6 +178,7 @@ def _matched(
     service = rule.service or columns.services[rows[0]]
     fingerprint = fingerprint_of(rule.name, *group) if one.default_groups else group_of(rule.name, rule.group_by, group)
     times = [columns.timestamps[row] for row in rows]
+    mined = TEMPLATE in rule.group_by
     return Matched(
         rule=rule.name,
         rule_version=rule.version,
@@ -208,6 +209,10 @@ def _matched(
         for_s=rule.for_s or 0,
         absent_s=(rule.window_s or 0) if rule.kind is Kind.ABSENCE else 0,
         covered=() if cover is None else cover.of(hits),
+        message=columns.messages[rows[0]] if mined else "",
+        group=tuple(zip(rule.group_by, group, strict=True)) if mined else (),
+        key=_key(one, first, service) if mined and one.key else (),
+        learn_s=rule.learning_s,
     )
 
 
@@ -221,9 +226,13 @@ def _parted(columns: Columns, one: Compiled, rows: list[int], seen: dict[int, Ro
 
 
 def _correlation_key(one: Compiled, row: Row, service: str) -> str:
-    names = one.rule.correlate_by
-    values = [service if name == "service" else value(row) for name, value in zip(names, one.key, strict=True)]
-    return correlation_key_of(names, values)
+    return correlation_key_of(one.rule.correlate_by, [value for _, value in _key(one, row, service)])
+
+
+def _key(one: Compiled, row: Row, service: str) -> tuple[tuple[str, str], ...]:
+    """What alerts that share a ticket have in common: names and values."""
+    pairs = zip(one.rule.correlate_by, one.key, strict=True)
+    return tuple((name, service if name == "service" else value(row)) for name, value in pairs)
 
 
 def shown(names: Sequence[str], values: Group) -> str:

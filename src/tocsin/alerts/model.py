@@ -27,6 +27,7 @@ alerts = Table(
     Column("first_record_id", BigInteger, nullable=False),
     Column("last_record_id", BigInteger, nullable=False),
     Column("samples", Json, nullable=False),
+    Column("pattern_id", BigInteger),
     # The count is `counted` plus the verdicts at positions from `rolled_up_to` on: nothing hot is updated.
     Column("counted", BigInteger, nullable=False),
     Column("rolled_up_to", BigInteger, nullable=False),

@@ -26,6 +26,9 @@ def overflowing(match: Matched) -> Matched:
         correlation_key=fingerprint,
         template=OVERFLOW,
         title=f"{match.rule}: more groups than are counted one by one",
+        group=(),
+        key=(),
+        pattern_id=None,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Select, delete, func, insert, null, select, update
 
+from tocsin.alerts import form_store
 from tocsin.alerts.model import rule_versions, rules, windows
 from tocsin.alerts.rules import Rule, rule_of
 from tocsin.kit.events import Undecided
@@ -136,9 +137,10 @@ def put(tx: Tx, rule: Rule, *, is_new: bool) -> None:
 
 
 def remove(tx: Tx, name: str) -> None:
-    """Take a rule out, and what it was counting. Its versions stay."""
+    """Take a rule out, and what it was counting and has learned. Its versions stay."""
     tx.execute(delete(rules).where(rules.c.name == name))
     tx.execute(delete(windows).where(windows.c.rule == name))
+    form_store.forget_rule(tx, name)
 
 
 def mark_broken(tx: Tx, failed: Iterable[Undecided]) -> list[Undecided]:

@@ -21,6 +21,7 @@ MAX_SECONDS: Final = 366 * 86_400
 MIN_ABSENCE_S: Final = 60  # twice what a restart of this program may take
 MAX_FIELDS: Final = 8
 QUIET_WINDOWS: Final = 2
+DEFAULT_LEARN_S: Final = 86_400  # a cold start must not page every line
 DEFAULT_REOPEN_WINDOW_S: Final = 1800  # a relapse, not a recurrence
 TEMPLATE: Final = "template"
 RULE: Final = "rule"
@@ -36,13 +37,14 @@ GROUP_FIELDS: Final = ("service", TEMPLATE, "level", "message", "trace_id", "spa
 
 
 class Kind(StrEnum):
-    """What a rule looks at: each record, how many there are within a window, which share of others they are, or that
-    there are none."""
+    """What a rule looks at: each record, how many there are within a window, which share of others they are, that there
+    are none, or whether there was one of that pattern before."""
 
     MATCH = "match"
     THRESHOLD = "threshold"
     RATIO = "ratio"
     ABSENCE = "absence"
+    NEW_PATTERN = "new_pattern"
 
 
 WINDOWED: Final = frozenset({Kind.THRESHOLD, Kind.RATIO})
@@ -58,10 +60,11 @@ class Rule:
     ticket. A `threshold` of n needs n records of a group within `window_s`: the last 12 buckets of `window_s`/12, in
     event time. A `ratio` needs that share of a group's records that meet `of`, once there are `minimum` of those. With
     `for_s` a window must have been enough for so long, or the records of a `match` have gone on. An `absence` is that
-    a group has none for `window_s`, by the server's clock. An alert ends by itself `auto_resolve_after_s` after its
-    rule last had something to say. `dry_run` only writes down what would have happened. `raise_at` makes a ticket more
-    urgent once an alert has so many records: pairs of a priority and a count. `version` stands on every verdict, so
-    that it can be checked against the rule then.
+    a group has none for `window_s`, by the server's clock. A `new_pattern` needs the first record of a pattern within a
+    service; what comes within `learn_s` after the first record of the service is only learned. An alert ends by itself
+    `auto_resolve_after_s` after its rule last had something to say. `dry_run` only writes down what would have
+    happened. `raise_at` makes a ticket more urgent once an alert has so many records: pairs of a priority and a count.
+    `version` stands on every verdict, so that it can be checked against the rule then.
     """
 
     name: str
@@ -86,11 +89,19 @@ class Rule:
     minimum: int | None = None
     raise_at: tuple[tuple[str, int], ...] = ()
     for_s: int | None = None
+    learn_s: int | None = None
 
     @property
     def ratio_ppm(self) -> int:
         """The ratio in millionths: reckoning with those is exact."""
         return round((self.ratio or 0) * 1_000_000)
+
+    @property
+    def learning_s(self) -> int | None:
+        """How long all patterns of a service are only learned; None when the rule is not about new ones."""
+        if self.kind is not Kind.NEW_PATTERN:
+            return None
+        return DEFAULT_LEARN_S if self.learn_s is None else self.learn_s
 
     @property
     def quiet_s(self) -> int | None:
@@ -226,6 +237,17 @@ def _for(rule: Rule) -> list[str]:
     return [] if fits else [f"expected 1 to {MAX_WINDOW_S} seconds"]
 
 
+def _learning(rule: Rule) -> list[str]:
+    if rule.kind is not Kind.NEW_PATTERN:
+        return _not_for(rule.learn_s is None, "new_pattern")
+    return _seconds(rule.learn_s, 0)
+
+
+def _by_pattern(rule: Rule) -> list[str]:
+    fits = rule.kind is not Kind.NEW_PATTERN or rule.group_by == ("service", TEMPLATE)
+    return [] if fits else ["a new_pattern rule is always about service and template; leave it out"]
+
+
 def _not_for(absent: bool, kinds: str) -> list[str]:
     return [] if absent else [f"is for rules of kind {kinds}; leave it out"]
 
@@ -277,6 +299,8 @@ _CHECKS: Final[tuple[tuple[str, Callable[[Rule], list[str]]], ...]] = (
         "/auto_resolve_after_s",
         lambda rule: _seconds(rule.auto_resolve_after_s, 0 if rule.kind is Kind.ABSENCE else 1),
     ),
+    ("/learn_s", _learning),
+    ("/group_by", _by_pattern),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from tocsin.alerts import absence_store, absences, flapping, rule_store, store, window_store
+from tocsin.alerts import absence_store, absences, flapping, novelty, placing, rule_store, store, window_store
 from tocsin.alerts.detect import merge
 from tocsin.alerts.episodes import FLAP, carry_out, open_without_records, release, tell_of_flapping, verdict_row
 from tocsin.alerts.hiding import apart, covering, hiding_absence
@@ -26,6 +26,7 @@ from tocsin.kit.events import (
     AlertQuieted,
     AlertUnheard,
     LogsStored,
+    Matched,
     Recorded,
     RuleBroken,
     Undecided,
@@ -52,11 +53,13 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]], *, max_groups: int = M
         live = [match for match in matches if not match.backfill]
         silences = covering(tx, live)
         rows = [verdict_row(recorded, match, "backfill") for match in matches if match.backfill and match.n]
+        novelty.learn_from(tx, [m for m in matches if m.backfill and m.learn_s is not None])
         observed_at = recorded.event.observed_at
         shares = absences.watch(tx, [m for m in live if m.absent_s], observed_at=observed_at, max_groups=max_groups)
-        timed = [m for m in live if m.window_s or m.for_s]
-        shares += [Share(m, None, 0) for m in live if not (m.window_s or m.for_s or m.absent_s)]
+        shares += novelty.weigh_new(tx, [m for m in live if m.learn_s is not None])
+        timed = placing.settle(tx, [m for m in live if m.window_s or m.for_s])
         shares += weigh_all(tx, timed, observed_at=observed_at, max_groups=max_groups)
+        shares += [Share(m, None, 0) for m in live if _counts_each(m)]
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
         live_shares = apart([share for share in shares if not share.match.dry_run], silences, tx.now)
         rows += carry_out(tx, recorded, live_shares, max_groups=max_groups)
@@ -66,14 +69,26 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]], *, max_groups: int = M
             _park(tx, recorded)
 
 
+def _counts_each(match: Matched) -> bool:
+    """Whether a rule counts each record for what it is."""
+    return not (match.window_s or match.for_s or match.absent_s) and match.learn_s is None
+
+
 def _rehearse(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
     """The verdicts of rules that only say what they would do. An episode of a dry run lasts as long as its version."""
-    undecided = {(share.match.rule, share.match.fingerprint) for share in shares if share.verdict is None}
-    seen = store.rehearsed(tx, undecided) if undecided else set()
+    undecided = [share.match for share in shares if share.verdict is None]
+    placed = placing.look_up_or_learn(tx, undecided)
+    groups = {(m.rule, one) for m in undecided for one in placing.fingerprints_of(m, placed)}
+    seen = store.rehearsed(tx, groups) if groups else set()
     rows = []
     for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
-        would = verdict or ("counted" if (match.fingerprint, match.rule_version) in seen else "opened")
-        rows.append(verdict_row(recorded, match, "dry_run", late=late, would=would))
+        goes_as, would = match, verdict
+        if would is None:
+            goes_as = placed[match.fingerprint].match if match.fingerprint in placed else match
+            alike = placing.fingerprints_of(match, placed)
+            would = "counted" if any((one, match.rule_version) in seen for one in alike) else "opened"
+            seen.add((goes_as.fingerprint, match.rule_version))
+        rows.append(verdict_row(recorded, goes_as, "dry_run", late=late, would=would))
     return rows
 
 

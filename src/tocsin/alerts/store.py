@@ -11,6 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.alerts.flapping import changes
 from tocsin.alerts.model import alerts, verdicts
+from tocsin.alerts.pattern_model import patterns
 from tocsin.kit.events import Matched
 from tocsin.query.letters import fold
 from tocsin.storage.columns import Instant, row_value
@@ -47,6 +48,8 @@ class Alert:
     last_record_id: int
     samples: list[int]
     suppressed_by: str | None
+    pattern_id: int | None
+    pattern: str | None
     count: int
 
     @property
@@ -127,6 +130,7 @@ def open_new(tx: Tx, matches: Sequence[Matched], suppressed_by: Mapping[str, str
             "last_record_id": m.last_id,
             "samples": list(m.sample_ids),
             "suppressed_by": suppressed_by.get(m.fingerprint),
+            "pattern_id": m.pattern_id,
             "counted": 0,
             "rolled_up_to": 0,
         }
@@ -354,8 +358,10 @@ def _with_counts() -> Select[Any]:
     def one(name: str) -> ColumnElement[Any]:
         return fresh.with_only_columns(fresh.selected_columns[name]).scalar_subquery()
 
+    pattern = select(patterns.c.template).where(patterns.c.id == alerts.c.pattern_id).correlate(alerts)
     return select(
         alerts,
+        pattern.scalar_subquery().label("pattern"),
         one("n").label("fresh_n"),
         one("last_at").label("fresh_last_at"),
         one("last_id").label("fresh_last_id"),

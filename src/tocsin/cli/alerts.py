@@ -96,6 +96,7 @@ def show(
             ("priority", styled(alert["priority"], PRIORITY_STYLES)),
             ("rule", f"{alert['rule']} (version {alert['rule_version']})"),
             ("template", alert["template"]),
+            ("pattern", None if alert["pattern_id"] is None else f"{alert['pattern_id']}: {alert['pattern']}"),
             ("records", str(alert["count"])),
             ("first seen", when(alert["first_seen_at"], utc=utc)),
             ("last seen", when(alert["last_seen_at"], utc=utc)),

@@ -52,6 +52,7 @@ def _rule_fields(rule: dict[str, Any], *, utc: bool) -> list[tuple[str, str | No
         ("condition", rule["condition"]),
         ("why", rule["why"] + late),
         ("group", None if group is None else f"{group['service']}: {group['template']} ({group['fingerprint']})"),
+        ("pattern", None if group is None else _pattern(group)),
         ("window", None if window is None else _window(window)),
         ("alert", None if alert is None else _alert(alert)),
         ("ticket", _ticket(rule["ticket"])),
@@ -70,6 +71,7 @@ def _show_alert(told: dict[str, Any], *, utc: bool) -> None:
             ("rule", f"{told['alert']['rule']} (version {told['rule_version']})"),
             ("condition", None if told["rule"] is None else told["rule"]["condition"]),
             ("group", f"{told['template']} ({told['fingerprint']})"),
+            ("pattern", _pattern(told)),
             ("first record", _gone(told["alert"]) if first is None else _record(first, utc=utc)),
             ("records", verdicts + late),
             ("opened", when(told["opened_at"], utc=utc)),
@@ -115,6 +117,10 @@ def _gone(alert: dict[str, Any]) -> str:
 def _beginning(ticket: dict[str, Any]) -> str:
     first = ticket["first_log_id"]
     return "without a record" if first is None else f"with record {first}"
+
+
+def _pattern(told: dict[str, Any]) -> str | None:
+    return None if told["pattern_id"] is None else f"{told['pattern_id']}: {told['pattern']}"
 
 
 def _ticket(ticket: dict[str, Any] | None) -> str | None:

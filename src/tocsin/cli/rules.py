@@ -33,6 +33,7 @@ from tocsin.cli.output import (
 )
 from tocsin.cli.remote import Server
 
+DAY_S = 86_400
 STATE_STYLES = {"on": "green", "dry run": "yellow", "off": "dim", "BROKEN": "bold red"}
 # What the server alone decides; everything else of a rule that it shows can be saved again.
 _SHOWN_ONLY = {"name", "version", "created_at", "updated_at", "updated_by", "broken_reason", "broken_at"}
@@ -94,12 +95,18 @@ def _state(rule: dict[str, Any]) -> str:
     return "dry run" if rule["dry_run"] else "on"
 
 
+def _learns(rule: dict[str, Any]) -> bool:
+    return bool(rule["kind"] == "new_pattern")
+
+
 def _kind(rule: dict[str, Any]) -> str:
     lasting = f" for {duration(rule['for_s'])}" if rule["for_s"] else ""
     if rule["kind"] == "absence":
         return f"none in {duration(rule['window_s'])}"
     if rule["ratio"] is not None:
         return f"{rule['ratio']:.4g} in {duration(rule['window_s'])}{lasting}"
+    if rule["kind"] == "new_pattern":
+        return "new pattern"
     if rule["threshold"] is None:
         return f"{rule['kind']}{lasting}"
     return f"{rule['threshold']} in {duration(rule['window_s'])}{lasting}"
@@ -129,6 +136,7 @@ def show(
             ("condition", rule["condition"]),
             ("kind", _kind(rule)),
             ("share of", f"{rule['of']}, at least {rule['minimum']}" if rule["ratio"] is not None else None),
+            ("learns for", duration(DAY_S if rule["learn_s"] is None else rule["learn_s"]) if _learns(rule) else None),
             ("priority", styled(rule["priority"], PRIORITY_STYLES)),
             ("description", rule["description"]),
             ("runbook", rule["runbook_url"]),
@@ -151,6 +159,7 @@ def show(
         "tocsin rules save web-5xx 'service:web @status:>=500' --ratio 0.05 --of service:web --minimum 50 --window 300",
         "tocsin rules save payments-silent service:payments --absence 300",
         "tocsin rules save queue-full '\"queue is full\"' --for 600",
+        "tocsin rules save new-errors 'level:>=ERROR' --new-pattern --learn 604800",
         "tocsin rules show disk-full --json | tocsin rules save disk-full-2 --file -",
     )
 )
@@ -198,6 +207,15 @@ def save(
     ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="Several times.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only write down what it would do.")] = False,
+    new_pattern: Annotated[
+        bool, typer.Option("--new-pattern", help="Only the first record of each pattern of a service.")
+    ] = False,
+    learn_s: Annotated[
+        int | None,
+        typer.Option(
+            "--learn", metavar="SECONDS", min=0, help="... once a service is known so long.", show_default="86400"
+        ),
+    ] = None,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -225,6 +243,9 @@ def save(
         "labels": _labels(label),
         "dry_run": dry_run or None,
     }
+    if new_pattern:
+        said |= {"kind": "new_pattern"}
+    said |= {"learn_s": learn_s}
     body |= {field: value for field, value in said.items() if value is not None}
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/rules/{name}", json=body)

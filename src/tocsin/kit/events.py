@@ -56,6 +56,10 @@ class Matched:
     so for so long, or without a window, once records have gone on for so long. `absent_s`: there were none for so long.
     Without any record, `n` is 0; an id of 0 is that of none. `covered`: ids of records and those of the silences that
     cover them, active or not, ascending; where there are silences, `records` holds every record of a rule of any kind.
+
+    Where templates tell groups apart, `message` is the first record's, and `group` and `key` are the names and values
+    that fingerprint and correlation key are made of; `pattern_id` is the pattern that the template is known to have.
+    `learn_s` makes it a match of a rule about new patterns: for so long after the first one all of a service are known.
     """
 
     rule: str
@@ -87,6 +91,11 @@ class Matched:
     for_s: int = 0
     absent_s: int = 0
     covered: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    message: str = ""
+    group: tuple[tuple[str, str], ...] = ()
+    key: tuple[tuple[str, str], ...] = ()
+    pattern_id: int | None = None
+    learn_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from tocsin.alerts import silence_store
+from tocsin.alerts import pattern_store, placing, silence_store
 from tocsin.alerts import store as alert_store
+from tocsin.alerts.grouping import fingerprint_of
+from tocsin.alerts.novelty import OTHER_PATTERNS
 from tocsin.alerts.overflow import OVERFLOW, overflow_of
+from tocsin.alerts.pattern_store import Pattern
 from tocsin.alerts.rules import WINDOWED, Rule
 from tocsin.alerts.silencing import silence_id_of
 from tocsin.alerts.store import Alert
 from tocsin.kit.errors import NotFound, Unreadable
+from tocsin.kit.events import Matched
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogReader
 from tocsin.proof import sentences, store
@@ -27,11 +31,16 @@ MAX_ALERTS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class GroupOf:
-    """The group that a rule puts a record in."""
+    """The group that a rule puts a record in, and the pattern that it has now, if its template is known.
+
+    `template` is the message with its variable parts masked; forms of one pattern are counted on one alert.
+    """
 
     fingerprint: str
     template: str
     service: str
+    pattern_id: int | None
+    pattern: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,8 @@ class AlertExplained:
     rule: dict[str, Any] | None
     fingerprint: str
     template: str
+    pattern_id: int | None
+    pattern: str | None
     first_record: Record | None
     verdicts: dict[str, int]
     late: int
@@ -165,15 +176,19 @@ def _rules_on_record(tx: ReadTx, record: Record, commit: Commit, rules: Sequence
         held = next((w for w in waiting if w.rule in {None, rule.name}), None)
         mine = [v for v in verdicts if v.rule == rule.name and (v.verdict == "backfill") == record.backfill]
         given_up = next((v for v in verdicts if v.rule == rule.name and v.verdict == "parked"), None)
-        found.append(_rule_on_record(tx, record, one, held, given_up or _verdict_of(one, mine)))
+        found.append(_rule_on_record(tx, record, one, held, given_up or _verdict_of(tx, one, mine)))
     return found
 
 
-def _verdict_of(judged: Judged, verdicts: Sequence[Verdict]) -> Verdict | None:
-    """The verdict that is about the record: of its group, of the group that takes what is too many, or the only one."""
-    if judged.matched is None:
+def _verdict_of(tx: ReadTx, judged: Judged, verdicts: Sequence[Verdict]) -> Verdict | None:
+    """The verdict that is about the record: of its form, of another form of its pattern, of what takes all that is too
+    many, or the only one."""
+    match = judged.matched
+    if match is None:
         return None
-    for fingerprint in (judged.matched.fingerprint, overflow_of(judged.rule.name)):
+    alike = placing.fingerprints_of(match, placing.look_up(tx, [match]))
+    too_many = (overflow_of(match.rule), fingerprint_of(match.rule, match.service, OTHER_PATTERNS))
+    for fingerprint in (match.fingerprint, *alike, *too_many):
         for one in verdicts:
             if one.fingerprint == fingerprint:
                 return one
@@ -198,17 +213,18 @@ def _rule_on_record(
         return RuleOnRecord(rule.name, rule.version, sentences.NOT_MATCHED, why, rule.condition, judged.missing)
     match = judged.matched
     fingerprint = match.fingerprint if verdict is None else verdict.fingerprint
-    template = match.template if fingerprint == match.fingerprint else OVERFLOW
+    pattern = _pattern_of(tx, match)
     alert = None if verdict is None or verdict.alert_id is None else alert_store.get(tx, verdict.alert_id)
     events = [] if alert is None else store.events_of_alert(tx, alert.id, alert.ticket_id)
     silence = None if verdict is None else _silenced(tx, verdict.suppressed_by, record.observed_at)
+    other = None if alert is None or alert.pattern_id is None or alert.template == match.template else alert.template
     return RuleOnRecord(
         rule.name,
         rule.version,
         sentences.MATCHED,
-        sentences.why_verdict(rule, verdict, record.id, silence=silence),
+        sentences.why_verdict(rule, verdict, record.id, silence=silence) + sentences.why_with(other),
         rule.condition,
-        group=GroupOf(fingerprint, template, match.service),
+        group=_group_of(match, fingerprint, pattern),
         window=_window_of(tx, rule, fingerprint, verdict),
         verdict=verdict,
         late=None if verdict is None else sentences.late_in_words(verdict),
@@ -217,6 +233,23 @@ def _rule_on_record(
         ticket=None if alert is None else _ticket_of(tx, alert, events),
         events=events,
     )
+
+
+def _pattern_of(tx: ReadTx, match: Matched) -> Pattern | None:
+    """The pattern of a match as the miner and people have it now; None while its form has taught nothing yet."""
+    placed = placing.look_up(tx, [match]).get(match.fingerprint)
+    pattern_id = None if placed is None else placed.match.pattern_id
+    return None if pattern_id is None else pattern_store.by_id(tx, [pattern_id]).get(pattern_id)
+
+
+def _group_of(match: Matched, fingerprint: str, pattern: Pattern | None) -> GroupOf:
+    too_many = {
+        overflow_of(match.rule): OVERFLOW,
+        fingerprint_of(match.rule, match.service, OTHER_PATTERNS): OTHER_PATTERNS,
+    }
+    template = too_many.get(fingerprint, match.template)
+    shown = (None, None) if pattern is None else (pattern.id, pattern.template)
+    return GroupOf(fingerprint, template, match.service, *shown)
 
 
 def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None) -> WindowOf | None:
@@ -308,6 +341,8 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
         rule=None if rule is None else rule.definition(),
         fingerprint=alert.fingerprint,
         template=alert.template,
+        pattern_id=alert.pattern_id,
+        pattern=alert.pattern,
         first_record=first,
         verdicts=verdicts,
         late=late,

@@ -47,14 +47,23 @@ def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int, *, silence:
         by = suppressed_in_words(verdict.suppressed_by) if silence is None else silence_in_words(silence)
         return f"It was counted on alert {verdict.alert_id}, and told nobody: {by}."
     text = _MEANT.get(verdict.verdict, "Its verdict is {v.verdict}.")
+    if verdict.verdict == "pending" and rule.kind is Kind.NEW_PATTERN:
+        text = _KNOWN
     if verdict.verdict == "opened" and verdict.first_log_id != record_id:
         text = "It was counted on alert {v.alert_id}, which record {v.first_log_id} had just opened."
     would = _WOULD.get(verdict.would or "", "would have been noted")
+    if verdict.would == "pending" and rule.kind is Kind.NEW_PATTERN:
+        would = "is of a known pattern, or of one that was only learned"
     if rule.kind is Kind.ABSENCE:
         text, would = _MEANT_ALIVE.get(verdict.verdict, text), "would have been noted as a sign of life"
     elif rule.kind is Kind.MATCH and verdict.verdict == "pending":
         text = "Records of its kind had not gone on for long enough yet: the rule needs {needed}."
     return text.format(v=verdict, would=would, by_window=_by_window(rule), needed=_needed(rule), rule=rule)
+
+
+def why_with(template: str | None) -> str:
+    """Why a record is on the alert of a message that is masked to another template."""
+    return "" if template is None else f' Its message has the pattern of "{template}", which the alert was opened for.'
 
 
 def silence_in_words(silence: Silenced) -> str:
@@ -89,6 +98,9 @@ _MEANT_ALIVE: Final = {
     "overflow": "It is a sign of life of the other groups: the rule knows too many to watch each by itself.",
     "backfill": "It matches, but its sender called it backfill, which is no sign of life.",
 }
+_KNOWN: Final = (
+    "Its pattern is known in this service, or became known with it while the rule was still learning or rehearsing."
+)
 _WOULD: Final = {
     "opened": "would have opened an alert, or been counted on one opened just before",
     "counted": "would have been counted on an alert",

@@ -36,6 +36,8 @@ def alert_out(alert: Alert) -> AlertOut:
         service=alert.service,
         title=alert.title,
         template=alert.template,
+        pattern_id=alert.pattern_id,
+        pattern=alert.pattern,
         level=Level(alert.level).name,
         priority=Priority(alert.priority).name,
         count=alert.count,

@@ -19,8 +19,14 @@ class GroupOut(Out):
     """The group that the rule puts the record in."""
 
     fingerprint: str
-    template: str = Field(examples=["connection to <*> lost after <*>"])
+    template: str = Field(
+        description="The message with its variable parts masked.", examples=["connection to <*> lost after <*>"]
+    )
     service: str
+    pattern_id: int | None = Field(
+        description="The pattern of the message, as `GET /patterns` has it; null while nothing was learned of it."
+    )
+    pattern: str | None = Field(description="Its template.", examples=["connection to <*> lost after <*>"])
 
 
 class WindowOut(Out):
@@ -162,6 +168,8 @@ class AlertExplainedOut(Out):
     rule: dict[str, Any] | None = Field(description="What the rule said in that version.")
     fingerprint: str
     template: str
+    pattern_id: int | None = Field(description="The pattern it was opened for.")
+    pattern: str | None = Field(description="The template of that pattern.")
     first_record: LogOut | None = Field(description="Null when it is no longer kept, or can't be read.")
     verdicts: dict[str, int] = Field(description="Records by verdict.", examples=[{"opened": 1, "counted": 211}])
     late: int = Field(description="How many of them were late for their window.")

@@ -27,7 +27,7 @@ class RuleDefinitionIn(In):
     kind: str = Field(
         Kind.MATCH.value,
         description="`match`: every record; `threshold`: so many within a window; `ratio`: such a share; `absence`:"
-        " that there is none for a while.",
+        " that there is none for a while; `new_pattern`: the first of a pattern that its service never had.",
     )
     enabled: bool = True
     dry_run: bool = Field(False, description="Only write down what it would have done.")
@@ -78,6 +78,11 @@ class RuleDefinitionIn(In):
         " for so long.",
         examples=[120],
     )
+    learn_s: int | None = Field(
+        None,
+        description="`new_pattern`: for how long after the first record of a service its patterns are only learned; by"
+        " default a day.",
+    )
 
     def rule(self, name: str) -> Rule:
         """The rule that is meant; its other fields are checked when it is saved. Raises Invalid."""
@@ -122,6 +127,7 @@ class RuleOut(Out):
     minimum: int | None
     raise_at: dict[str, int]
     for_s: int | None
+    learn_s: int | None
     created_at: datetime
     updated_at: datetime
     updated_by: str = Field(examples=["local:admin"])

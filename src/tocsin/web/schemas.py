@@ -152,7 +152,15 @@ class AlertOut(Out):
     fingerprint: str
     service: str
     title: str
-    template: str = Field(examples=["connection to <*> lost after <*>"])
+    template: str = Field(
+        description="The message that opened it, with its variable parts masked.",
+        examples=["connection to <*> lost after <*>"],
+    )
+    pattern_id: int | None = Field(
+        description="The pattern it was opened for, see `GET /patterns`: all of its messages are counted here. Null"
+        " where the rule does not group by `template`."
+    )
+    pattern: str | None = Field(description="The template of that pattern.", examples=["connection to <*> lost"])
     level: str
     priority: str
     count: int = Field(description="Records counted on this alert.")
