@@ -14,6 +14,7 @@ from typing import Final
 import backtest
 import detection
 import figures
+import fingerprints
 import grouping
 import import_file
 import ingest
@@ -32,6 +33,7 @@ SHORT: Final[dict[str, Part]] = {
     "startup": partial(startup.measure, runs=3, records=300_000),
     "memory": partial(memory.measure, records=1_000_000),
     "storm": partial(storm.measure, records=300_000),
+    "fingerprints": partial(fingerprints.measure, clients=8, kinds=1000),
     "search": partial(search.measure, records=1_000_000),
     "grouping": partial(grouping.measure, times=5),
     "detection": partial(detection.measure, windows=("1 h",)),
@@ -45,6 +47,7 @@ FULL: Final[dict[str, Part]] = {
     "startup": startup.measure,
     "memory": memory.measure,
     "storm": storm.measure,
+    "fingerprints": fingerprints.measure,
     "search": search.measure,
     "search_large": search.measure_large,
     "grouping": grouping.measure,
