@@ -32,7 +32,7 @@ def login(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def known_desk(desk: Desk, names: int = VALUES, *, service: str = "payments") -> Desk:
-    """One that has seen so many names in a service; by default they are enough to share an alert. None of it is open."""
+    """One that has seen so many names in a service, by default enough to share an alert. Nothing of it is open."""
     desk.save_rule("critical-logs", "level:CRITICAL", correlate_by=("service",))
     desk.post(*[login(name, service=service) for name in NAMES[:names]])
     desk.resolve(desk.tickets[-1].id)

@@ -82,9 +82,6 @@ class Forms:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __contains__(self, template: str) -> bool:
-        return template in self._numbers
-
     def number_of(self, form: Form) -> int | None:
         """The form itself, or one of the same pattern; None for a form that has something to teach."""
         number = self._numbers.get(form.template)
