@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from desk import START, Desk, critical, error
 from tocsin.alerts.flapping import changes
+from tocsin.proof.explain import explain_alert
 from tocsin.settings import Settings
 from tocsin.tickets.workflow import Status
 
@@ -47,6 +48,10 @@ def test_an_alert_that_comes_back_as_often_as_people_resolve_it_flaps(desk: Desk
     assert (alert.status, alert.suppressed_by, alert.ticket_id) == ("suppressed", "flap", desk.ticket.id)
     assert desk.ticket.status is Status.OPEN
     assert desk.events(kind="TicketReopened")[-1].data["reason"] == "the alert fired again, and flaps"
+    told = explain_alert(desk.database, desk.reader, alert.id).summary
+    assert (
+        "the alert flaps, its changes page nobody until it has been calm for 30 minutes (change 7 within 30 min" in told
+    )
 
     desk.clock.advance(minutes=30)
     desk.run_due_timers()

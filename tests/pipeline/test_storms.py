@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from desk import Desk, critical, in_threads
 from tocsin.kit.priorities import Priority
+from tocsin.proof.explain import explain_record
 from tocsin.settings import Settings
 from tocsin.tickets.storming import ALL, NO_LIMITS, StormLimits, begins, is_over, scope_of
 from tocsin.tickets.workflow import Status
@@ -36,6 +37,10 @@ def test_more_kinds_than_a_person_can_read_make_one_ticket_that_names_them(desk:
     assert [alert.count for alert in desk.alerts] == [2] * 50
     assert {alert.suppressed_by for alert in desk.alerts} == {f"storm:{storm.id}"}
     assert desk.verdicts() == {"suppressed": 100}
+    told = explain_record(desk.database, desk.reader, desk.logs[0].id).rules[0]
+    assert told.why.endswith(f"ticket {storm.id} gathers them (50 of its service within 5 min; the limit is 20).")
+    assert told.ticket is not None
+    assert told.ticket.how == "storm"
     desk.check_books()
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tocsin.alerts import pattern_store, placing, silence_store
 from tocsin.alerts import store as alert_store
+from tocsin.alerts.episodes import FLAP
 from tocsin.alerts.grouping import fingerprint_of
 from tocsin.alerts.novelty import OTHER_PATTERNS
 from tocsin.alerts.overflow import OVERFLOW, overflow_of
@@ -15,7 +16,7 @@ from tocsin.alerts.rules import WINDOWED, Rule
 from tocsin.alerts.silencing import silence_id_of
 from tocsin.alerts.store import Alert
 from tocsin.kit.errors import NotFound, Unreadable
-from tocsin.kit.events import Matched
+from tocsin.kit.events import AlertFlapping, Matched
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogReader
 from tocsin.proof import sentences, store
@@ -217,12 +218,13 @@ def _rule_on_record(
     alert = None if verdict is None or verdict.alert_id is None else alert_store.get(tx, verdict.alert_id)
     events = [] if alert is None else store.events_of_alert(tx, alert.id, alert.ticket_id)
     silence = None if verdict is None else _silenced(tx, verdict.suppressed_by, record.observed_at)
+    kept_by = "" if verdict is None else _kept_by(tx, verdict.suppressed_by, silence, events)
     other = None if alert is None or alert.pattern_id is None or alert.template == match.template else alert.template
     return RuleOnRecord(
         rule.name,
         rule.version,
         sentences.MATCHED,
-        sentences.why_verdict(rule, verdict, record.id, silence=silence) + sentences.why_with(other),
+        sentences.why_verdict(rule, verdict, record.id, kept_by=kept_by) + sentences.why_with(other),
         rule.condition,
         group=_group_of(match, fingerprint, pattern),
         window=_window_of(tx, rule, fingerprint, verdict),
@@ -270,25 +272,34 @@ def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketS
     if ticket is None:
         return None
     brought = next((one for one in events if one.subject == f"ticket:{ticket.id}"), None)
-    how, why = _way_to_ticket(brought)
+    how, why = _way_to_ticket(brought, store.storm_of(tx, ticket.id))
     first_id = store.first_record_of_ticket(tx, ticket.id)
     return TicketState(ticket.id, ticket.status.value, ticket.title, how, why, ticket.recurrence_of, first_id)
 
 
-def _way_to_ticket(brought: Happening | None) -> tuple[str, str]:
-    match None if brought is None else brought.kind:
-        case "AlertJoined" if brought is not None and brought.data.get("caused_by_alert_id"):
-            return "gathered", sentences.why_gathered(brought.subject.removeprefix("ticket:"), brought.data)
-        case "AlertJoined":
-            return "joined", "A ticket with the alert's correlation key was open, so the alert joined it."
-        case "TicketReopened":
-            return "reopened", "The last ticket of its correlation key was resolved so recently that it was reopened."
-        case "TicketOpened" if brought is not None and brought.data.get("recurrence_of"):
-            earlier = brought.data["recurrence_of"]
-            return "recurrence", f"Ticket {earlier} of its correlation key was over for too long, so a new one opened."
-        case "TicketOpened":
-            return "opened", "No ticket had its correlation key, so a new one opened."
-    return "unknown", "The event that tells how the alert came to this ticket is gone."
+def _way_to_ticket(brought: Happening | None, storm: Happening | None) -> tuple[str, str]:
+    match brought:
+        case None:
+            found = "unknown", "The event that tells how the alert came to this ticket is gone."
+        case Happening(kind="AlertJoined", data={"caused_by_alert_id": int()} as data):
+            found = "gathered", sentences.why_gathered(brought.subject.removeprefix("ticket:"), data)
+        case Happening(kind="AlertJoined" | "TicketOpened") if storm is not None:
+            found = "storm", sentences.why_storm(storm.data)
+        case Happening(kind="AlertJoined"):
+            found = "joined", "A ticket with the alert's correlation key was open, so the alert joined it."
+        case Happening(kind="TicketReopened"):
+            found = "reopened", "The last ticket of its correlation key was resolved so recently that it was reopened."
+        case Happening(data={"released_from": int(storms)}):
+            found = (
+                "released",
+                f"The storm of ticket {storms} was over, and the alert still fired: it got its own ticket.",
+            )
+        case Happening(data={"recurrence_of": int(earlier)}):
+            why = f"Ticket {earlier} of its correlation key was over for too long, so a new one opened."
+            found = "recurrence", why
+        case _:
+            found = "opened", "No ticket had its correlation key, so a new one opened."
+    return found
 
 
 def _gone(rule: Rule) -> RuleOnRecord:
@@ -333,7 +344,8 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
     went = "it has no ticket" if ticket is None else f"ticket {ticket.id} ({ticket.status}) {_HOW[ticket.how]}"
     many = "1 record" if alert.count == 1 else f"{alert.count} records"
     silence = _silenced(tx, alert.suppressed_by, tx.now if alert.ended_at is None else alert.opened_at)
-    end = _going_on(alert, silence) if ended is None else ended.why
+    kept_by = _kept_by(tx, alert.suppressed_by, silence, events)
+    end = _going_on(alert, kept_by) if ended is None else ended.why
     return AlertExplained(
         summary=f"{began}; {many} in all; {went}; {end}.",
         alert=_alert_state(alert),
@@ -365,16 +377,26 @@ def _silenced(tx: ReadTx, suppressed_by: str | None, at: datetime) -> Silenced |
     return Silenced(silence.id, silence.matcher, silence.owner, silence.reason, None if span is None else span.end)
 
 
-def _going_on(alert: Alert, silence: Silenced | None) -> str:
-    if alert.suppressed_by is None:
-        return "it still fires"
-    by = sentences.suppressed_in_words(alert.suppressed_by) if silence is None else sentences.silence_in_words(silence)
-    return f"it still fires, and tells nobody: {by}"
+def _kept_by(tx: ReadTx, suppressed_by: str | None, silence: Silenced | None, events: Sequence[Happening]) -> str:
+    """What keeps an alert from people, with the numbers that decided it."""
+    if silence is not None:
+        return sentences.silence_in_words(silence)
+    what, _, which = (suppressed_by or "").partition(":")
+    decided = store.storm_of(tx, int(which)) if what == "storm" else None
+    if what == FLAP:
+        decided = next((one for one in reversed(events) if one.kind == AlertFlapping.__name__), None)
+    return sentences.suppressed_in_words(suppressed_by, decided)
+
+
+def _going_on(alert: Alert, kept_by: str) -> str:
+    return "it still fires" if alert.suppressed_by is None else f"it still fires, and tells nobody: {kept_by}"
 
 
 _HOW: Final = {
     "joined": "was open, and it joined",
     "gathered": "gathered it because of what its service depends on",
+    "storm": "gathered it with all else that opened at once",
+    "released": "was opened for it when the storm was over",
     "reopened": "was reopened by it",
     "recurrence": "was opened by it as a recurrence",
     "opened": "was opened by it",

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from tocsin.alerts.flapping import CHANGES
 from tocsin.alerts.rules import Kind, Rule
 from tocsin.kit.clock import iso
-from tocsin.proof.facts import Silenced, Verdict, Waiting
+from tocsin.proof.facts import Happening, Silenced, Verdict, Waiting
 from tocsin.proof.judging import Judged
 
 MATCHED: Final = "matched"
@@ -39,12 +40,12 @@ def why_waiting(waiting: Waiting) -> str:
     return f"{whom} raised on this record; it is tried again ({waiting.attempts} times so far): {waiting.error}"
 
 
-def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int, *, silence: Silenced | None = None) -> str:
-    """What a verdict means for a record that the rule matches; `silence` is the one that hid it."""
+def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int, *, kept_by: str = "") -> str:
+    """What a verdict means for a record that the rule matches; `kept_by` says what kept it from people."""
     if verdict is None:
         return "It matches, but no verdict of it is recorded."
     if verdict.verdict == "suppressed":
-        by = suppressed_in_words(verdict.suppressed_by) if silence is None else silence_in_words(silence)
+        by = kept_by or suppressed_in_words(verdict.suppressed_by)
         return f"It was counted on alert {verdict.alert_id}, and told nobody: {by}."
     text = _MEANT.get(verdict.verdict, "Its verdict is {v.verdict}.")
     if verdict.verdict == "pending" and rule.kind is Kind.NEW_PATTERN:
@@ -72,10 +73,27 @@ def silence_in_words(silence: Silenced) -> str:
     return f"silence {silence.id} of {silence.owner} hides it{until} ({silence.reason})"
 
 
-def suppressed_in_words(suppressed_by: str | None) -> str:
-    """What keeps an alert from people."""
+def suppressed_in_words(suppressed_by: str | None, decided: Happening | None = None) -> str:
+    """What keeps an alert from people, with the numbers of the event that `decided` it, if it is known."""
     what, _, which = (suppressed_by or "").partition(":")
-    return _KEPT_BY.get(what, "what did is not recorded").format(which=which)
+    return _KEPT_BY.get(what, "what did is not recorded").format(which=which) + _numbers(decided)
+
+
+def why_storm(began: Mapping[str, Any]) -> str:
+    """Why the ticket of a storm gathered an alert."""
+    scope = "in all" if began["scope"] == "all" else "of its service"
+    many = f"{began['tickets']} tickets {scope} would have opened within {began['within_s'] // 60} min"
+    return f"{many}, the limit is {began['limit']}: the ticket of a storm gathers them."
+
+
+def _numbers(decided: Happening | None) -> str:
+    match decided:
+        case Happening(kind="AlertFlapping", data=data):
+            return f" (change {data['changes']} within {data['within_s'] // 60} min; {CHANGES} are too many)"
+        case Happening(kind="StormBegan", data=data):
+            scope = "in all" if data["scope"] == "all" else "of its service"
+            return f" ({data['tickets']} {scope} within {data['within_s'] // 60} min; the limit is {data['limit']})"
+    return ""
 
 
 _KEPT_BY: Final = {

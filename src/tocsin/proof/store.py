@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, func, select, tuple_
 
 from tocsin.alerts.model import alerts, rule_versions, verdicts, windows
 from tocsin.alerts.rules import Rule, rule_of
-from tocsin.kit.events import LogsExpired, LogsParked, LogsStored, LogsUnparked
+from tocsin.kit.events import LogsExpired, LogsParked, LogsStored, LogsUnparked, StormBegan
 from tocsin.logs.model import chunks
 from tocsin.logs.record import Record
 from tocsin.proof.facts import Commit, Entry, Happening, Verdict, Waiting
@@ -213,6 +213,13 @@ def window_now(tx: ReadTx, rule: str, fingerprint: str) -> tuple[int, int] | Non
 
 def event(tx: ReadTx, event_id: int) -> Happening | None:
     row = tx.execute(select(*_EVENT).where(events.c.id == event_id)).one_or_none()
+    return None if row is None else _happening(row)
+
+
+def storm_of(tx: ReadTx, ticket_id: int) -> Happening | None:
+    """The event that tells how the storm of a ticket began."""
+    mine = (events.c.subject == f"ticket:{ticket_id}") & (events.c.kind == StormBegan.__name__)
+    row = tx.execute(select(*_EVENT).where(mine).order_by(events.c.id).limit(1)).one_or_none()
     return None if row is None else _happening(row)
 
 

@@ -78,7 +78,8 @@ class TicketStateOut(Out):
     status: str = Field(examples=["OPEN"])
     title: str
     how: str = Field(
-        description="`opened`, `joined`, `gathered`, `reopened`, `recurrence` or `unknown`.", examples=["opened"]
+        description="`opened`, `joined`, `gathered`, `storm`, `released`, `reopened`, `recurrence` or `unknown`.",
+        examples=["opened"],
     )
     why: str
     recurrence_of: int | None
