@@ -15,7 +15,7 @@ from tocsin.logs import store as logs
 from tocsin.logs.record import Columns
 from tocsin.storage import idempotency, parking, timers
 from tocsin.storage.database import Database
-from tocsin.storage.dialects import FileSpace, Sqlite, environment_fault
+from tocsin.storage.dialects import Dialect, FileSpace, Sqlite, environment_fault
 from tocsin.storage.parking import Parked
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import ReadTx, Tx
@@ -31,19 +31,49 @@ Work = Callable[[Tx], None]
 Mended = Callable[[Tx, str], None]  # a rule works again
 GivenUp = Callable[[Tx, int, Sequence[Undecided], datetime], bool]  # whether a rule is not waited for any longer
 TimerHandlers = Mapping[str, Callable[[Database, Timer], Work]]
+# Claims those that it may of timers of one kind, works them off, and says how many: for kinds of which many are due.
+BatchHandlers = Mapping[str, Callable[[Tx, Dialect, Sequence[Timer]], int]]
 
 log = structlog.get_logger("tocsin.upkeep")
 
 
-def run_due_timers(database: Database, handlers: TimerHandlers, *, metrics: Metrics) -> None:
-    """Work off what is due, a transaction each; a timer whose handler raises is set back and stops nobody else.
+def run_due_timers(
+    database: Database, handlers: TimerHandlers, *, metrics: Metrics, batches: BatchHandlers | None = None
+) -> None:
+    """Work off what is due, a transaction each, or one for many of a kind that has a handler in `batches`.
 
-    Raises Unavailable when the database can't be written; what is due then stays due.
+    A timer whose handler raises is set back and stops nobody else. Raises Unavailable when the database can't be
+    written; what is due then stays due.
     """
+    batches = batches or {}
     while due := database.read(timers.due):
-        worked_off = [_run_timer(database, timer, handlers, metrics) for timer in due]
+        worked_off = [_run_timer(database, timer, handlers, metrics) for timer in due if timer.kind not in batches]
+        for kind, handler in batches.items():
+            mine = [timer for timer in due if timer.kind == kind]
+            worked_off.append(bool(mine) and _run_batch(database, mine, handler, metrics))
         if not any(worked_off):
             return  # another worker is at them
+
+
+def _run_batch(
+    database: Database, due: Sequence[Timer], handler: Callable[[Tx, Dialect, Sequence[Timer]], int], metrics: Metrics
+) -> bool:
+    """Whether any of the timers was ours and is off the table, or set back. One that raises is found by itself."""
+    try:
+        return database.write(lambda tx: handler(tx, database.dialect, due), actor=SYSTEM) > 0
+    except Unavailable:
+        raise
+    except Exception as error:  # noqa: BLE001  # one bad timer must not stop the others
+        if len(due) > 1:
+            return sum(_run_batch(database, [timer], handler, metrics) for timer in due) > 0
+        _failed(database, due[0], error, metrics)
+        return True
+
+
+def _failed(database: Database, timer: Timer, error: Exception, metrics: Metrics) -> None:
+    metrics.loop_errors.labels(timer.kind).inc()
+    log.error("timer_failed", kind=timer.kind, subject=timer.subject, error=parking.describe(error))
+    database.write(lambda tx: timers.set_back(tx, timer), actor=SYSTEM)
 
 
 def _run_timer(database: Database, timer: Timer, handlers: TimerHandlers, metrics: Metrics) -> bool:
@@ -54,9 +84,7 @@ def _run_timer(database: Database, timer: Timer, handlers: TimerHandlers, metric
     except Unavailable:
         raise
     except Exception as error:  # noqa: BLE001  # one bad timer must not stop the others
-        metrics.loop_errors.labels(timer.kind).inc()
-        log.error("timer_failed", kind=timer.kind, subject=timer.subject, error=parking.describe(error))
-        database.write(lambda tx: timers.set_back(tx, timer), actor=SYSTEM)
+        _failed(database, timer, error, metrics)
         return True
 
 

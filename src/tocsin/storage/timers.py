@@ -1,6 +1,6 @@
 """Everything that is due at a moment is a row here, claimed in small turns. One row per kind and subject."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,6 +14,7 @@ from tocsin.storage.tx import ReadTx, Tx
 
 WAKE: Final = "timers"
 TURN: Final = 50
+IN_CLAUSE: Final = 500
 _LONGEST_BACKOFF: Final = timedelta(hours=1)
 
 
@@ -52,6 +53,12 @@ def drop(tx: Tx, kind: str, subject: str) -> None:
     tx.execute(delete(timers).where(timers.c.kind == kind, timers.c.subject == subject))
 
 
+def drop_many(tx: Tx, kind: str, subjects: Sequence[str]) -> None:
+    for start in range(0, len(subjects), IN_CLAUSE):
+        inside = timers.c.subject.in_(subjects[start : start + IN_CLAUSE])
+        tx.execute(delete(timers).where(timers.c.kind == kind, inside))
+
+
 def due(tx: ReadTx) -> list[Timer]:
     """Some timers that are due, oldest first."""
     statement = select(timers).where(timers.c.due_at <= tx.now).order_by(timers.c.due_at).limit(TURN)
@@ -65,6 +72,18 @@ def claim(tx: Tx, dialect: Dialect, timer: Timer) -> bool:
         return False
     drop(tx, timer.kind, timer.subject)
     return True
+
+
+def claim_many(tx: Tx, dialect: Dialect, wanted: Sequence[Timer]) -> list[Timer]:
+    """Take timers of one kind off the table, without those that were set anew or that another worker has."""
+    if not wanted:
+        return []
+    kind, by_subject = wanted[0].kind, {timer.subject: timer for timer in wanted}
+    inside = (timers.c.kind == kind) & timers.c.subject.in_(sorted(by_subject))
+    there = tx.execute(dialect.claim(select(timers.c.subject, timers.c.due_at).where(inside))).all()
+    mine = [by_subject[row.subject] for row in there if by_subject[row.subject].due_at == row.due_at]
+    drop_many(tx, kind, [timer.subject for timer in mine])
+    return mine
 
 
 def set_back(tx: Tx, timer: Timer) -> None:
