@@ -51,10 +51,7 @@ def without(given_: tuple[Span, ...], taken: tuple[Span, ...]) -> tuple[Span, ..
     """Spans less the breaks in them."""
     for begun, ended in taken:
         given_ = tuple(
-            (low, high)
-            for a, b in given_
-            for low, high in ((a, min(b, begun)), (max(a, ended), b))
-            if low < high
+            (low, high) for a, b in given_ for low, high in ((a, min(b, begun)), (max(a, ended), b)) if low < high
         )
     return given_
 
@@ -122,7 +119,8 @@ def test_a_published_vector_says_what_remains(case: dict[str, Any]) -> None:
 
 ZONES = (
     "UTC", "Europe/Berlin", "Europe/Lisbon", "America/New_York", "America/St_Johns", "Asia/Kolkata", "Asia/Kathmandu",
-    "Australia/Lord_Howe", "Australia/Adelaide", "Pacific/Apia", "Africa/Casablanca", "America/Scoresbysund", "Asia/Gaza",
+    "Australia/Lord_Howe", "Australia/Adelaide", "Pacific/Apia", "Africa/Casablanca", "America/Scoresbysund",
+    "Asia/Gaza",
 )  # fmt: skip
 # Days on which some of these put their clocks forward or back, or skipped a day.
 TURNS = [date(2026, 3, 8), date(2026, 3, 29), date(2026, 4, 5), date(2026, 10, 4), date(2026, 10, 25),

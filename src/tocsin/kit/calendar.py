@@ -19,8 +19,8 @@ from tocsin.kit.public_holidays import public_holidays
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_MINUTES: Final = 1440
-LAST_YEAR: Final = 9990
-_EMPTY_YEARS: Final = 50  # after so many without working time, none is looked for
+MOST_YEARS: Final = 200  # no further is a deadline looked for
+_LAST_YEAR: Final = 9990
 _MINUTE: Final = 60_000_000
 _DAY: Final = DAY_MINUTES * _MINUTE
 _FIRST_DAY: Final = EPOCH.date().toordinal()
@@ -34,7 +34,7 @@ Pause = tuple[datetime, datetime | None]
 
 
 class NoWorkingTime(ValueError):
-    """A calendar has no working time any more."""
+    """A calendar has too little working time: what is looked for is not within 200 years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +172,9 @@ class Working:
 
     def after(self, start: int, amount: int) -> int:
         """The first instant by which so much has passed. Raises NoWorkingTime."""
-        number = _year_of(start)
-        wanted = amount + self._year(number).until(start)
-        empty = 0
-        while empty < _EMPTY_YEARS and number < LAST_YEAR:
+        first = _year_of(start)
+        wanted = amount + self._year(first).until(start)
+        for number in range(first, min(first + MOST_YEARS, _LAST_YEAR)):
             year = self._year(number)
             place = bisect_left(year.sums, wanted) if amount else bisect_right(year.ends, start)
             if place < len(year.sums):
@@ -183,16 +182,13 @@ class Working:
                     return max(start, year.starts[place])
                 return year.ends[place] - (year.sums[place] - wanted)
             wanted -= year.total
-            empty = 0 if year.sums else empty + 1
-            number += 1
-        raise NoWorkingTime(f"there is no working time from {from_us(start).year + 1} on")
+        raise NoWorkingTime(f"there is too little working time after {first}: a deadline would not come")
 
     def before(self, end: int, amount: int) -> int:
         """The last instant from which so much passes until `end`. Raises NoWorkingTime."""
-        number = _year_of(end)
-        wanted = self._year(number).until(end) - amount
-        empty = 0
-        while empty < _EMPTY_YEARS and number > 1:
+        last = _year_of(end)
+        wanted = self._year(last).until(end) - amount
+        for number in range(last, max(last - MOST_YEARS, 1), -1):
             year = self._year(number)
             if amount and wanted >= 0 and year.sums:
                 place = bisect_right(year.sums, wanted)
@@ -200,16 +196,14 @@ class Working:
             place = bisect_left(year.starts, end) - 1
             if not amount and place >= 0:
                 return min(end, year.ends[place])
-            empty = 0 if year.sums else empty + 1
-            number -= 1
-            wanted += self._year(number).total
-        raise NoWorkingTime(f"there was no working time before {from_us(end).year}")
+            wanted += self._year(number - 1).total
+        raise NoWorkingTime(f"there was too little working time before {last}")
 
     def spans(self, start: int) -> Iterator[tuple[int, int]]:
         """The stretches from `start` on."""
-        number, empty = _year_of(start), 0
+        first = _year_of(start)
         waiting: tuple[int, int] | None = None
-        while empty < _EMPTY_YEARS and number < LAST_YEAR:
+        for number in range(first, min(first + MOST_YEARS, _LAST_YEAR)):
             year = self._year(number)
             for low, high in zip(year.starts, year.ends, strict=True):
                 if high <= start:
@@ -220,8 +214,6 @@ class Working:
                 if waiting is not None:
                     yield waiting
                 waiting = max(low, start), high
-            empty = 0 if year.starts else empty + 1
-            number += 1
         if waiting is not None:
             yield waiting
 

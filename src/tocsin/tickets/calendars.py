@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import available_timezones
 
-from tocsin.kit.calendar import DAY_MINUTES, WEEKDAYS, Calendar, NoWorkingTime, Span, empty_year
+from tocsin.kit.calendar import DAY_MINUTES, WEEKDAYS, Calendar, Span, empty_year
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.public_holidays import subdivisions
 
@@ -53,10 +53,10 @@ def calendar_of(definition: Mapping[str, Any]) -> Calendar:
 
 def check_lasting(calendar: Calendar, now: datetime) -> None:
     """Raises Invalid for a calendar by which a deadline might never come."""
-    try:
-        empty = empty_year(calendar, now, MUST_WORK_YEARS)
-    except NoWorkingTime:
-        empty = now, now
+    if not any(calendar.hours):
+        detail = "there are no working hours on any day of the week, so a deadline would never come"
+        raise Invalid(detail, errors=(FieldError("/hours", detail),))
+    empty = empty_year(calendar, now, MUST_WORK_YEARS)
     if empty is not None:
         detail = (
             f"there is no working time from {empty[0]:%Y-%m-%d} to {empty[1]:%Y-%m-%d}, so a deadline might never come;"

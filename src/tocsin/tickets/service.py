@@ -33,6 +33,7 @@ from tocsin.tickets.store import Ticket, TicketQuery, TimelineEntry
 from tocsin.tickets.workflow import REOPENED_BY_PERSON, UNRESOLVED, Status, check_edit, check_move, check_reopen
 
 AUTO_CLOSE_AFTER: Final = timedelta(days=7)
+LONGEST_HOLD: Final = timedelta(days=3653)
 HOLD_END: Final = "ticket.hold_end"
 _NOT_HELD: Final = {"held_since": None, "held_until": None, "hold_reason": None}
 _CHAIN: Final = (Status.OPEN, Status.IN_PROGRESS, Status.RESOLVED)
@@ -176,6 +177,9 @@ def hold(tx: Tx, ticket_id: int, *, reason: str, until: datetime | None, seen_ve
         raise Conflict(detail=f"a {ticket.status.value} ticket can't be put on hold: its clocks don't run")
     if until is not None and until <= tx.now:
         detail = f"expected a time to come, it is {iso(tx.now)} now"
+        raise Invalid(f"until: {detail}", errors=(FieldError("/until", detail),))
+    if until is not None and until > tx.now + LONGEST_HOLD:
+        detail = f"expected a time within {LONGEST_HOLD.days} days; without one a hold lasts until it is resumed"
         raise Invalid(f"until: {detail}", errors=(FieldError("/until", detail),))
     since = ticket.held_since if ticket.is_held(tx.now) else tx.now
     changes = {"held_since": since, "held_until": until, "hold_reason": reason}

@@ -38,6 +38,7 @@ from tocsin.tickets.store import Ticket
 
 TIMER: Final = "ticket.sla"
 SPANS_SHOWN: Final = 7
+FURTHEST: Final = timedelta(days=3653)
 _WORDS: Final = {POLICY: "SLA policy", CALENDAR: "calendar"}
 _RULE: Final = "rule:"
 
@@ -63,6 +64,9 @@ def save_calendar(
     calendar = calendar_of(definition)
     check_lasting(calendar, tx.now)
     store.lock(tx)
+    for policy in policies(tx):
+        if policy.calendar == name:
+            _check_reach(policy, calendar, tx.now, "/hours")
     return _save(tx, CALENDAR, name, definition_of(calendar), seen_version, only_new=only_new)
 
 
@@ -72,15 +76,31 @@ def save_policy(
     """Make or replace a policy, and whether it is new. Raises Invalid, also when it ties with another one."""
     check(policy)
     store.lock(tx)
-    if policy.calendar is not None and store.get(tx, CALENDAR, policy.calendar) is None:
-        detail = f"there is no calendar {policy.calendar}"
-        raise Invalid(f"calendar: {detail}", errors=(FieldError("/calendar", detail),))
+    if policy.calendar is not None:
+        calendar = store.get(tx, CALENDAR, policy.calendar)
+        if calendar is None:
+            detail = f"there is no calendar {policy.calendar}"
+            raise Invalid(f"calendar: {detail}", errors=(FieldError("/calendar", detail),))
+        _check_reach(policy, calendar_of(calendar.definition), tx.now, "/calendar")
     for other in policies(tx):
         tied = tie(policy, other) if other.name != policy.name else None
         if tied is not None:
             detail = f"ties with the policy {other.name}: for {tied}, neither is the more specific"
             raise Invalid(detail, errors=(FieldError("", detail),))
     return _save(tx, POLICY, policy.name, policy.definition(), seen_version, only_new=only_new)
+
+
+def _check_reach(policy: Policy, calendar: Calendar, now: datetime, pointer: str) -> None:
+    """Raises Invalid when a target takes so much longer by a calendar that nobody would live by it."""
+    target = timedelta(seconds=max(policy.acknowledge_s or 0, policy.resolve_s or 0))
+    try:
+        due = due_at(now, target, calendar)
+    except NoWorkingTime:
+        due = None
+    if due is None or due > now + FURTHEST:
+        when = "never come" if due is None else f"come in {due:%Y}"
+        detail = f"by this calendar a deadline of the policy {policy.name} would {when}; expected it within 10 years"
+        raise Invalid(detail, errors=(FieldError(pointer, detail),))
 
 
 def _save(

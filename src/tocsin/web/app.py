@@ -16,6 +16,7 @@ from tocsin.web import (
     patterns_routes,
     problems,
     rules_routes,
+    sla_routes,
     tickets_routes,
 )
 from tocsin.web.description import describe
@@ -44,7 +45,7 @@ class Application(FastAPI):
             max_body_size=MAX_SMALL_BODY,
         )
         problems.install(self)
-        routed = (logs_routes, alerts_routes, patterns_routes, tickets_routes, rules_routes, explain_routes)
+        routed = (logs_routes, alerts_routes, patterns_routes, tickets_routes, rules_routes, sla_routes, explain_routes)
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
         self.mount(docs_page.STATIC, docs_page.FILES)
