@@ -57,6 +57,7 @@ COMMANDS: Final = (
     ),
     Command("verify", "tocsin.cli.verify", "Match stored records again and compare with the verdicts.", _WORK),
     Command("rules", "tocsin.cli.rules", "List, show, save, switch and remove rules.", _WORK),
+    Command("sla", "tocsin.cli.sla", "List, save, try and remove SLA policies and calendars.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )
 
