@@ -15,7 +15,7 @@ from tocsin.logs import store as logs
 from tocsin.logs.record import Columns
 from tocsin.storage import idempotency, parking, timers
 from tocsin.storage.database import Database
-from tocsin.storage.dialects import Dialect, FileSpace, Sqlite, environment_fault
+from tocsin.storage.dialects import FileSpace, Sqlite, environment_fault
 from tocsin.storage.parking import Parked
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import ReadTx, Tx
@@ -23,6 +23,7 @@ from tocsin.storage.tx import ReadTx, Tx
 WAL_LIMIT_BYTES: Final = 64 << 20
 FREE_LIMIT_BYTES: Final = 16 << 20
 FREE_LIMIT_SHARE: Final = 0.25
+BATCH: Final = 50  # timers in one turn of the write lock
 VACUUM_PAGES: Final = 512  # at most in one turn of the write lock, and
 VACUUM_WITHIN_S: Final = 0.003  # so long; the commit comes on top
 VACUUM_TURNS: Final = 200  # in one run of the loop, which then lets itself be stopped
@@ -31,8 +32,10 @@ Work = Callable[[Tx], None]
 Mended = Callable[[Tx, str], None]  # a rule works again
 GivenUp = Callable[[Tx, int, Sequence[Undecided], datetime], bool]  # whether a rule is not waited for any longer
 TimerHandlers = Mapping[str, Callable[[Database, Timer], Work]]
-# Claims those that it may of timers of one kind, works them off, and says how many: for kinds of which many are due.
-BatchHandlers = Mapping[str, Callable[[Tx, Dialect, Sequence[Timer]], int]]
+# The same for timers of one kind of which many are due at once; the work takes those of some that it may have off the
+# table, and says how many.
+BatchHandler = Callable[[Database, Sequence[Timer]], Callable[[Tx, Sequence[Timer]], int]]
+BatchHandlers = Mapping[str, BatchHandler]
 
 log = structlog.get_logger("tocsin.upkeep")
 
@@ -50,17 +53,18 @@ def run_due_timers(
         worked_off = [_run_timer(database, timer, handlers, metrics) for timer in due if timer.kind not in batches]
         for kind, handler in batches.items():
             mine = [timer for timer in due if timer.kind == kind]
-            worked_off.append(bool(mine) and _run_batch(database, mine, handler, metrics))
+            if mine:
+                worked_off.append(_run_batch(database, mine, handler, metrics))
         if not any(worked_off):
             return  # another worker is at them
 
 
-def _run_batch(
-    database: Database, due: Sequence[Timer], handler: Callable[[Tx, Dialect, Sequence[Timer]], int], metrics: Metrics
-) -> bool:
+def _run_batch(database: Database, due: Sequence[Timer], handler: BatchHandler, metrics: Metrics) -> bool:
     """Whether any of the timers was ours and is off the table, or set back. One that raises is found by itself."""
     try:
-        return database.write(lambda tx: handler(tx, database.dialect, due), actor=SYSTEM) > 0
+        work = handler(database, due)
+        some = [due[start : start + BATCH] for start in range(0, len(due), BATCH)]
+        return sum(database.write(lambda tx, part=part: work(tx, part), actor=SYSTEM) for part in some) > 0  # type: ignore[misc]
     except Unavailable:
         raise
     except Exception as error:  # noqa: BLE001  # one bad timer must not stop the others

@@ -13,7 +13,7 @@ from tocsin.storage.model import timers
 from tocsin.storage.tx import ReadTx, Tx
 
 WAKE: Final = "timers"
-TURN: Final = 50
+TURN: Final = 200
 IN_CLAUSE: Final = 500
 _LONGEST_BACKOFF: Final = timedelta(hours=1)
 
@@ -72,18 +72,6 @@ def claim(tx: Tx, dialect: Dialect, timer: Timer) -> bool:
         return False
     drop(tx, timer.kind, timer.subject)
     return True
-
-
-def claim_many(tx: Tx, dialect: Dialect, wanted: Sequence[Timer]) -> list[Timer]:
-    """Take timers of one kind off the table, without those that were set anew or that another worker has."""
-    if not wanted:
-        return []
-    kind, by_subject = wanted[0].kind, {timer.subject: timer for timer in wanted}
-    inside = (timers.c.kind == kind) & timers.c.subject.in_(sorted(by_subject))
-    there = tx.execute(dialect.claim(select(timers.c.subject, timers.c.due_at).where(inside))).all()
-    mine = [by_subject[row.subject] for row in there if by_subject[row.subject].due_at == row.due_at]
-    drop_many(tx, kind, [timer.subject for timer in mine])
-    return mine
 
 
 def set_back(tx: Tx, timer: Timer) -> None:

@@ -44,7 +44,7 @@ tickets = Table(
     Column("sla_state", Text),
     Column("sla_due_at", Instant),
     Column("sla_at_risk_at", Instant),
-    Index("ix_tickets_sla_state_opened_at_id", "sla_state", "opened_at", "id", **_where("sla_state IS NOT NULL")),
+    Index("ix_tickets_sla_state_opened_at_id", "sla_state", "opened_at", "id"),
     Index("ix_tickets_sla_due_at", "sla_due_at", **_where("sla_due_at IS NOT NULL")),
     Index("ix_tickets_sla_at_risk_at", "sla_at_risk_at", **_where("sla_at_risk_at IS NOT NULL")),
     Index("ix_tickets_opened_at_id", "opened_at", "id"),

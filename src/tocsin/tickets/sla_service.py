@@ -1,6 +1,6 @@
 """Use cases of SLAs: policies and calendars; which policy a ticket has; its clocks, and what is told of them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -25,7 +25,6 @@ from tocsin.kit.events import (
 from tocsin.kit.priorities import Priority
 from tocsin.storage import timers
 from tocsin.storage.database import Database
-from tocsin.storage.dialects import Dialect
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import sla
@@ -235,7 +234,8 @@ def _assigned_name(row: SlaRow) -> str | None:
 def follow(tx: Tx, changed: Sequence[Recorded[Any]]) -> None:
     """Tickets moved, were reopened, put on hold, resumed: so do their clocks."""
     rows = store.rows(tx, [one.event.ticket_id for one in changed])
-    _write(tx, _replayed(tx, [ticket_id for ticket_id, row in rows.items() if row.sla is not None]))
+    facts = _replayed(tx, [ticket_id for ticket_id, row in rows.items() if row.sla is not None])
+    _write(tx, facts, _clocks(facts, terms_of(tx, facts.values()), tx.now))
 
 
 def reassess(tx: Tx, ticket_id: int, reason: str) -> None:
@@ -248,34 +248,66 @@ def reassess(tx: Tx, ticket_id: int, reason: str) -> None:
     _assign(tx, _replayed(tx, [ticket_id]), {ticket_id: chosen}, why="recalculated", reason=reason)
 
 
-def tell_due(tx: Tx, dialect: Dialect, due: Sequence[Timer]) -> int:
-    """Tell of clocks that are at risk or breached, each moment once; how many timers are off the table.
+def tell_due(database: Database, due: Sequence[Timer]) -> Callable[[Tx, Sequence[Timer]], int]:
+    """Tell of clocks that are at risk or breached, each moment once; the work does so for some of these timers.
 
-    A ticket that somebody is changing is passed over: its timer is set anew by that change, or is due still.
+    Calendars are read and reckoned with first, while nobody waits: what was worked out of them is kept.
     """
-    rows = store.hold_free(tx, [int(timer.subject) for timer in due])
-    mine = timers.claim_many(tx, dialect, [timer for timer in due if int(timer.subject) in rows])
-    facts = {
-        int(timer.subject): sla.of_values(values)
-        for timer in mine
-        if (values := rows[int(timer.subject)].sla) is not None
-    }
-    terms = terms_of(tx, facts.values())
+    terms = database.read(lambda tx: _look_ahead(tx, store.rows(tx, _ids(due))))
+    return lambda tx, some: _tell(tx, some, terms)
+
+
+def _look_ahead(tx: ReadTx, rows: Mapping[int, SlaRow]) -> dict[Assigned, Terms]:
+    facts = [known for row in rows.values() if (known := _known(row)) is not None]
+    earliest = min((known.opened_at for known in facts), default=tx.now)
+    found = terms_of(tx, facts)
+    for terms in set(found.values()):
+        elapsed(earliest, tx.now, terms.calendar)
+        due_at(tx.now, max(terms.acknowledge or timedelta(0), terms.resolve or timedelta(0)), terms.calendar)
+    return found
+
+
+def _known(row: SlaRow) -> Facts | None:
+    """The facts of a ticket whose clocks run by something."""
+    known = None if row.sla is None else sla.of_values(row.sla)
+    return None if known is None or known.assigned is None else known
+
+
+def _tell(tx: Tx, due: Sequence[Timer], seen: Mapping[Assigned, Terms]) -> int:
+    """How many timers it was done for. Whoever holds a ticket has its timer too: nobody else sets it or tells of it.
+
+    A ticket that somebody else is changing is passed over: its timer is set anew by that change, or is due still.
+    """
+    rows = store.hold_free(tx, _ids(due))
+    facts = {row.id: known for row in rows.values() if (known := _known(row)) is not None}
+    timers.drop_many(tx, TIMER, [str(ticket_id) for ticket_id in rows if ticket_id not in facts])
+    news = [known for known in facts.values() if known.assigned not in seen]  # assigned since: versions don't change
+    clocks = _clocks(facts, {**seen, **terms_of(tx, news)}, tx.now)
     told: list[tuple[datetime, Event]] = []
     for ticket_id, known in facts.items():
-        if known.assigned is None:
-            continue
-        found = sla.clocks(known, terms[known.assigned], tx.now)
-        passed = [moment for moment in sla.moments(known, found) if moment.at <= tx.now]
-        told += [_told(ticket_id, known.assigned, moment, found[moment.clock]) for moment in passed]
+        passed = [moment for moment in sla.moments(known, clocks[ticket_id]) if moment.at <= tx.now]
+        told += [_told(ticket_id, known, moment, clocks[ticket_id][moment.clock]) for moment in passed]
         facts[ticket_id] = replace(known, told=(*known.told, *(moment.key for moment in passed)))
     told.sort(key=lambda one: one[0])
     tx.emit(*(event for _, event in told), at=[at for at, _ in told])
-    _write(tx, facts, terms)
-    return len(mine)
+    _write(tx, facts, clocks)
+    return len(rows)
 
 
-def _told(ticket_id: int, assigned: Assigned, moment: sla.Moment, clock: Clock) -> tuple[datetime, Event]:
+def _ids(due: Iterable[Timer]) -> list[int]:
+    return [int(timer.subject) for timer in due]
+
+
+def _clocks(facts: Mapping[int, Facts], terms: Mapping[Assigned, Terms], now: datetime) -> dict[int, dict[str, Clock]]:
+    return {
+        ticket_id: {} if known.assigned is None else sla.clocks(known, terms[known.assigned], now)
+        for ticket_id, known in facts.items()
+    }
+
+
+def _told(ticket_id: int, known: Facts, moment: sla.Moment, clock: Clock) -> tuple[datetime, Event]:
+    assigned = known.assigned
+    assert assigned is not None
     kind = SlaBreached if moment.what == sla.BREACHED else SlaAtRisk
     due = clock.due_at or moment.at
     event = kind(
@@ -316,7 +348,7 @@ def _assign(
         told.append(event)
         after[ticket_id] = sla.step(known, Happened(tx.now, event.kind, str(tx.actor), event.data()))
     tx.emit(*told, causes=None if causes is None else [causes[event.ticket_id] for event in told])
-    _write(tx, after, terms)
+    _write(tx, after, _clocks(after, terms, tx.now))
 
 
 def _assignment(policy: Policy | None, calendars: Mapping[str, int], now: datetime) -> Assigned | None:
@@ -326,15 +358,12 @@ def _assignment(policy: Policy | None, calendars: Mapping[str, int], now: dateti
     return Assigned(policy.name, policy.version, policy.calendar, version, now)
 
 
-def _write(tx: Tx, facts: Mapping[int, Facts], terms: "Mapping[Assigned, Terms] | None" = None) -> None:
+def _write(tx: Tx, facts: Mapping[int, Facts], clocks: Mapping[int, Mapping[str, Clock]]) -> None:
     """Write down facts and what follows from them, and set the timers anew."""
-    if not facts:
-        return
-    terms = terms_of(tx, facts.values()) if terms is None else terms
     values: list[dict[str, Any]] = []
     due: dict[str, datetime] = {}
     for ticket_id, known in facts.items():
-        found = {} if known.assigned is None else sla.clocks(known, terms[known.assigned], tx.now)
+        found = clocks[ticket_id]
         state, (due_at_, at_risk_at) = sla.loudest(found), sla.next_due(found)
         values.append(
             {
@@ -377,6 +406,8 @@ def _traits(tx: ReadTx, rows: Iterable[SlaRow], found: Sequence[Policy]) -> dict
 def terms_of(tx: ReadTx, facts: Iterable[Facts]) -> dict[Assigned, Terms]:
     """What the versions say that these clocks run by."""
     wanted = {one.assigned for one in facts if one.assigned is not None}
+    if not wanted:
+        return {}
     said = store.definitions(tx, POLICY, {(one.policy, one.policy_version) for one in wanted})
     dated = {(one.calendar, one.calendar_version) for one in wanted if one.calendar and one.calendar_version}
     calendars = {one: calendar_of(values) for one, values in store.definitions(tx, CALENDAR, dated).items()}

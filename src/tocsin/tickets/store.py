@@ -258,7 +258,7 @@ class TicketQuery:
 def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit: int) -> list[Ticket]:
     """Tickets in the query's order; ties by id."""
     key = SORTS[query.sort]
-    statement = _filtered(select(tickets), query, tx.now)
+    statement = _filtered(select(tickets), query, tx)
     if after is not None:
         both, last = tuple_(key, tickets.c.id), row_value((key, tickets.c.id), after)
         statement = statement.where(both < last if query.descending else both > last)
@@ -269,7 +269,7 @@ def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit
     return [_ticket(row) for row in tx.execute(statement.limit(limit))]
 
 
-def _filtered(statement: Select[Any], query: TicketQuery, now: datetime) -> Select[Any]:
+def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[Any]:
     if query.statuses:
         statement = statement.where(tickets.c.status.in_([status.value for status in query.statuses]))
     if query.priorities:
@@ -290,7 +290,7 @@ def _filtered(statement: Select[Any], query: TicketQuery, now: datetime) -> Sele
         )
         statement = statement.where(inside)
     if query.condition is not None:
-        columns: Columns = {**_COLUMNS, "sla": lambda leaf: sla_condition(leaf, now)}
+        columns: Columns = {**_COLUMNS, "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect)}
         statement = statement.where(compile_condition(query.condition, columns, TICKETS))
     return statement
 

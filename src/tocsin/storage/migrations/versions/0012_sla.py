@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    for column in (
+    for added in (
         sa.Column("held_since", Instant(), nullable=True),
         sa.Column("held_until", Instant(), nullable=True),
         sa.Column("hold_reason", sa.Text(), nullable=True),
@@ -21,14 +21,12 @@ def upgrade() -> None:
         sa.Column("sla_due_at", Instant(), nullable=True),
         sa.Column("sla_at_risk_at", Instant(), nullable=True),
     ):
-        op.add_column("tickets", column)
-    for name, columns in (
-        ("ix_tickets_sla_state_opened_at_id", ["sla_state", "opened_at", "id"]),
-        ("ix_tickets_sla_due_at", ["sla_due_at"]),
-        ("ix_tickets_sla_at_risk_at", ["sla_at_risk_at"]),
-    ):
-        there = sa.text(f"{columns[0]} IS NOT NULL")
-        op.create_index(name, "tickets", columns, unique=False, sqlite_where=there, postgresql_where=there)
+        op.add_column("tickets", added)
+    op.create_index("ix_tickets_sla_state_opened_at_id", "tickets", ["sla_state", "opened_at", "id"], unique=False)
+    for column in ("sla_due_at", "sla_at_risk_at"):
+        there = sa.text(f"{column} IS NOT NULL")
+        name = f"ix_tickets_{column}"
+        op.create_index(name, "tickets", [column], unique=False, sqlite_where=there, postgresql_where=there)
     op.create_table(
         "sla_items",
         sa.Column("kind", sa.Text(), nullable=False),
