@@ -16,6 +16,8 @@ from typing import Final
 
 import figures
 from figures import Figure
+from tocsin.alerts.forms import Forms, form_of
+from tocsin.alerts.grouping import template_of
 from tocsin.alerts.mining import Miner
 
 CACHED_BUDGET: Final = 300_000
@@ -63,6 +65,23 @@ def groups_at_end(lines: Iterable[str]) -> list[int]:
     miner = Miner()
     at_arrival = [miner.group_of(line) for line in lines]
     return [miner.find(group) for group in at_arrival]
+
+
+def alerts_at_end(lines: Iterable[str]) -> list[int]:
+    """The same with the lines masked first, as alerts are grouped: the miner sees the first line of each form."""
+    forms = Forms()
+    numbers: list[int] = []
+    for line in lines:
+        form = form_of(template_of(line), line)
+        number = forms.number_of(form)
+        numbers.append(forms.learn(form).number if number is None else number)
+    return [forms.oldest_alike(number) for number in numbers]
+
+
+def masked_only(lines: Iterable[str]) -> list[int]:
+    """The same with masking alone."""
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(template_of(line), len(numbers)) for line in lines]
 
 
 def shuffled(log: Log, seed: int) -> Log:
@@ -172,8 +191,10 @@ def _figure(what: str, rate: float, limit: float, budget: int | None) -> Figure:
     return Figure(what, f"{rate:,.0f} lines/s", f"{beside}, budget >= {budget:,}", rate >= budget)
 
 
-def accuracies(logs: Sequence[Log]) -> list[tuple[str, str]]:
-    each = [(log.system, accuracy(log.labels, groups_at_end(log.lines))) for log in logs]
+def accuracies(
+    logs: Sequence[Log], grouped: Callable[[Iterable[str]], list[int]] = groups_at_end
+) -> list[tuple[str, str]]:
+    each = [(log.system, accuracy(log.labels, grouped(log.lines))) for log in logs]
     each.append(("mean", sum(value for _, value in each) / len(each)))
     return [(system, f"{value:.4f}") for system, value in each]
 
@@ -203,6 +224,7 @@ too many or too few makes the whole label wrong. Each system is streamed once, i
 group of a line is the one it belongs to at the end, after the merges that the miner made by itself.
 
   grouping.py DIR                    accuracy and speed
+  grouping.py DIR --alerts           as alerts are grouped: masked, then mined; beside it masking alone
   grouping.py DIR --shuffled 7       the lines in another order
   grouping.py DIR --anonymised       without a single known word, to see what rests on vocabulary
   grouping.py DIR --wordified 0.3    numbers that became words, to see what rests on digits
@@ -216,6 +238,7 @@ written.""",
     parser.add_argument("--shuffled", type=int, metavar="SEED", help="stream the lines in an order drawn from SEED")
     parser.add_argument("--anonymised", action="store_true", help="replace all words by letters that say nothing")
     parser.add_argument("--wordified", type=float, metavar="P", help="make a share P of the variable places words")
+    parser.add_argument("--alerts", action="store_true", help="as alerts are grouped, beside masking alone")
     parser.add_argument("--seed", type=int, default=1, help="which places --wordified picks (default 1)")
     parser.add_argument("--no-speed", action="store_true", help="accuracy only")
     return parser.parse_args()
@@ -234,6 +257,10 @@ def main() -> None:
         tested = [anonymised(log) for log in tested]
     if given.shuffled is not None:
         tested = [shuffled(log, given.shuffled) for log in tested]
+    if given.alerts:
+        both = zip(accuracies(tested, alerts_at_end), accuracies(tested, masked_only), strict=True)
+        print(figures.table(("system", "alerts", "masking alone"), [(*one, other[1]) for one, other in both]))
+        return
     print(figures.table(("system", "accuracy"), accuracies(tested)), flush=True)
     if not given.no_speed:
         print()

@@ -11,7 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import backtest
+import detection
 import figures
+import fingerprints
 import grouping
 import import_file
 import ingest
@@ -30,9 +33,12 @@ SHORT: Final[dict[str, Part]] = {
     "startup": partial(startup.measure, runs=3, records=300_000),
     "memory": partial(memory.measure, records=1_000_000),
     "storm": partial(storm.measure, records=300_000),
+    "fingerprints": partial(fingerprints.measure, clients=8, kinds=1000),
     "search": partial(search.measure, records=1_000_000),
     "grouping": partial(grouping.measure, times=5),
+    "detection": partial(detection.measure, windows=("1 h",)),
     "rules": partial(rules.measure, records=20_000, rounds=3),
+    "backtest": partial(backtest.measure, records=500_000),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
 }
@@ -41,10 +47,13 @@ FULL: Final[dict[str, Part]] = {
     "startup": startup.measure,
     "memory": memory.measure,
     "storm": storm.measure,
+    "fingerprints": fingerprints.measure,
     "search": search.measure,
     "search_large": search.measure_large,
     "grouping": grouping.measure,
+    "detection": detection.measure,
     "rules": rules.measure,
+    "backtest": partial(backtest.measure, records=10_000_000),
     "tickets": partial(tickets.measure, tickets=1_000_000),
     "import_file": import_file.measure,
 }

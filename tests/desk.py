@@ -12,15 +12,21 @@ import msgspec
 from sqlalchemy import func, select, text
 
 from tocsin import pipeline
-from tocsin.alerts import rule_service
+from tocsin.alerts import absences, declaration_service, rule_service, silence_service
 from tocsin.alerts import service as alert_service
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.counting import PatternCounter
+from tocsin.alerts.declaration_store import DeclaredRow
+from tocsin.alerts.declarations import Declaration
 from tocsin.alerts.model import verdicts
 from tocsin.alerts.rule_service import RuleBook
 from tocsin.alerts.rule_store import RuleRow
 from tocsin.alerts.rules import Rule
 from tocsin.alerts.service import AlertQuery, RollUp
+from tocsin.alerts.silence_checks import Draft
+from tocsin.alerts.silence_ending import BreakWatch
+from tocsin.alerts.silence_store import Hidden, SilenceRow
+from tocsin.alerts.silencing import State
 from tocsin.alerts.store import Alert
 from tocsin.kit.actors import Actor
 from tocsin.kit.clock import EPOCH, MICROSECOND
@@ -34,6 +40,7 @@ from tocsin.logs.record import Columns, Record
 from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogQuery, LogReader
 from tocsin.proof.ledger import verify
+from tocsin.proof.sealing import Sealer
 from tocsin.settings import Settings
 from tocsin.storage import parking
 from tocsin.storage.database import Database, open_database
@@ -111,13 +118,14 @@ class Desk:
         routes: Routes | None = None,
         detection: Detection | None = None,
         limits: StormLimits = DEFAULT_LIMITS,
+        cpu_ns: Callable[[], int] = time.thread_time_ns,
     ) -> None:
         routes = routes or pipeline.routes(limits)
         self.limits = limits
         self.clock = clock
         self.metrics = Metrics()
         self.database: Database = open_database(settings.database_secret, settings.data_dir, clock=clock, routes=routes)
-        self.book = RuleBook(self.database)
+        self.book = RuleBook(self.database, cpu_ns=cpu_ns)
         self.intake = Intake(self.database, detection or self.book, metrics=self.metrics)
         self._roll_up = RollUp(self.database)
         self.objects = Folder(settings.segments_path)
@@ -126,6 +134,7 @@ class Desk:
         self.compactor = Compactor(self.database, self.objects, files, self.metrics, alone=True, count=counter.count)
         self.reader = LogReader(self.database, files, clock, search_s=PATIENCE_S)
         self.tail = LiveTail(self.database)
+        self.sealer = Sealer(self.database, self.reader, self.metrics)
 
     def close(self) -> None:
         self.intake.close()
@@ -199,16 +208,44 @@ class Desk:
         rule = Rule(name=name, version=0, condition=condition, **fields)
         return self.database.write(lambda tx: rule_service.save(tx, rule)[0], actor=ANA)
 
+    def silence(self, matcher: str = "service:payments", **fields: Any) -> SilenceRow:
+        """Make a silence, of an hour unless it is said otherwise."""
+        if not {"ends_at", "duration_s"} & fields.keys():
+            fields["duration_s"] = 3600
+        baseline_n = fields.pop("baseline_n", None)
+        draft = Draft(matcher, fields.pop("owner", "ana"), fields.pop("reason", "we know"), **fields)
+        return self.database.write(lambda tx: silence_service.create(tx, draft, baseline_n=baseline_n), actor=ANA)
+
+    def end_silence(self, silence_id: int = 1) -> SilenceRow:
+        return self.database.write(lambda tx: silence_service.end(tx, silence_id), actor=RUI)
+
     def remove_rule(self, name: str = "critical-logs") -> None:
         self.database.write(lambda tx: rule_service.remove(tx, name), actor=ANA)
+
+    def declare(self, name: str, **fields: Any) -> tuple[DeclaredRow, bool]:
+        """Declare a service, or replace what is declared of it."""
+        depends_on = tuple(fields.pop("depends_on", ()))
+        declaration = Declaration(name, depends_on=depends_on, **fields)
+        return self.database.write(lambda tx: declaration_service.save(tx, declaration), actor=ANA)
 
     # What loops do.
 
     def run_due_timers(self) -> None:
-        pipeline.run_due_timers(self.database, self.metrics, self.book, self.limits)
+        pipeline.run_due_timers(self.database, self.metrics, self.book, self.reader, self.limits)
+
+    def idle(self, *, seconds: float, step_s: float = 20) -> None:
+        """Let time pass while the server is up and nobody posts."""
+        while seconds > 0:
+            self.clock.advance(seconds=min(step_s, seconds))
+            seconds -= step_s
+            absences.note_presence(self.database)
+            self.run_due_timers()
 
     def roll_up(self) -> None:
         self._roll_up.run()
+
+    def watch_silences(self) -> None:
+        BreakWatch(self.database).run()
 
     # What there is to see.
 
@@ -279,6 +316,19 @@ class Desk:
         """Records that were late for their window."""
         return int(self.database.read(lambda tx: tx.execute(select(func.sum(verdicts.c.late))).scalar_one()) or 0)
 
+    def hidden(self, silence_id: int = 1) -> Hidden:
+        return self.database.read(lambda tx: silence_service.hidden(tx, silence_id))
+
+    def silences(self, state: State | None = None) -> list[tuple[SilenceRow, Hidden]]:
+        """Silences, newest first, with what they hide."""
+        return silence_service.find(self.database, state=state, cursor=None, limit=1000)[0]
+
+    def suppressed_by(self) -> dict[str, int]:
+        """Records by what kept them from people."""
+        by = verdicts.c.suppressed_by
+        statement = select(by, func.sum(verdicts.c.n)).where(by.is_not(None)).group_by(by)
+        return {row[0]: int(row[1]) for row in self.database.read(lambda tx: list(tx.execute(statement)))}
+
     def alerts_of(self, ticket_id: int) -> list[Alert]:
         return self.database.read(lambda tx: alert_store.of_tickets(tx, ticket_id, limit=1000))
 
@@ -296,10 +346,14 @@ class Desk:
         assert len(ids) == len(set(ids)), "a record is kept twice"
         matched = sum(record.level == "CRITICAL" for record in self.logs)
         assert sum(self.verdicts().values()) == matched, "records and verdicts don't balance"
-        found = verify(self.database, self.reader, EPOCH, self.clock.now() + MICROSECOND)
-        assert found.balanced, found.gaps
+        self.check_ledger()
         live = sum(record.level == "CRITICAL" and not record.backfill for record in self.logs)
         assert sum(alert.count for alert in self.alerts) == live, "records and counts don't balance"
+
+    def check_ledger(self) -> None:
+        """Every matched record has exactly one verdict per rule."""
+        found = verify(self.database, self.reader, EPOCH, self.clock.now() + MICROSECOND)
+        assert found.balanced, found.gaps
 
     def _first_alerts_of_open_tickets(self) -> list[Alert]:
         unresolved = {t.id for t in self.tickets if t.status in (Status.OPEN, Status.IN_PROGRESS)}

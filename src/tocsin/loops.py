@@ -14,12 +14,19 @@ log = structlog.get_logger("tocsin.loops")
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """`run` at least every `every_s` seconds, and as soon as a commit wakes `wake_on`."""
+    """`run` at least every `every_s` seconds, and as soon as a commit wakes `wake_on`. While it fails, the pauses grow
+    up to `longest_s`: what is expensive to try is not tried all the time."""
 
     name: str
     every_s: float
     run: Callable[[], None]
     wake_on: str | None = None
+    longest_s: float = 0.0
+
+
+def pause_s(loop: Loop, failures: int) -> float:
+    """How long a loop waits after so many failures in a row."""
+    return max(loop.every_s, min(loop.every_s * 2.0 ** min(failures, 16), loop.longest_s))
 
 
 class Runner:
@@ -55,11 +62,14 @@ class Runner:
 
     def _keep_running(self, loop: Loop) -> None:
         wake = self._wake[loop.name]
+        failures = 0
         while not self._stopping.is_set():
             try:
                 loop.run()
+                failures = 0
             except BaseException as error:  # noqa: BLE001  # outlive errors, and panics of native code
+                failures += 1
                 self._metrics.loop_errors.labels(loop.name).inc()
                 log.error("loop_failed", loop=loop.name, error=f"{type(error).__name__}: {error}")
-            wake.wait(loop.every_s)
+            wake.wait(pause_s(loop, failures))
             wake.clear()  # here alone: what woke us since is seen by the look at the flag or by the next turn

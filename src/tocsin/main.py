@@ -29,6 +29,7 @@ from tocsin.logs.store import WAKE
 from tocsin.loops import Runner
 from tocsin.ownlog import configure_logging
 from tocsin.pipeline import LogKeeping
+from tocsin.proof.sealing import Sealer
 from tocsin.settings import Settings, read_settings
 from tocsin.storage import schema
 from tocsin.storage.database import Database, open_database
@@ -73,7 +74,7 @@ class Instance:
             self.intake = Intake(
                 self.database, detection or book, metrics=self.metrics, max_queue_bytes=settings.queue_bytes
             )
-            files, keeping = self._open_segments(settings)
+            keeping = self._open_segments(settings)
             self.tail = keeping.tail
             self._loops = Runner(
                 pipeline.loops(self.database, self.metrics, keeping, book, limits), metrics=self.metrics
@@ -87,15 +88,16 @@ class Instance:
         self.services = Services(
             database=self.database,
             intake=self.intake,
-            logs=LogReader(self.database, files, self.database.clock, search_s=settings.search_seconds),
+            logs=keeping.reader,
             tail=self.tail,
             clock=self.database.clock,
             metrics=self.metrics,
             writable=WriteCheck(self.database),
             policy=AccessPolicy(settings.admin_secret, loopback_admin=settings.loopback_admin),
+            storms=limits,
         )
 
-    def _open_segments(self, settings: Settings) -> tuple[SegmentFiles, LogKeeping]:
+    def _open_segments(self, settings: Settings) -> LogKeeping:
         objects = Folder(settings.segments_path)
         check_identity(self.database, objects, in_use=self.database.read(catalogue.any_segment))
         files = SegmentFiles(self.database, objects, metrics=self.metrics)
@@ -104,8 +106,10 @@ class Instance:
         if settings.patterns:
             counter = PatternCounter(self.database, self.metrics)
             compactor.count, compactor.count_quickly = counter.count, counter.count_quickly
-        expiry = Expiry(self.database, compactor, _retention(settings))
-        return files, LogKeeping(compactor, expiry, LiveTail(self.database))
+        reader = LogReader(self.database, files, self.database.clock, search_s=settings.search_seconds)
+        sealer = Sealer(self.database, reader, self.metrics)
+        expiry = Expiry(self.database, compactor, _retention(settings), seal=sealer.seal)
+        return LogKeeping(compactor, expiry, LiveTail(self.database), reader)
 
     def _woken(self, topics: set[str]) -> None:
         """A commit was made. A thread that wakes for nothing costs every commit time."""

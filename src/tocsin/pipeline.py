@@ -5,9 +5,10 @@ from functools import partial
 from typing import Final
 
 from tocsin import upkeep
-from tocsin.alerts import episodes
+from tocsin.alerts import absences, episodes, quieting, silence_ending, silence_service
 from tocsin.alerts import rule_service as rules
 from tocsin.alerts import service as alerts
+from tocsin.alerts.absence import BEAT_S
 from tocsin.alerts.counting import FoldHours
 from tocsin.alerts.rule_service import RuleBook
 from tocsin.kit.events import (
@@ -27,6 +28,7 @@ from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
 from tocsin.logs.live import LiveTail
+from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
 from tocsin.storage import parking, timers
@@ -59,11 +61,14 @@ def routes(limits: StormLimits) -> Routes:
 ROUTES: Final = routes(DEFAULT_LIMITS)  # with the limits that hold unless settings say otherwise
 
 
-def timers_of(book: RuleBook, limits: StormLimits) -> upkeep.TimerHandlers:
+def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
     return {
-        episodes.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
+        absences.ABSENCE: lambda _, timer: partial(alerts.open_for_absence, timer=timer),
+        quieting.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
         episodes.CALM: lambda _, timer: partial(alerts.calm, timer=timer),
+        silence_service.TURN: lambda _, timer: partial(silence_service.take_turn, timer=timer),
+        silence_service.LET_GO: partial(silence_ending.let_go, logs=reader),
         storms.TIMER: lambda _, timer: partial(storm_end.look, timer=timer, limits=limits),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         tickets.HOLD_END: lambda _, timer: partial(tickets.end_hold, timer=timer),
@@ -81,6 +86,7 @@ class LogKeeping:
     compactor: Compactor
     expiry: Expiry
     tail: LiveTail
+    reader: LogReader
 
     def compact(self) -> None:
         """One turn of the loop `compact`."""
@@ -92,11 +98,14 @@ class LogKeeping:
 
 def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook, limits: StormLimits) -> list[Loop]:
     """Everything that runs beside the requests."""
+    run_timers = partial(run_due_timers, database, metrics, book, logs.reader, limits)
     found = [
-        Loop("compact", every_s=0.5, run=logs.compact),
+        Loop("compact", every_s=0.5, run=logs.compact, longest_s=30.0),  # a full disk stays full for a while
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
-        Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=lambda: run_due_timers(database, metrics, book, limits)),
+        Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=run_timers),
+        Loop("presence", every_s=BEAT_S, run=lambda: absences.note_presence(database)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
+        Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run),
         Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),
     ]
@@ -105,9 +114,11 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
     return found
 
 
-def run_due_timers(database: Database, metrics: Metrics, book: RuleBook, limits: StormLimits = DEFAULT_LIMITS) -> None:
+def run_due_timers(
+    database: Database, metrics: Metrics, book: RuleBook, reader: LogReader, limits: StormLimits = DEFAULT_LIMITS
+) -> None:
     """One turn of the loop `timers`."""
-    upkeep.run_due_timers(database, timers_of(book, limits), metrics=metrics, batches=BATCHES)
+    upkeep.run_due_timers(database, timers_of(book, reader, limits), metrics=metrics, batches=BATCHES)
 
 
 def keep_files_short(database: Database) -> None:

@@ -1,9 +1,14 @@
 """Explanations over HTTP: as they are described, and for what is not there."""
 
+from collections.abc import Callable
+from datetime import timedelta
+
 import pytest
 from starlette.testclient import TestClient
 
-from desk import FakeClock, critical, info
+from desk import START, FakeClock, critical, info
+from tocsin.kit.clock import iso
+from tocsin.settings import Settings
 from tocsin.web.explain_schemas import AlertExplainedOut, LedgerOut, LogExplainedOut
 
 
@@ -40,3 +45,25 @@ def test_the_ledger_is_as_described_and_refuses_what_it_does_not_know(api: TestC
     assert api.get("/ledger", params={"since": "1970-01-01T00:00:00Z"}).json()["stored"] == 2
     assert api.get("/ledger", params={"until": "1h"}).json()["hours"] == []
     assert api.get("/ledger", params={"sinze": "1h"}).status_code == 422
+
+
+def test_a_span_that_takes_longer_than_a_search_may_is_told_as_far_as_it_got(
+    settings: Settings, open_api: Callable[..., TestClient], clock: FakeClock
+) -> None:
+    quick = settings.model_copy(update={"search_seconds": 0.0})  # over when it begins
+    api = open_api(quick, clock=clock)
+    for _ in range(3):
+        api.post("/logs", json=[critical(), info(source="agent")])
+        clock.advance(hours=1)
+    verified, since = [], iso(START - timedelta(hours=1))
+    while True:
+        part = api.get("/ledger", params={"since": since}).json()
+        verified.append(part)
+        if not part["partial"]:
+            break
+        since = part["reached"]
+    assert sum(part["accepted"] for part in verified) == sum(part["stored"] for part in verified) == 6
+    assert {line["source"] for part in verified for hour in part["hours"] for line in hour["sources"]} == {
+        "(none)",
+        "agent",
+    }

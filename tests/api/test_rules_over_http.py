@@ -35,6 +35,21 @@ def test_a_share_is_by_default_that_of_a_service(api: TestClient) -> None:
     assert made(api, name="each", group_by=["template"], **share).json()["group_by"] == ["template"]
 
 
+def test_a_rule_about_new_patterns_alerts_of_what_was_not_met_before(api: TestClient) -> None:
+    shown = made(api, kind="new_pattern", learn_s=0).json()
+    assert (shown["kind"], shown["learn_s"]) == ("new_pattern", 0)
+    for _ in range(2):
+        api.post("/logs", json=error())
+    [alert] = [one for one in api.get("/alerts").json()["items"] if one["rule"] == "errors"]
+    assert (alert["count"], alert["pattern"]) == (2, alert["template"])
+    told = api.get(f"/patterns/{alert['pattern_id']}").json()
+    assert told["template"] == alert["pattern"]
+    explained = api.get(f"/alerts/{alert['id']}/explain").json()
+    assert (explained["pattern_id"], explained["pattern"]) == (alert["pattern_id"], alert["pattern"])
+    refused = api.post("/rules", json={**RULE, "name": "other", "learn_s": 60})
+    assert [wrong["pointer"] for wrong in refused.json()["errors"]] == ["/learn_s"]
+
+
 def test_rules_are_listed_by_name_in_pages(api: TestClient) -> None:
     made(api, name="b.2")
     made(api, name="z")
@@ -107,7 +122,11 @@ def test_a_removed_rule_still_has_its_versions(api: TestClient) -> None:
     [
         ({"condition": "level:>=ERROR (a OR"}, "/condition", "column 20: a ( is never closed; expected )"),
         ({"condition": "levl:ERROR"}, "/condition", "column 1: there is no field 'levl': did you mean level?"),
-        ({"kind": "absence"}, "/kind", "'absence' is not a kind of rule here; expected one of match, threshold, ratio"),
+        ({"kind": "abscence"}, "/kind", "not a kind of rule here; expected one of match, threshold, ratio, absence"),
+        ({"kind": "absence"}, "/window_s", "expected how long there must be nothing, 60 to"),
+        ({"kind": "absence", "window_s": 60, "for_s": 5}, "/for_s", "is not for rules of kind absence"),
+        ({"for_s": 0}, "/for_s", "expected 1 to 604800 seconds"),
+        ({"auto_resolve_after_s": 0}, "/auto_resolve_after_s", "expected 1 to"),
         ({"kind": "ratio", "ratio": 2.0}, "/ratio", "expected a share above 0 and up to 1"),
         ({"kind": "ratio", "of": "servce:x"}, "/of", "column 1: there is no field 'servce'"),
         ({"of": "service:x"}, "/of", "is for rules of kind ratio; leave it out"),

@@ -41,6 +41,16 @@ def test_a_sent_record_is_told_by_its_id_and_a_critical_one_by_its_ticket(at_ser
     assert said.splitlines()[1].split("(")[0] == again.splitlines()[1].split("(")[0]
 
 
+def test_a_record_of_any_level_is_told_by_the_ticket_that_a_rule_brought_it_to(at_server, service):
+    at_server("rules", "save", f"any-{service}", f"service:{service} lukewarm", "-p", "P4")
+    said = at_server("send", "lukewarm coffee", "--level", "INFO", "--service", service).out
+    assert f"(OPEN, P4): {service}: lukewarm coffee" in said
+    both = at_server("send", "lukewarm alarm", "--level", "CRITICAL", "--service", service).out
+    assert "(OPEN, P2)" in both
+    assert "and 1 more: tocsin explain " in both
+    at_server("rules", "remove", f"any-{service}")
+
+
 def test_send_reads_the_message_from_standard_input(at_server, service, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("from a pipe\n"))
     stored = json.loads(at_server("send", "-", "--service", service, "--json").out)

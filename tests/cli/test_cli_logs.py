@@ -1,9 +1,11 @@
 """`tocsin logs`: what people see of a search, a count, an export."""
 
+import contextlib
 import csv
 import io
 import json
 import secrets
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,21 @@ def test_an_export_is_a_file_or_a_stream(at_server, filled, tmp_path: Path):
     assert [json.loads(row["attributes"])["n"] for row in rows] in ([2, 1, 0], ["2", "1", "0"])
     assert at_server("logs", "export", "--format", "xml").code == 2
     assert not (tmp_path / "found.csv.part").exists()
+
+
+def test_an_export_that_lacks_damaged_segments_says_so_and_ends_with_1(tocsin, start, monkeypatch, tmp_path):
+    server = start()
+    monkeypatch.setenv("TOCSIN_URL", server.url)
+    server.ask("POST", "/logs", [{"message": "one"}])
+    complete = tocsin("logs", "export")
+    assert (complete.code, complete.err) == (0, "")
+    row = {"key": "2026-11/x.parquet", "first_id": 9, "last_id": 9, "records": 1, "size_bytes": 1, "raw_bytes": 1,
+           "sha256": "0" * 64, "min_at": 0, "max_at": 1 << 51, "severities": 512, "services": "{}", "layout": "{}",
+           "raw_rows": 0, "stray": False, "created_at": 1, "damaged_at": 1, "damage": "cut"}  # fmt: skip
+    with contextlib.closing(sqlite3.connect(server.data / "tocsin.db")) as database, database:
+        database.execute(f"INSERT INTO segments ({','.join(row)}) VALUES (:{',:'.join(row)})", row)
+    file = tmp_path / "all.ndjson"
+    lacking = tocsin("logs", "export", "--output", file)
+    assert lacking.code == 1
+    assert "Not complete: 1 damaged segment could not be read (see: tocsin logs stats).\n" in lacking.err
+    assert '"one"' in file.read_text()

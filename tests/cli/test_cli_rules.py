@@ -35,6 +35,14 @@ def test_a_rule_is_saved_shown_and_listed(at_server, name):
     assert row.split() == [name, "dry", "run", "P1", "20", "in", "5m", "service:nowhere", "level:>=ERROR"]
 
 
+def test_a_rule_about_new_patterns_says_how_long_it_learns(at_server, name):
+    said = at_server("rules", "save", name, "service:nowhere", "--new-pattern", "--learn", "3600").out
+    assert said == f"Rule {name} (version 1, on, new pattern, P3): service:nowhere\n"
+    assert "learns for      1h" in at_server("rules", "show", name).out
+    at_server("rules", "save", name, "service:nowhere", "--new-pattern")
+    assert "learns for      1d" in at_server("rules", "show", name).out
+
+
 def test_what_is_shown_can_be_saved_again(at_server, name, monkeypatch):
     at_server("rules", "save", name, "service:nowhere", "-d", "first")
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(shown(at_server, name))))
@@ -76,6 +84,17 @@ def test_a_share_is_said_and_shown(at_server, name):
     page = at_server("rules", "show", name).out
     assert "kind            0.05 in 5m" in page
     assert "share of        service:x, at least 50" in page
+
+
+def test_rules_that_wait_are_said_and_shown(at_server, name):
+    said = at_server("rules", "save", name, "service:nowhere", "--absence", "300").out
+    assert said == f"Rule {name} (version 1, on, none in 5m, P3): service:nowhere\n"
+    assert (shown(at_server, name)["window_s"], shown(at_server, name)["group_by"]) == (300, [])
+    assert "(version 2, on, match for 10m, P3)" in at_server("rules", "save", name, "x", "--for", "600").out
+    both = at_server("rules", "save", name, "x", "--absence", "300", "--threshold", "5")
+    assert (both.code, "--threshold and --absence are two kinds of rule" in both.err) == (2, True)
+    refused = at_server("rules", "save", name, "x", "--absence", "300", "--for", "5")
+    assert (refused.code, "for_s: is not for rules of kind absence" in refused.err) == (4, True)
 
 
 def test_a_wrong_rule_is_refused_with_the_place(at_server):

@@ -1,5 +1,5 @@
-"""A process that stores records, compacts them all the time in small segments and lets go of old ones, until it is
-killed.
+"""A process that stores records, compacts them all the time in small segments, seals and lets go of old ones, until it
+is killed.
 
 It prints what is acknowledged as soon as it is: `stored`, the first and last id, and an instant that none of them is
 older than; and `clock` with an instant before that is what the clock shows. Arguments: the data folder, the database's
@@ -33,7 +33,7 @@ def main() -> None:
     clock = FakeClock(START + timedelta(days=int(days)))
     desk = Desk(settings, clock)
     schema.ensure(desk.database, migrate=True)
-    expiry = Expiry(desk.database, desk.compactor, RETENTION)
+    expiry = Expiry(desk.database, desk.compactor, RETENTION, seal=desk.sealer.seal)
     turns = threading.Semaphore(BATCHES)
 
     def post() -> None:

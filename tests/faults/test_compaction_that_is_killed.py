@@ -22,6 +22,7 @@ from tocsin.logs import catalogue
 from tocsin.logs.expiry import Expiry
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogQuery
+from tocsin.proof.ledger import verify
 from tocsin.settings import Settings
 
 ROUNDS = int(os.environ.get("TOCSIN_FAULT_ROUNDS", "5"))
@@ -85,6 +86,15 @@ def check_books(desk: Desk, records: list[Record]) -> None:
     assert kinds <= 1
 
 
+def check_ledger(desk: Desk) -> None:
+    """What is gone was on sealed books before: they balance without it, and each commit is on them once."""
+    assert all(event.data["sealed"] for event in desk.events(kind="LogsExpired"))
+    stored = sum(event.data["accepted"] for event in desk.events(kind="LogsStored"))
+    found = verify(desk.database, desk.reader, START - timedelta(days=1), desk.clock.now())
+    assert (found.balanced, found.gaps, found.accepted, found.stored, found.expired) == (True, [], stored, stored, 0)
+    assert any(hour.sealed for hour in found.hours)
+
+
 @pytest.mark.slow
 def test_nothing_that_is_kept_is_lost_or_doubled(settings: Settings, open_desk: Callable[..., Desk]) -> None:
     chance = random.Random(7)
@@ -106,7 +116,7 @@ def test_nothing_that_is_kept_is_lost_or_doubled(settings: Settings, open_desk: 
         end_of_day = START + timedelta(days=round_, hours=23)
         desk.clock.advance(seconds=(end_of_day - desk.clock.now()).total_seconds())
         desk.compact(records=60)
-        Expiry(desk.database, desk.compactor, RETENTION).run()
+        Expiry(desk.database, desk.compactor, RETENTION, seal=desk.sealer.seal).run()
         left = all_records(desk)
         assert [record.id for record in left] == [record.id for record in records if record.service == "kept"]
         check_books(desk, left)
@@ -115,5 +125,6 @@ def test_nothing_that_is_kept_is_lost_or_doubled(settings: Settings, open_desk: 
         assert {one.key for one in desk.objects.keys()} == desk.database.read(catalogue.known_keys)  # noqa: SIM118
         assert desk.reader.stats().segments > 0
         told = len(desk.events(kind="LogsExpired"))
+        check_ledger(desk)
     assert len(kept) > 6 * ROUNDS
     assert let_go_by_the_killed > 0

@@ -296,3 +296,39 @@ def test_what_is_not_there_can_not_be_explained(desk: Desk) -> None:
         explained(desk, 99)
     with pytest.raises(NotFound):
         alert_explained(desk, 99)
+
+
+def test_an_alert_that_was_gathered_says_which_alert_caused_it_and_how_they_depend(desk: Desk) -> None:
+    desk.declare("web", depends_on=["api"])
+    desk.declare("api", depends_on=["db"])
+    desk.post(critical(service="db"))
+    record_id = posted(desk, critical(service="web"))
+    desk.declare("web")  # what is declared by now makes no difference
+
+    told = by_rule(desk, record_id, "critical-logs")
+    assert told.ticket is not None
+    assert (told.ticket.id, told.ticket.how) == (1, "gathered")
+    why = "Gathered in ticket 1 as caused by alert 1 of service db, on which web depends (web → api → db)."
+    assert told.ticket.why == why
+    assert told.why.endswith("it follows from alert 1 of a service that its own depends on.")
+    assert "gathered it because of what its service depends on" in alert_explained(desk, 2).summary
+
+
+def test_a_silenced_record_names_the_silence_whose_it_is_why_and_until_when(desk: Desk, clock: FakeClock) -> None:
+    desk.save_rule(auto_resolve_after_s=60)
+    desk.silence("service:payments", owner="rui", reason="disk replacement")
+    record_id = posted(desk, error())
+    told = by_rule(desk, record_id)
+    by = "silence 1 of rui hides it, until 2026-11-24T03:21:00Z (disk replacement)"
+    assert told.why == f"It was counted on alert 1, and told nobody: {by}."
+    assert told.silence is not None
+    assert (told.silence.id, told.silence.matcher, told.ticket) == (1, "service:payments", None)
+    assert alert_explained(desk).summary.endswith(f"it has no ticket; it still fires, and tells nobody: {by}.")
+
+    clock.advance(minutes=2)
+    desk.run_due_timers()
+    desk.end_silence()
+    assert alert_explained(desk).summary.endswith("it has no ticket; it ended without a ticket: silence 1 hides it.")
+    shortened = by_rule(desk, record_id).silence
+    assert shortened is not None
+    assert shortened.until == clock.now()

@@ -12,6 +12,7 @@ from desk import Desk, critical, info
 from outside import commits_fail, database_gone, disk_full
 from tocsin.kit.errors import Unavailable
 from tocsin.settings import Settings
+from tocsin.tickets.storming import NO_LIMITS
 
 
 def test_a_commit_that_fails_is_answered_503_and_leaves_nothing(desk: Desk) -> None:
@@ -58,10 +59,10 @@ def test_a_move_whose_commit_fails_is_not_answered_with_success(api: TestClient)
 def test_a_full_disk_is_answered_503_wherever_it_strikes_and_heals_by_itself(
     sqlite_settings: Settings, open_desk: Callable[..., Desk], after_pages: int
 ) -> None:
-    desk = open_desk(sqlite_settings)
+    desk = open_desk(sqlite_settings, limits=NO_LIMITS)
     desk.post(critical("before"))
     noise = random.Random(after_pages).randbytes(60_000).hex()
-    storm = [critical(f"trouble of kind {chr(97 + n % 26)}{chr(97 + n // 26)}") for n in range(120)]
+    storm = [critical("trouble", service=f"service-{n}") for n in range(120)]
     with disk_full(desk.database, after_pages=after_pages):
         for batch in (storm, [info(noise)]):
             with pytest.raises(Unavailable):

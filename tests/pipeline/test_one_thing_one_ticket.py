@@ -12,6 +12,7 @@ from desk import PATIENCE_S, Desk, critical, in_threads, info
 from tocsin.kit.errors import Conflict
 from tocsin.logs.intake import Stored
 from tocsin.settings import Settings
+from tocsin.tickets.storming import NO_LIMITS
 from tocsin.tickets.workflow import Status
 
 # Letters only: digits would be masked, and all of them one kind.
@@ -34,7 +35,7 @@ def test_eight_workers_in_a_storm_on_one_postgresql_count_exactly_and_no_sender_
     postgres_settings: Settings, open_desk: Callable[..., Desk], kinds: int
 ) -> None:
     workers, rounds = 8, 6 if kinds == 50 else 2
-    desks = [open_desk(postgres_settings) for _ in range(workers)]
+    desks = [open_desk(postgres_settings, limits=NO_LIMITS) for _ in range(workers)]
 
     def storm(desk: Desk, seed: int) -> None:
         shuffled = random.Random(seed)
@@ -42,7 +43,8 @@ def test_eight_workers_in_a_storm_on_one_postgresql_count_exactly_and_no_sender_
             order = shuffled.sample(KINDS[:kinds], kinds)
             half = kinds // 2
             posts = [
-                desk.start_post(*[critical(f"{word} broke") for word in part]) for part in (order[:half], order[half:])
+                desk.start_post(*[critical("it broke", service=word) for word in part])
+                for part in (order[:half], order[half:])
             ]
             for post in posts:
                 outcome = post.result(PATIENCE_S)
@@ -67,12 +69,12 @@ def test_resolving_in_the_middle_of_a_storm_neither_doubles_a_ticket_nor_loses_a
 ) -> None:
     workers = 1 if settings.database_secret is None else 4
     desks = [open_desk(settings) for _ in range(workers)]
-    desks[0].post(*[critical(f"{word} broke") for word in KINDS[:8]])
+    desks[0].post(*[critical("it broke", service=word) for word in KINDS[:8]])
 
     def storm(desk: Desk, seed: int) -> None:
         shuffled = random.Random(seed)
         for _ in range(40):
-            desk.post(*[critical(f"{word} broke") for word in shuffled.sample(KINDS[:8], 4)])
+            desk.post(*[critical("it broke", service=word) for word in shuffled.sample(KINDS[:8], 4)])
 
     def resolve_all(desk: Desk) -> int:
         resolved = 0
@@ -101,7 +103,7 @@ def test_resolving_in_the_middle_of_a_storm_neither_doubles_a_ticket_nor_loses_a
 def test_two_postgresql_workers_that_see_a_new_kind_at_the_same_moment_open_one_ticket(
     postgres_settings: Settings, open_desk: Callable[..., Desk]
 ) -> None:
-    desks = [open_desk(postgres_settings) for _ in range(2)]
+    desks = [open_desk(postgres_settings, limits=NO_LIMITS) for _ in range(2)]
 
     for word in KINDS[:40]:
         outcomes = in_threads(*[partial(desk.post, critical(f"{word} broke"), info()) for desk in desks])

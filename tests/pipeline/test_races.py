@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from desk import ANA, START, Desk, FakeClock, critical, in_threads, wait_until, waiting_for_locks
 from tocsin.alerts import store as alert_store
@@ -18,6 +19,8 @@ from tocsin.storage import timers
 from tocsin.storage.tx import Tx
 from tocsin.tickets import service as tickets
 from tocsin.tickets import store as ticket_store
+from tocsin.tickets.model import open_keys
+from tocsin.tickets.workflow import Status
 
 
 @pytest.fixture
@@ -160,3 +163,44 @@ def match_of(fingerprint: str) -> Matched:
         title="t", level=21, priority=2, backfill=False, n=1, first_id=1, last_id=1, first_at=START, last_at=START,
         sample_ids=(1,),
     )  # fmt: skip
+
+
+def held_keys(desk: Desk) -> list[int]:
+    """The tickets of all keys that are open."""
+    return desk.database.read(lambda tx: sorted(tx.execute(select(open_keys.c.ticket_id)).scalars()))
+
+
+def test_a_ticket_that_is_resolved_while_it_gathers_takes_what_it_gathered_with_it(desk: Desk) -> None:
+    desk.declare("worker", depends_on=["db"])
+    desk.post(critical(service="db"))
+    desk.move(1, "IN_PROGRESS")
+    other = Held(desk, ticket_store.lock_storms)  # which the ticket of `mail` waits for, when `worker` is gathered
+    posted = desk.start_post(critical(service="worker"), critical(service="mail"))
+    wait_until(lambda: waiting_for_locks(desk.database))
+    resolving = started(desk, lambda: desk.move(1, "RESOLVED"))
+    other.release()
+    posted.result(20)
+    resolving.join(20)
+
+    assert [ticket.status for ticket in desk.tickets] == ["RESOLVED", "OPEN"]
+    [of_worker] = [alert for alert in desk.alerts if alert.service == "worker"]
+    assert (of_worker.ticket_id, of_worker.status) == (1, "resolved")
+    assert held_keys(desk) == [2]
+    desk.post(critical(service="worker"))
+    assert desk.tickets[-1].service == "worker"
+    desk.check_books()
+
+
+def test_what_would_be_gathered_in_a_ticket_that_is_being_resolved_opens_its_own(desk: Desk) -> None:
+    desk.declare("worker", depends_on=["db"])
+    desk.post(critical(service="db"))
+    desk.move(1, "IN_PROGRESS")
+    resolving = Held(desk, lambda tx: tickets.change(tx, 1, status=Status.RESOLVED, edits={}))
+    posted = desk.start_post(critical(service="worker"))
+    wait_until(lambda: posted.done() or waiting_for_locks(desk.database))
+    resolving.release()
+    posted.result(20)
+
+    assert [(ticket.service, ticket.status) for ticket in desk.tickets] == [("db", "RESOLVED"), ("worker", "OPEN")]
+    assert held_keys(desk) == [2]
+    desk.check_books()

@@ -13,6 +13,7 @@ from tocsin.alerts.rules import Kind
 from tocsin.kit.clock import iso
 from tocsin.kit.errors import Invalid
 from tocsin.settings import Settings
+from tocsin.tickets.storming import NO_LIMITS
 
 COUNTING: dict[str, Any] = {"kind": Kind.THRESHOLD, "threshold": 5, "window_s": 600}
 
@@ -173,7 +174,7 @@ def test_with_the_n_records_spread_over_eight_connections_it_fires_at_exactly_n(
 def test_many_groups_at_once_from_many_connections_lose_nothing(
     postgres_settings: Settings, open_desk: Callable[..., Desk]
 ) -> None:
-    desks = [open_desk(postgres_settings) for _ in range(4)]
+    desks = [open_desk(postgres_settings, limits=NO_LIMITS) for _ in range(4)]
     desks[0].save_rule(**{**COUNTING, "threshold": 8}, group_by=("@host",))
 
     def work(desk: Desk, turn: int) -> None:

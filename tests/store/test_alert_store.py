@@ -117,7 +117,7 @@ def test_a_slow_transaction_does_not_lose_its_verdicts_to_the_roll_up(
 
 def test_many_alerts_are_rolled_up_in_slices(desk: Desk) -> None:
     words = [chr(97 + n % 26) + chr(97 + n // 26) for n in range(service.ROLL_UP_SLICE * 2 + 7)]
-    desk.post(*[critical(f"{word} broke") for word in words])
+    desk.post(*[critical("it broke", service=word) for word in words])
     desk.roll_up()
 
     counted = desk.database.read(lambda tx: list(tx.execute(select(alerts.c.counted)).scalars()))

@@ -25,6 +25,7 @@ from outside import commits_fail, disk_full
 from tocsin.kit.clock import to_us
 from tocsin.kit.errors import NotFound, Unavailable
 from tocsin.logs import catalogue, store
+from tocsin.logs.catalogue import SmallSegment
 from tocsin.logs.compaction import Bounds, Compactor, to_merge
 from tocsin.logs.hot import HotTail
 from tocsin.logs.model import chunks, consumed, retired_objects, segments
@@ -420,12 +421,8 @@ def test_segments_that_can_not_be_merged_stay_as_they_are(desk: Desk) -> None:
 # Which segments are merged.
 
 
-def small(records: int, megabytes: float = 0, *, stray: bool = False) -> catalogue.Segment:
-    return catalogue.Segment(
-        id=1, key=secrets.token_hex(4), first_id=1, last_id=records, records=records, size_bytes=1,
-        raw_bytes=int(megabytes * 2**20) or records * 100, sha256="", min_at=START, max_at=START, severities=0,
-        services={}, layout={}, raw_rows=0, stray=stray, created_at=START, damaged_at=None, damage=None,
-    )  # fmt: skip
+def small(records: int, megabytes: float = 0, *, stray: bool = False) -> SmallSegment:
+    return SmallSegment(secrets.token_hex(4), records, int(megabytes * 2**20) or records * 100, stray)
 
 
 def test_large_segments_of_few_records_are_not_in_the_way_of_small_ones() -> None:

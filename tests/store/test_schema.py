@@ -1,5 +1,6 @@
 """Migrations: from empty to what the models say, on both databases; a newer database is refused."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,3 +116,34 @@ def test_a_start_that_fails_lets_go_of_the_folder(sqlite_settings: Settings) -> 
             with pytest.raises(outcome):
                 Instance(sqlite_settings)
     database.close()
+
+
+def test_segments_from_before_hours_were_sealed_are_of_commits_before_them(empty: Settings) -> None:
+    database = open_(empty)
+    schema.ensure(database, migrate=True)
+    script = (schema.MIGRATIONS / "versions" / "0010_sealed_hours.py").read_text()
+    [fill] = re.findall(r"op\.execute\(\n(.*?)\n    \)", script, re.DOTALL)
+    statement = "".join(re.findall(r'"(.*)"', fill))
+    minute = 60_000_000
+    with database.dialect.writers.connect() as connection, connection.begin():
+        for at in (10, 20, 30):
+            connection.execute(
+                text(
+                    "INSERT INTO events (at, recorded_at, kind, subject, actor, data, position)"
+                    " VALUES (:at, :at, 'LogsStored', 'logs', 'system', '{}', :position)"
+                ),
+                {"at": at * minute, "position": at},
+            )
+        for created in (5, 15, 31):
+            connection.execute(
+                text(
+                    "INSERT INTO segments (key, first_id, last_id, records, size_bytes, raw_bytes, sha256, min_at,"
+                    " max_at, severities, services, layout, raw_rows, stray, created_at)"
+                    " VALUES (:key, 1, 1, 1, 1, 1, '', 0, 0, 0, '{}', '{}', 0, :no, :created)"
+                ),
+                {"key": str(created), "created": created * minute, "no": False},
+            )
+        connection.execute(text(statement))
+        found = connection.execute(text("SELECT position FROM segments ORDER BY created_at")).scalars().all()
+    database.close()
+    assert found == [1, 11, 31]

@@ -6,11 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from desk import FakeClock, in_threads
-from tocsin import pipeline
-from tocsin.alerts.rule_service import RuleBook
+from desk import Desk, FakeClock, in_threads
 from tocsin.kit.actors import SYSTEM
-from tocsin.kit.metrics import Metrics
 from tocsin.settings import Settings
 from tocsin.storage import timers
 from tocsin.storage.database import Database, open_database
@@ -108,14 +105,14 @@ def test_a_timer_that_was_set_anew_is_neither_claimed_nor_set_back_by_who_saw_th
     assert database.read(timers.next_due) == clock.now() + timedelta(seconds=5)
 
 
-def test_a_timer_of_an_unknown_kind_stops_no_other(database: Database, clock: FakeClock) -> None:
+def test_a_timer_of_an_unknown_kind_stops_no_other(desk: Desk, clock: FakeClock) -> None:
+    database = desk.database
     put(database, "1", kind="unheard.of")
     put(database, "404", kind="ticket.auto_close")
-    metrics = Metrics()
-    pipeline.run_due_timers(database, metrics, RuleBook(database))
+    desk.run_due_timers()
 
     assert database.read(timers.next_due) is not None
-    assert metrics.registry.get_sample_value("tocsin_loop_errors_total", {"loop": "unheard.of"}) == 1
+    assert desk.metrics.registry.get_sample_value("tocsin_loop_errors_total", {"loop": "unheard.of"}) == 1
     clock.advance(hours=1)
     assert [timer.kind for timer in claim(database)] == ["unheard.of"]
 

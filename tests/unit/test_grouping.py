@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tocsin.alerts.grouping import MAX_TEMPLATE_CHARS, fingerprint_of, template_of, title_of
+from tocsin.alerts.grouping import MAX_TEMPLATE_CHARS, fingerprint_of, masked, template_of, title_of
 
 WORDS = st.lists(
     st.sampled_from(["user", "lost", "connection", "to", "the", "database", "after"]), min_size=1, max_size=6
@@ -57,6 +57,22 @@ def test_messages_of_other_words_are_other_kinds(one: list[str], other: list[str
 def test_a_template_is_its_own_template(words: list[str]) -> None:
     template = template_of(" ".join(words))
     assert template_of(template) == template
+
+
+PIECES = st.sampled_from([*"a_-.$#%@/:\"'\\ \né٣7x", "fe", "0x", "0X", "://", "19", "dead"])
+
+
+@example("8xfe98fe.", ["8", "0"])  # only 0x is a prefix
+@example("abcdef1_7", ["1", "8"])  # a digit is left
+@given(
+    st.lists(PIECES | st.text(max_size=2), max_size=40).map("".join),
+    st.lists(st.sampled_from("0123456789"), min_size=1),
+)
+def test_what_was_masked_before_changes_nothing(message: str, digits: list[str]) -> None:
+    drawn = iter(digits * len(message))
+    other = "".join(next(drawn) if "0" <= character <= "9" else character for character in message)
+    for text in (message, other, message):
+        assert template_of(text) == masked(text)
 
 
 @given(st.text(max_size=3000))

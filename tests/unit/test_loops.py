@@ -4,7 +4,7 @@ import threading
 import time
 
 from tocsin.kit.metrics import Metrics
-from tocsin.loops import Loop, Runner
+from tocsin.loops import Loop, Runner, pause_s
 
 
 def test_a_stop_is_not_lost_whatever_a_loop_is_doing_at_that_moment() -> None:
@@ -60,3 +60,33 @@ def test_a_loop_goes_on_after_whatever_is_raised_in_it() -> None:
     runner = Runner([Loop("shaky", every_s=0.001, run=run)], metrics=Metrics())
     assert gone_on.wait(10)
     assert runner.stop() == []
+
+
+def test_a_loop_that_goes_on_failing_is_tried_less_and_less_often_up_to_a_bound() -> None:
+    costly = Loop("compact", every_s=0.5, run=lambda: None, longest_s=30)
+    assert [pause_s(costly, failures) for failures in (0, 1, 2, 5, 6, 7, 10_000)] == [0.5, 1, 2, 16, 30, 30, 30]
+    assert {pause_s(Loop("timers", every_s=1, run=lambda: None), failures) for failures in range(100)} == {1}
+
+
+def test_a_loop_that_works_again_is_back_at_its_pace() -> None:
+    done, turns = threading.Event(), iter(["fails", "fails", "works", "fails", "works"])
+    pauses: list[float] = []
+
+    class Wake(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0)
+            return True
+
+    def run() -> None:
+        turn = next(turns, None)
+        if turn is None:
+            done.set()
+            runner._stopping.set()
+        elif turn == "fails":
+            raise OSError("No space left on device")
+
+    runner = Runner([], metrics=Metrics())
+    runner._wake["compact"] = Wake()
+    runner._keep_running(Loop("compact", every_s=0.5, run=run, longest_s=30))
+    assert done.is_set()
+    assert pauses[:5] == [1, 2, 0.5, 1, 0.5]

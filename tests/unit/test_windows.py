@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.alerts.windows import BUCKETS, Enough, Weighed, Window, weigh, width_us_of
+from tocsin.alerts.windows import BUCKETS, PAUSES, Enough, Weighed, Window, go_on, weigh, width_us_of
 
 WINDOW_S = 12
 WIDTH_US = width_us_of(WINDOW_S)
@@ -24,8 +24,10 @@ Record = tuple[int, bool]
 class Naive:
     """All records are remembered, and looked at anew each time."""
 
-    def __init__(self, enough: Enough) -> None:
-        self.enough = enough
+    def __init__(self, enough: Enough, for_us: int) -> None:
+        self.enough, self.for_us = enough, for_us
+        self.latest = 0
+        self.since: int | None = None
         self.records: list[Record] = []
         self.newest = -1
         self.told_before = -1
@@ -38,26 +40,29 @@ class Naive:
 
     def add(self, at_us: int, is_hit: bool) -> str | None:
         if self.ended:
-            self.ended, self.records, self.told_before = False, [], self.newest
+            self.ended, self.records, self.told_before, self.since = False, [], self.newest, None
         bucket = at_us // WIDTH_US
         self.newest = max(self.newest, bucket)
         counts = bucket >= self.told_before and bucket > self.newest - BUCKETS
         if counts:
             self.records.append((bucket, is_hit))
+            self.latest = max(self.latest, at_us)
+            inside = [hit for at, hit in self.records if at > self.newest - BUCKETS]
+            holds = self.enough.holds(sum(inside), len(inside))
+            self.since = (self.latest if self.since is None else self.since) if holds else None
         if not is_hit:
             return None
         if self.firing:
             return "counted"
-        inside = [hit for at, hit in self.records if at > self.newest - BUCKETS]
-        self.firing = counts and self.enough.holds(sum(inside), len(inside))
+        self.firing = counts and self.since is not None and self.latest - self.since >= self.for_us
         return "opened" if self.firing else "pending"
 
 
 class Live:
     """A window that is weighed commit by commit; between two commits it is written down and read again."""
 
-    def __init__(self, enough: Enough) -> None:
-        self.enough = enough
+    def __init__(self, enough: Enough, for_us: int) -> None:
+        self.enough, self.for_us = enough, for_us
         self.window = Window(WIDTH_US)
         self.firing = False
 
@@ -66,7 +71,7 @@ class Live:
 
     def commit(self, records: list[Record]) -> list[str]:
         before, hits = self.firing, sum(is_hit for _, is_hit in records)
-        found = weigh(self.window, records, self.enough, observed_us=LATER_US, firing=self.firing)
+        found = weigh(self.window, records, self.enough, observed_us=LATER_US, firing=self.firing, for_us=self.for_us)
         self.window = replace(found.window, counts=(*found.window.counts,))
         self.firing = before or found.pending < hits
         rest = hits - found.pending
@@ -74,11 +79,11 @@ class Live:
         return ["pending"] * found.pending + first + ["counted"] * (rest - 1)
 
 
-@given(STORY, ENOUGH, st.data())
+@given(STORY, ENOUGH, st.sampled_from([0, 0, 1, WIDTH_US, 5 * WIDTH_US, 20 * WIDTH_US]), st.data())
 def test_any_split_into_commits_gives_what_looking_at_all_records_anew_gives(
-    story: list[Record | str], enough: Enough, data: st.DataObject
+    story: list[Record | str], enough: Enough, for_us: int, data: st.DataObject
 ) -> None:
-    naive, live = Naive(enough), Live(enough)
+    naive, live = Naive(enough, for_us), Live(enough, for_us)
     expected: list[str | None] = []
     found: list[str] = []
     commit: list[Record] = []
@@ -147,3 +152,65 @@ def test_a_record_whose_clock_is_ahead_counts_as_of_its_arrival() -> None:
     arrived = 20 * WIDTH_US
     found = weighed([arrived + 300 * WIDTH_US, arrived, arrived], observed_us=arrived)
     assert (found.pending, found.window.head) == (2, 20)
+
+
+def test_a_window_must_have_been_enough_without_a_break() -> None:
+    def fires(times: list[int]) -> bool:
+        hits = [(at_us, True) for at_us in times]
+        three = Enough(threshold=3)
+        found = weigh(Window(WIDTH_US), hits, three, observed_us=LATER_US, firing=False, for_us=10 * WIDTH_US)
+        return found.pending < len(hits)
+
+    assert not fires([0, 0, 0])
+    assert not fires([0, 0, 0, 9 * WIDTH_US])
+    assert fires([0, 0, 0, 10 * WIDTH_US])
+    assert fires([0, 0, 0, 5 * WIDTH_US, 9 * WIDTH_US, 12 * WIDTH_US])
+    assert not fires([0, 0, 0, 13 * WIDTH_US, 13 * WIDTH_US, 13 * WIDTH_US])
+
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+
+
+def lasting(times: list[int], *, window: Window | None = None, observed_us: int = LATER_US) -> Weighed:
+    return go_on(window or Window(1), times, for_us=10 * MINUTE, observed_us=observed_us, firing=False)
+
+
+def test_records_that_go_on_for_long_enough_fire() -> None:
+    assert lasting([0, 5 * MINUTE]).pending == 2
+    assert lasting([0, 5 * MINUTE, 10 * MINUTE - 1]).pending == 3
+    assert lasting([0, 5 * MINUTE, 10 * MINUTE, 11 * MINUTE]).pending == 2
+
+
+def test_a_pause_of_more_than_half_of_it_begins_a_run_anew() -> None:
+    found = lasting([0, 5 * MINUTE + 1, 10 * MINUTE])
+    assert (found.pending, found.window.since_us) == (3, 5 * MINUTE + 1)
+
+
+def test_late_records_of_a_run_change_nothing_and_never_fire_again() -> None:
+    fired = lasting([MINUTE, 6 * MINUTE, 11 * MINUTE])
+    assert fired.window.fired
+    again = lasting([MINUTE, 6 * MINUTE, 11 * MINUTE], window=fired.window)
+    assert (again.pending, again.late_pending, again.window.since_us) == (3, 3, None)
+    before = lasting([20 * MINUTE, 19 * MINUTE])
+    assert (before.late_pending, before.window.since_us, before.window.head) == (1, 20 * MINUTE, 20 * MINUTE)
+
+
+@given(st.lists(st.integers(0, 60).map(lambda m: m * MINUTE), max_size=40), st.data())
+def test_a_run_is_the_same_in_any_split_into_commits(times: list[int], data: st.DataObject) -> None:
+    whole = lasting(times)
+    window, pending, commit = Window(1), 0, list[int]()
+    for place, at_us in enumerate(times):
+        commit.append(at_us)
+        if place == len(times) - 1 or data.draw(st.booleans()):
+            found = go_on(window, commit, for_us=10 * MINUTE, observed_us=LATER_US, firing=window.fired)
+            window, pending, commit = found.window, pending + found.pending, []
+    assert (pending, window) == (whole.pending, whole.window)
+
+
+@given(st.lists(st.integers(0, 60).map(lambda m: m * MINUTE), max_size=40).map(sorted))
+def test_a_run_fires_when_some_stretch_without_a_long_pause_is_long_enough(times: list[int]) -> None:
+    starts = [0, *(n for n in range(1, len(times)) if times[n] - times[n - 1] > 10 * MINUTE // PAUSES)]
+    stretches = [times[start:end] for start, end in zip(starts, [*starts[1:], len(times)], strict=True)]
+    expected = any(stretch and stretch[-1] - stretch[0] >= 10 * MINUTE for stretch in stretches)
+    assert lasting(times).window.fired == expected

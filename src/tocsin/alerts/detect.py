@@ -1,10 +1,11 @@
 """Which records which rules match, as a pure function: live detection, retries and back-tests all call it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from typing import Final
 
+from tocsin.alerts.budget import overdrawn
 from tocsin.alerts.grouping import (
     MAX_TEMPLATE_CHARS,
     correlation_key_of,
@@ -13,32 +14,59 @@ from tocsin.alerts.grouping import (
     template_of,
     title_of,
 )
-from tocsin.alerts.rules import TEMPLATE, WINDOWED
+from tocsin.alerts.rules import TEMPLATE, WINDOWED, Kind
 from tocsin.alerts.ruleset import Compiled, Row, RuleSet, times_of
+from tocsin.alerts.silencing import Covering, covers
+from tocsin.kit.clock import from_us
 from tocsin.kit.events import Detected, Matched, Undecided
 from tocsin.logs.record import Columns
 
 MAX_SAMPLES: Final = 5
 MAX_REASON_CHARS: Final = 500
+NONE_SLOW: Final[Mapping[str, str]] = {}
 Group = tuple[str, ...]
 
 
-def detect(columns: Columns, ruleset: RuleSet, *, first_id: int, backfill: bool) -> Detected:
+def detect(
+    columns: Columns,
+    ruleset: RuleSet,
+    *,
+    first_id: int,
+    backfill: bool,
+    cpu_ns: Callable[[], int] | None = None,
+    too_slow: Mapping[str, str] = NONE_SLOW,
+) -> Detected:
     """The matches of a chunk whose row 0 has the id `first_id`: one per rule and fingerprint.
 
     A rule that raises spoils nothing for the others: the whole chunk is `undecided` for it, and none of it is matched.
+    So it is for a rule that takes more than its budget, by the clock `cpu_ns`; and for those that are known to be
+    `too_slow`, with the reason, which are not asked.
     """
     matches: list[Matched] = []
     undecided: list[Undecided] = []
     seen: dict[int, Row] = {}
+    last_id = first_id + len(columns) - 1
+    cover = _Cover(columns, ruleset.coverings, seen, first_id) if ruleset.coverings and not backfill else None
     for one, rows in _candidates(columns, ruleset):
         try:
-            matches += _matches(columns, one, rows, seen, first_id=first_id, backfill=backfill)
+            if one.rule.name in too_slow:
+                raise TooSlow(too_slow[one.rule.name])
+            began = 0 if cpu_ns is None else cpu_ns()
+            found = _matches(columns, one, rows, seen, cover, first_id=first_id, backfill=backfill)
+            slow = None if cpu_ns is None else overdrawn(cpu_ns() - began, columns, rows)
+            if slow is not None:
+                raise TooSlow(slow)
+            matches += found
         except Exception as error:  # noqa: BLE001  # isolated: it is told of, and tried again later
-            reason = one.error or f"{type(error).__name__}: {error}"
-            last_id = first_id + len(columns) - 1
-            undecided.append(Undecided(one.rule.name, one.rule.version, first_id, last_id, reason[:MAX_REASON_CHARS]))
+            slow_one = isinstance(error, TooSlow)
+            reason = one.error or (str(error) if slow_one else f"{type(error).__name__}: {error}")
+            known = (one.rule.name, one.rule.version, first_id, last_id, reason[:MAX_REASON_CHARS])
+            undecided.append(Undecided(*known, too_slow=slow_one))
     return Detected(ruleset.version, matches, undecided)
+
+
+class TooSlow(Exception):
+    """A rule takes more time than it may."""
 
 
 def _candidates(columns: Columns, ruleset: RuleSet) -> Iterable[tuple[Compiled, Sequence[int]]]:
@@ -53,8 +81,53 @@ def _candidates(columns: Columns, ruleset: RuleSet) -> Iterable[tuple[Compiled, 
     return [(one, sorted(found)) for one, found in rows_of.items()]
 
 
+class _Cover:
+    """Which silences cover records of a chunk. Those that a severity and a service leave are looked up, and asked once
+    about a record, however many rules match it."""
+
+    def __init__(self, columns: Columns, coverings: Sequence[Covering], seen: dict[int, Row], first_id: int) -> None:
+        self._columns = columns
+        self._coverings = coverings
+        self._seen = seen
+        self._first_id = first_id
+        self._of_kind: dict[tuple[int, str], tuple[tuple[int, ...], list[Covering]]] = {}
+        self._of_row: dict[int, tuple[int, ...]] = {}
+
+    def of(self, rows: Sequence[int]) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """The ids of the rows that any silence covers, each with those of the silences."""
+        return tuple((self._first_id + row, ids) for row in rows if (ids := self._ids(row)))
+
+    def _ids(self, row: int) -> tuple[int, ...]:
+        kind = self._columns.severities[row], self._columns.services[row]
+        known = self._of_kind.get(kind)
+        if known is None:
+            known = self._of_kind[kind] = self._decided(kind, row)
+        always, asked = known
+        if not asked:
+            return always
+        ids = self._of_row.get(row)
+        if ids is None:
+            found = _row(self._columns, row, self._seen)
+            ids = tuple(sorted((*always, *(one.id for one in asked if covers(one, found)))))
+            self._of_row[row] = ids
+        return ids
+
+    def _decided(self, kind: tuple[int, str], row: int) -> tuple[tuple[int, ...], list[Covering]]:
+        """The silences that cover every record of a severity and a service, and those that are to be asked of each."""
+        may = [one for one in self._coverings if one.may_cover(*kind)]
+        found = _row(self._columns, row, self._seen)
+        return tuple(one.id for one in may if one.by_kind and covers(one, found)), [o for o in may if not o.by_kind]
+
+
 def _matches(
-    columns: Columns, one: Compiled, rows: Sequence[int], seen: dict[int, Row], *, first_id: int, backfill: bool
+    columns: Columns,
+    one: Compiled,
+    rows: Sequence[int],
+    seen: dict[int, Row],
+    cover: _Cover | None,
+    *,
+    first_id: int,
+    backfill: bool,
 ) -> list[Matched]:
     condition = one.condition
     if condition is None:
@@ -67,7 +140,7 @@ def _matches(
         matching = rows if condition.by_level_alone else [r for r in rows if condition.holds(_row(columns, r, seen))]
         groups = _grouped(columns, one, matching, seen)
     return [
-        _matched(columns, one, group, members, seen, first_id=first_id, backfill=backfill)
+        _matched(columns, one, group, members, seen, cover=cover, first_id=first_id, backfill=backfill)
         for group, members in groups.items()
     ]
 
@@ -94,6 +167,7 @@ def _matched(
     members: list[int],
     seen: dict[int, Row],
     *,
+    cover: _Cover | None,
     first_id: int,
     backfill: bool,
 ) -> Matched:
@@ -104,13 +178,14 @@ def _matched(
     service = rule.service or columns.services[rows[0]]
     fingerprint = fingerprint_of(rule.name, *group) if one.default_groups else group_of(rule.name, rule.group_by, group)
     times = [columns.timestamps[row] for row in rows]
+    mined = TEMPLATE in rule.group_by
     return Matched(
         rule=rule.name,
         rule_version=rule.version,
         fingerprint=fingerprint,
         correlation_key=_correlation_key(one, first, service) if one.key else fingerprint,
         service=service,
-        template=_shown(rule.group_by, group),
+        template=shown(rule.group_by, group),
         title=title_of(service, columns.messages[rows[0]]),
         level=max(columns.levels[row] for row in rows),
         priority=rule.priority,
@@ -126,11 +201,18 @@ def _matched(
         quiet_s=rule.quiet_s,
         note=one.note,
         threshold=rule.threshold or 0,
-        window_s=rule.window_s or 0,
+        window_s=(rule.window_s or 0) if rule.kind in WINDOWED else 0,
         ratio_ppm=rule.ratio_ppm,
         minimum=rule.minimum or 0,
-        records=times_of(columns, hits, first_id) if rule.kind in WINDOWED else (),
+        records=times_of(columns, hits, first_id) if rule.kind in WINDOWED or rule.for_s or cover is not None else (),
         others=times_of(columns, others, first_id),
+        for_s=rule.for_s or 0,
+        absent_s=(rule.window_s or 0) if rule.kind is Kind.ABSENCE else 0,
+        covered=() if cover is None else cover.of(hits),
+        message=columns.messages[rows[0]] if mined else "",
+        group=tuple(zip(rule.group_by, group, strict=True)) if mined else (),
+        key=_key(one, first, service) if mined and one.key else (),
+        learn_s=rule.learning_s,
     )
 
 
@@ -144,12 +226,16 @@ def _parted(columns: Columns, one: Compiled, rows: list[int], seen: dict[int, Ro
 
 
 def _correlation_key(one: Compiled, row: Row, service: str) -> str:
-    names = one.rule.correlate_by
-    values = [service if name == "service" else value(row) for name, value in zip(names, one.key, strict=True)]
-    return correlation_key_of(names, values)
+    return correlation_key_of(one.rule.correlate_by, [value for _, value in _key(one, row, service)])
 
 
-def _shown(names: Sequence[str], values: Group) -> str:
+def _key(one: Compiled, row: Row, service: str) -> tuple[tuple[str, str], ...]:
+    """What alerts that share a ticket have in common: names and values."""
+    pairs = zip(one.rule.correlate_by, one.key, strict=True)
+    return tuple((name, service if name == "service" else value(row)) for name, value in pairs)
+
+
+def shown(names: Sequence[str], values: Group) -> str:
     """What a group has in common, for people: its template, or its fields."""
     if TEMPLATE in names:
         return values[names.index(TEMPLATE)]
@@ -179,4 +265,25 @@ def _joined(group: list[Matched]) -> Matched:
         sample_ids=tuple(samples[:MAX_SAMPLES]),
         records=tuple(sorted(record for match in group for record in match.records)),
         others=tuple(sorted(record for match in group for record in match.others)),
+        covered=tuple(sorted(record for match in group for record in match.covered)),
+    )
+
+
+def picked(match: Matched, places: Sequence[int]) -> Matched:
+    """Some of a match's records, by their places, as a match of its own."""
+    if len(places) == match.n and not match.others:
+        return match
+    records = tuple(match.records[place] for place in places)
+    ids, times = {record_id for record_id, _ in records}, [at_us for _, at_us in records]
+    return replace(
+        match,
+        n=len(records),
+        first_id=records[0][0],
+        last_id=records[-1][0],
+        first_at=from_us(min(times)),
+        last_at=from_us(max(times)),
+        sample_ids=tuple(record_id for record_id, _ in records[:MAX_SAMPLES]),
+        records=records,
+        others=(),
+        covered=tuple(one for one in match.covered if one[0] in ids),
     )

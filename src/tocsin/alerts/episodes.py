@@ -4,12 +4,14 @@ An alert is suppressed by one thing at a time, `suppressed_by`: `silence:3` keep
 `storm:12` (its ticket) and `inhibition:7` (an alert of a service it depends on) leave it one, and page nobody for it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-from tocsin.alerts import flapping, store
+from tocsin.alerts import flapping, placing, store
+from tocsin.alerts.overflow import MAX_GROUPS, gathered, parted, rules_of
+from tocsin.alerts.quieting import QUIET
 from tocsin.alerts.store import OpenEpisode
 from tocsin.alerts.thresholds import Share
 from tocsin.kit.errors import Conflict
@@ -18,38 +20,74 @@ from tocsin.storage import timers
 from tocsin.storage.tx import Tx
 
 TRIES: Final = 5
-QUIET: Final = "alert.quiet"
 CALM: Final = "alert.calm"
 FLAP: Final = "flap"
 _WITHOUT_TICKET: Final = "silence:"
 STILL_FIRES_WITHIN: Final = timedelta(minutes=10)
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An alert that this transaction opens, the match that it is about, and how often one that flaps has changed."""
+
+    episode: OpenEpisode
+    match: Matched
+    changes: int | None
+
+
 @dataclass(slots=True)
 class _Episodes:
-    """By fingerprint: alerts this transaction opens, those that were open, and how often those that flap changed."""
+    """By the fingerprints that records have by themselves: what this transaction opens, and what was open."""
 
-    opened: dict[str, OpenEpisode] = field(default_factory=dict)
+    opened: dict[str, _Opened] = field(default_factory=dict)
     counted: dict[str, OpenEpisode] = field(default_factory=dict)
-    flapping: dict[str, int] = field(default_factory=dict)
 
     def __getitem__(self, fingerprint: str) -> OpenEpisode:
-        return self.opened.get(fingerprint) or self.counted[fingerprint]
+        opened = self.opened.get(fingerprint)
+        return self.counted[fingerprint] if opened is None else opened.episode
 
 
-def carry_out(tx: Tx, stored: Recorded[LogsStored], shares: Sequence[Share]) -> list[dict[str, Any]]:
+def carry_out(
+    tx: Tx, stored: Recorded[LogsStored], shares: Sequence[Share], *, max_groups: int = MAX_GROUPS
+) -> list[dict[str, Any]]:
     """Open alerts for what has none, count the rest; a verdict for each share.
 
     An episode that nobody is kept from seeing makes its alert known: it opens so, or is released.
     """
+    live = {share.match.fingerprint for share in shares if share.verdict is None}
+    held = store.hold_open(tx, live) if live else {}
+    shares = _within_bounds(tx, shares, held, max_groups)
     openers = _openers(shares)
-    episodes = _open_or_count(tx, openers)
-    _announce(tx, stored, openers, episodes)
+    episodes = _open_or_count(tx, openers, held)
+    _announce(tx, stored, list(episodes.opened.values()))
     seen = [episodes[s.match.fingerprint] for s in shares if s.verdict is None and s.hidden_by is None]
     release(
         tx, [one.id for one in seen if _has_no_ticket(one)], reason="a record came that nothing hides", cause=stored
     )
     return [_row(stored, share, openers, episodes) for share in shares]
+
+
+def open_without_records(tx: Tx, matches: Sequence[Matched], hidden_by: Mapping[str, str]) -> None:
+    """Open alerts about there being no records; by fingerprint, which of them are hidden by what."""
+    openers = _openers([Share(match, None, 0, hidden_by.get(match.fingerprint)) for match in matches])
+    held = store.hold_open(tx, openers) if openers else {}
+    _announce(tx, None, list(_open_or_count(tx, openers, held).opened.values()))
+
+
+def _within_bounds(tx: Tx, shares: Sequence[Share], held: Collection[str], max_groups: int) -> Sequence[Share]:
+    """Gather what would have more alerts of a rule open than are kept apart. Only new alerts are a reason to look."""
+    wanted = [share.match for share in shares if share.verdict is None and not share.match.window_s]
+    new = [match for match in wanted if match.fingerprint not in held]
+    _, outside = parted(new, {rule: max_groups - store.count_open(tx, rule) for rule in rules_of(new)})
+    if not outside:
+        return shares
+    beyond = {match.fingerprint for match in outside}
+    kept = [share for share in shares if share.match.fingerprint not in beyond]
+    others = [share for share in shares if share.match.fingerprint in beyond]
+    for hidden_by in sorted({share.hidden_by or "" for share in others}):
+        together = gathered([share.match for share in others if (share.hidden_by or "") == hidden_by])
+        kept += [Share(match, None, 0, hidden_by=hidden_by or None, gathered=True) for match in together]
+    return kept
 
 
 def _row(
@@ -61,7 +99,7 @@ def _row(
     episode = episodes[match.fingerprint]
     by = share.hidden_by or (None if _has_no_ticket(episode) else episode.suppressed_by)
     told = "opened" if match.fingerprint in episodes.opened and openers[match.fingerprint] is share else "counted"
-    verdict = told if by is None else "suppressed"
+    verdict = "suppressed" if by is not None else "overflow" if share.gathered else told
     return verdict_row(stored, match, verdict, episode.id, late=share.late, suppressed_by=by)
 
 
@@ -81,21 +119,40 @@ def _has_no_ticket(episode: OpenEpisode) -> bool:
     return (episode.suppressed_by or "").startswith(_WITHOUT_TICKET)
 
 
-def _open_or_count(tx: Tx, openers: Mapping[str, Share]) -> _Episodes:
-    found = _Episodes(counted=store.hold_open(tx, openers) if openers else {})
-    for _ in range(TRIES):
+def _open_or_count(tx: Tx, openers: Mapping[str, Share], held: Mapping[str, OpenEpisode]) -> _Episodes:
+    """`held` are those that are known to be open. What has no open alert by itself may have one by its pattern."""
+    found = _Episodes(counted=dict(held))
+    for turn in range(TRIES):
+        asked = openers.keys() - found.counted.keys() - found.opened.keys()
+        if asked and turn:
+            found.counted |= store.hold_open(tx, asked)
         missing = {fp: share for fp, share in openers.items() if fp not in found.counted and fp not in found.opened}
         if not missing:
             return found
-        found.flapping |= _flapping(tx, missing)
-        suppressed_by = {
-            fp: share.hidden_by or (FLAP if fp in found.flapping else None) for fp, share in missing.items()
-        }
-        opened = store.open_new(tx, [share.match for share in missing.values()], suppressed_by)
-        found.opened |= {fp: OpenEpisode(alert_id, suppressed_by[fp]) for fp, alert_id in opened.items()}
-        lost = missing.keys() - opened.keys()
-        found.counted |= store.hold_open(tx, lost) if lost else {}
+        _place(tx, missing, found)
     raise Conflict(detail="alerts were opened and ended faster than they could be counted on")
+
+
+def _place(tx: Tx, missing: Mapping[str, Share], found: _Episodes) -> None:
+    """Count on the open alerts of their patterns, and open alerts for those that have none."""
+    placement = placing.place(tx, [share.match for share in missing.values()])
+    found.counted |= placement.counted
+    if not placement.matches:
+        return
+    changes = _flapping(tx, [match.fingerprint for match in placement.matches])
+    suppressed_by: dict[str, str | None] = {}
+    for fingerprint, own in placement.opening.items():
+        hidden = [missing[one].hidden_by for one in own]
+        suppressed_by[fingerprint] = FLAP if fingerprint in changes else None
+        if None not in hidden:
+            suppressed_by[fingerprint] = hidden[0]
+    new = store.open_new(tx, placement.matches, suppressed_by)
+    for match in placement.matches:
+        if match.fingerprint in new:
+            first, *others = placement.opening[match.fingerprint]
+            episode = OpenEpisode(new[match.fingerprint], suppressed_by[match.fingerprint])
+            found.opened[first] = _Opened(episode, match, changes.get(match.fingerprint))
+            found.counted |= dict.fromkeys(others, episode)
 
 
 def _flapping(tx: Tx, fingerprints: Iterable[str]) -> dict[str, int]:
@@ -104,30 +161,28 @@ def _flapping(tx: Tx, fingerprints: Iterable[str]) -> dict[str, int]:
     return {fp: n + 1 for fp, n in changed.items() if flapping.flaps(n + 1)}
 
 
-def _announce(tx: Tx, stored: Recorded[LogsStored], openers: Mapping[str, Share], episodes: _Episodes) -> None:
-    matches = sorted((openers[fp].match for fp in episodes.opened), key=lambda m: m.first_id)
-    new = [_opened(stored, match, episodes.opened[match.fingerprint]) for match in matches]
-    tx.emit(*new, causes=[stored.id] * len(new))
-    ids = {match.fingerprint: episodes.opened[match.fingerprint].id for match in matches}
+def _announce(tx: Tx, stored: Recorded[LogsStored] | None, opened: Iterable[_Opened]) -> None:
+    in_order = sorted(opened, key=lambda one: one.match.first_id)
+    new = [_opened(stored, one.match, one.episode) for one in in_order]
+    tx.emit(*new, causes=[None if stored is None else stored.id] * len(new))
     quiet = {
-        str(ids[m.fingerprint]): tx.now + flapping.quiet_for(m.quiet_s, flapping=m.fingerprint in episodes.flapping)
-        for m in matches
-        if m.quiet_s is not None
+        str(one.episode.id): tx.now + flapping.quiet_for(one.match.quiet_s, flapping=one.changes is not None)
+        for one in in_order
+        if one.match.quiet_s is not None
     }
     timers.put_many(tx, QUIET, quiet, version=0)
-    flaps = {ids[fp]: changes for fp, changes in episodes.flapping.items() if fp in ids}
-    tell_of_flapping(tx, flaps, cause=stored)
+    tell_of_flapping(tx, {one.episode.id: one.changes for one in in_order if one.changes is not None}, cause=stored)
 
 
-def _opened(stored: Recorded[LogsStored], match: Matched, episode: OpenEpisode) -> AlertOpened:
+def _opened(stored: Recorded[LogsStored] | None, match: Matched, episode: OpenEpisode) -> AlertOpened:
     return AlertOpened(
         alert_id=episode.id,
         rule=match.rule,
         rule_version=match.rule_version,
         fingerprint=match.fingerprint,
         service=match.service,
-        first_record_id=match.first_id,
-        late_s=max(0, int((stored.event.observed_at - match.first_at).total_seconds())),
+        first_record_id=match.first_id or None,
+        late_s=0 if stored is None else max(0, int((stored.event.observed_at - match.first_at).total_seconds())),
         suppressed_by=episode.suppressed_by,
         match=match,
     )

@@ -28,20 +28,47 @@ _VARIABLE: Final = re.compile(
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 _QUOTES: Final = frozenset("\"'")
+_DIGIT: Final = re.compile("[0-9]")
+_DIGIT_LEFT: Final = "0"  # no template: what is remembered in place of one
+_WITHOUT_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
+_REMEMBERED: Final = 8_192
+_REMEMBERED_CHARS: Final = 512
+_templates: dict[bytes, str] = {}
 _DOT_LEADER: Final = re.compile(r"\.{2,}")
 
 
 def template_of(message: str) -> str:
-    """The first line of a message with numbers, ids, addresses, paths and quoted parts replaced by `<*>`."""
+    """The first line of a message with numbers, ids, addresses, paths and quoted parts replaced by `<*>`.
+
+    Which digits there are makes no difference to what is masked, but for the 0 of `0x`. So messages that differ in
+    their digits only, as most do, are masked once, unless some digit is left.
+    """
+    if len(message) > _REMEMBERED_CHARS:
+        return masked(message)
+    blind = message.encode("utf-8", "surrogatepass").translate(_WITHOUT_DIGITS)
+    if b"0x" in blind or b"0X" in blind:
+        return masked(message)
+    template = _templates.get(blind)
+    if template is None:
+        template = masked(message)
+        if len(_templates) >= _REMEMBERED:
+            _templates.clear()
+        _templates[blind] = _DIGIT_LEFT if _DIGIT.search(template) else template
+        return template
+    return masked(message) if template == _DIGIT_LEFT else template
+
+
+def masked(message: str) -> str:
+    """The same, worked out anew."""
     head = _head(message)[:_HEAD_CHARS]
     if ".." in head:
         head = _DOT_LEADER.sub(" .. ", head)
     if _QUOTES.isdisjoint(head):
         # Only quoted parts span blanks: without them the words can be masked one by one, and most were met before.
-        masked = " ".join([w if w.isalpha() else MASK if w.isdecimal() else _masked_word(w) for w in head.split()])
+        template = " ".join([w if w.isalpha() else MASK if w.isdecimal() else _masked_word(w) for w in head.split()])
     else:
-        masked = " ".join(_VARIABLE.sub(MASK, head).split())
-    return masked[:MAX_TEMPLATE_CHARS]
+        template = " ".join(_VARIABLE.sub(MASK, head).split())
+    return template[:MAX_TEMPLATE_CHARS]
 
 
 @lru_cache(maxsize=_CACHED)
@@ -69,6 +96,13 @@ def fingerprint_of(rule: str, service: str, template: str) -> str:
 def group_of(rule: str, names: Sequence[str], values: Sequence[str]) -> str:
     """The fingerprint of a rule that groups by fields of its own choice."""
     return fingerprint_of(rule, "", _listed(names, values))
+
+
+def fingerprint_in(rule: str, group: Sequence[tuple[str, str]]) -> str:
+    """The fingerprint of a group, given by the names and values of the fields that the rule groups by."""
+    names = [name for name, _ in group]
+    values = [value for _, value in group]
+    return fingerprint_of(rule, *values) if names == ["service", "template"] else group_of(rule, names, values)
 
 
 def correlation_key_of(names: Sequence[str], values: Sequence[str]) -> str:

@@ -69,6 +69,15 @@ class Miner:
         self._groups.lines[group] += 1
         return group
 
+    def known_group_of(self, message: str) -> int | None:
+        """The group of a message that has nothing to teach; None for one that has. Nothing is learned or counted."""
+        blind = head_of(message).encode("utf-8", "surrogatepass").translate(_WITHOUT_DIGITS)
+        kind = kind_of(blind.decode("utf-8", "surrogatepass"))
+        group = self._state.kinds.get(kind)
+        if group is None:
+            group = self._state.templates.known_group_of(skeleton_of(kind))
+        return None if group is None else self._groups.find(group)
+
     def find(self, group: int) -> int:
         """The group that stands for this one now, which may be itself. IndexError for an id that was never given."""
         return self._groups.find(group)

@@ -130,6 +130,8 @@ def page(tx: ReadTx, wanted: Wanted) -> list[Summary]:
         statement = statement.where(or_(key < at, and_(key == at, patterns.c.id < last_id)))
     if wanted.pattern_id is not None:
         statement = statement.where(patterns.c.id == wanted.pattern_id)
+    else:  # one that only alerts know has an example and no records: it is listed once these are counted
+        statement = statement.where(or_(whole.c.n > 0, patterns.c.example_id.is_(None)))
     return [_summary(row) for row in tx.execute(statement)]
 
 

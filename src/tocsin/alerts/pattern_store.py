@@ -92,7 +92,7 @@ def save_state(tx: Tx, new_token: str, version: int, dump: bytes) -> None:
 
 
 def add_new(tx: Tx, counted: Iterable[Counted]) -> dict[str, Pattern]:
-    """Make a row for each template, which has none yet, with nothing counted; by digest."""
+    """Make a row for each template, unless it just got one, with nothing counted; by digest."""
     rows: list[dict[str, Any]] = [
         {
             "digest": one.digest,
@@ -107,7 +107,7 @@ def add_new(tx: Tx, counted: Iterable[Counted]) -> dict[str, Pattern]:
         for one in sorted(counted, key=lambda one: one.digest)
     ]
     if rows:
-        tx.execute(insert(patterns), rows)
+        tx.execute(_upsert(tx, patterns).on_conflict_do_nothing(index_elements=["digest"]), rows)
     return by_digest(tx, [row["digest"] for row in rows])
 
 

@@ -1,10 +1,13 @@
 """Use cases of rules: make, change, switch on and off, remove; and the rules in force as detection has them."""
 
 import threading
-from collections.abc import Mapping
-from dataclasses import replace
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from tocsin.alerts import absences, quieting, silence_store
 from tocsin.alerts import rule_store as store
 from tocsin.alerts.detect import detect
 from tocsin.alerts.rule_store import RuleRow, RuleVersion
@@ -19,35 +22,83 @@ from tocsin.logs.record import Columns
 from tocsin.storage.database import Database
 from tocsin.storage.tx import ReadTx, Tx
 
+TRY_SLOW_AGAIN: Final = timedelta(seconds=30)
 _RULES: Final = "rules"
 _VERSIONS: Final = "rule_versions"
 _REHEARSALS: Final = "rehearsals"
 
 
-class RuleBook:
-    """The rules in force, kept in memory. `refresh` is cheap while nothing changed, whichever process changes it."""
+@dataclass(slots=True)
+class _Slow:
+    """A rule that took too long. `tried_at`: when that was last; `shown`: it has been seen to be shown as broken."""
 
-    def __init__(self, database: Database) -> None:
+    version: int
+    reason: str
+    tried_at: datetime
+    shown: bool = False
+
+
+class RuleBook:
+    """The rules in force, kept in memory. `refresh` is cheap while nothing changed, whichever process changes it.
+
+    A rule that took more than its budget, by the clock `cpu_ns` of the thread, is not asked again at intake: its
+    records are undecided at once, and wait. Retries ask it, once in `TRY_SLOW_AGAIN`, until it is well again here, or
+    is no longer shown as broken because it was elsewhere, or has been changed.
+    """
+
+    def __init__(self, database: Database, *, cpu_ns: Callable[[], int] = time.thread_time_ns) -> None:
+        self._database = database
+        self._cpu_ns = cpu_ns
         self._reading = threading.Lock()
         self._ruleset = RuleSet(0, ())
+        self._slow: dict[str, _Slow] = {}
         database.read(self.refresh)
 
     def refresh(self, tx: ReadTx) -> int:
-        """Read the rules again if they changed since; the state that is known from now on."""
+        """Read the rules and silences again if they changed since; the state that is known from now on."""
         if store.ruleset_version(tx) > self._ruleset.version:
             with self._reading:
                 version = store.ruleset_version(tx)
                 if version > self._ruleset.version:  # and no other thread that looked later was faster
-                    self._ruleset = RuleSet(version, store.enabled_rules(tx))
+                    self._ruleset = RuleSet(version, store.enabled_rules(tx), silence_store.unexpired(tx))
+        if self._slow:
+            self._forget_the_well(tx)
         return self._ruleset.version
 
     def find(self, columns: Columns, first_id: int, backfill: bool) -> Detected:
         """What the rules find in a chunk."""
-        return detect(columns, self._ruleset, first_id=first_id, backfill=backfill)
+        known = {name: one.reason for name, one in list(self._slow.items())}
+        return self._found(self._ruleset, columns, first_id, backfill, known)
 
     def find_of(self, rule: str, columns: Columns, first_id: int, backfill: bool) -> Detected:
         """What one rule finds in a chunk; nothing, when it is no longer in force."""
-        return detect(columns, self._ruleset.only(rule), first_id=first_id, backfill=backfill)
+        slow = self._slow.get(rule)
+        resting = slow is not None and self._database.clock.now() < slow.tried_at + TRY_SLOW_AGAIN
+        known = {rule: slow.reason} if slow is not None and resting else {}
+        found = self._found(self._ruleset.only(rule), columns, first_id, backfill, known)
+        if not found.undecided:
+            self._slow.pop(rule, None)
+        return found
+
+    def _found(
+        self, ruleset: RuleSet, columns: Columns, first_id: int, backfill: bool, known: Mapping[str, str]
+    ) -> Detected:
+        found = detect(columns, ruleset, first_id=first_id, backfill=backfill, cpu_ns=self._cpu_ns, too_slow=known)
+        for one in found.undecided:
+            if one.too_slow and one.rule not in known:
+                before = self._slow.get(one.rule)
+                now = self._database.clock.now()
+                shown = before is not None and before.shown
+                self._slow[one.rule] = _Slow(one.rule_version, one.reason, now, shown)
+        return found
+
+    def _forget_the_well(self, tx: ReadTx) -> None:
+        broken = store.broken_versions(tx, self._slow)
+        for name, one in list(self._slow.items()):
+            if broken.get(name) == one.version:
+                one.shown = True
+            elif one.shown or not self._ruleset.has(name, one.version):
+                self._slow.pop(name, None)
 
 
 def get(tx: ReadTx, name: str) -> RuleRow:
@@ -98,6 +149,8 @@ def _save(tx: Tx, rule: Rule, before: RuleRow | None, ruleset: int) -> RuleRow:
     rule = replace(rule, version=store.latest_version(tx, rule.name) + 1)
     store.add_version(tx, rule.name, rule.version, rule.definition(), ruleset=ruleset)
     store.put(tx, rule, is_new=before is None)
+    absences.rule_saved(tx, rule, None if before is None else before.rule)
+    quieting.rule_saved(tx, rule, None if before is None else before.rule)
     changed = tuple(n for n in DEFINED if before is not None and getattr(rule, n) != getattr(before.rule, n))
     tx.emit(RuleSaved(rule.name, rule.version, enabled=rule.enabled, dry_run=rule.dry_run, changed=changed))
     return get(tx, rule.name)
@@ -112,6 +165,7 @@ def remove(tx: Tx, name: str, *, seen_version: int | None = None) -> RuleRow:
     version = found.rule.version + 1
     store.add_version(tx, name, version, None, ruleset=ruleset)
     store.remove(tx, name)
+    absences.rule_removed(tx, name)
     tx.emit(RuleRemoved(name, version))
     return found
 

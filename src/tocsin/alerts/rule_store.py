@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Select, delete, func, insert, null, select, update
 
+from tocsin.alerts import form_store
 from tocsin.alerts.model import rule_versions, rules, windows
 from tocsin.alerts.rules import Rule, rule_of
 from tocsin.kit.events import Undecided
@@ -80,9 +81,10 @@ def get(tx: ReadTx, name: str) -> RuleRow | None:
     return None if found is None else _row(found)
 
 
-def page(tx: ReadTx, *, after: str, limit: int) -> list[RuleRow]:
-    """Rules by name."""
-    return [_row(found) for found in tx.execute(_rows().where(rules.c.name > after).limit(limit))]
+def page(tx: ReadTx, *, after: str, limit: int, prefix: str = "") -> list[RuleRow]:
+    """Rules by name; those whose name begins with `prefix`."""
+    mine = (rules.c.name > after) & rules.c.name.startswith(prefix, autoescape=True)
+    return [_row(found) for found in tx.execute(_rows().where(mine).limit(limit))]
 
 
 def latest_version(tx: ReadTx, name: str) -> int:
@@ -135,9 +137,10 @@ def put(tx: Tx, rule: Rule, *, is_new: bool) -> None:
 
 
 def remove(tx: Tx, name: str) -> None:
-    """Take a rule out, and what it was counting. Its versions stay."""
+    """Take a rule out, and what it was counting and has learned. Its versions stay."""
     tx.execute(delete(rules).where(rules.c.name == name))
     tx.execute(delete(windows).where(windows.c.rule == name))
+    form_store.forget_rule(tx, name)
 
 
 def mark_broken(tx: Tx, failed: Iterable[Undecided]) -> list[Undecided]:
@@ -155,6 +158,12 @@ def broken_since(tx: ReadTx, names: Iterable[str]) -> dict[str, datetime]:
     """When each of these rules raised first, if it is shown as broken."""
     broken = rules.c.name.in_(sorted(names)) & rules.c.broken_at.is_not(None)
     return {row.name: row.broken_at for row in tx.execute(select(rules.c.name, rules.c.broken_at).where(broken))}
+
+
+def broken_versions(tx: ReadTx, names: Iterable[str]) -> dict[str, int]:
+    """The versions of those of these rules that are shown as broken."""
+    broken = rules.c.name.in_(sorted(names)) & rules.c.broken_at.is_not(None)
+    return {row.name: row.version for row in tx.execute(select(rules.c.name, rules.c.version).where(broken))}
 
 
 def mark_mended(tx: Tx, name: str) -> int | None:

@@ -18,8 +18,10 @@ from tocsin.query.tree import Node
 BUCKETS: Final = 12
 MAX_WINDOW_S: Final = 7 * 86_400
 MAX_SECONDS: Final = 366 * 86_400
+MIN_ABSENCE_S: Final = 60  # twice what a restart of this program may take
 MAX_FIELDS: Final = 8
 QUIET_WINDOWS: Final = 2
+DEFAULT_LEARN_S: Final = 86_400  # a cold start must not page every line
 DEFAULT_REOPEN_WINDOW_S: Final = 1800  # a relapse, not a recurrence
 TEMPLATE: Final = "template"
 RULE: Final = "rule"
@@ -35,11 +37,14 @@ GROUP_FIELDS: Final = ("service", TEMPLATE, "level", "message", "trace_id", "spa
 
 
 class Kind(StrEnum):
-    """What a rule looks at: each record, how many there are within a window, or which share of others they are."""
+    """What a rule looks at: each record, how many there are within a window, which share of others they are, that there
+    are none, or whether there was one of that pattern before."""
 
     MATCH = "match"
     THRESHOLD = "threshold"
     RATIO = "ratio"
+    ABSENCE = "absence"
+    NEW_PATTERN = "new_pattern"
 
 
 WINDOWED: Final = frozenset({Kind.THRESHOLD, Kind.RATIO})
@@ -53,10 +58,13 @@ class Rule:
     `level`, other fields of a record, `@x` for an attribute. Alerts whose `correlate_by` fields (those, and `rule`) are
     the same go to one ticket; without any, each group has its own. `service` stands for the record's own on alert and
     ticket. A `threshold` of n needs n records of a group within `window_s`: the last 12 buckets of `window_s`/12, in
-    event time. A `ratio` needs that share of a group's records that meet `of`, once there are `minimum` of those. An
-    alert ends by itself `auto_resolve_after_s` after its rule last had something to say. `dry_run` only writes down
-    what would have happened. `raise_at` makes a ticket more urgent once an alert has so many records: pairs of a
-    priority and a count. `version` stands on every verdict, so that it can be checked against the rule then.
+    event time. A `ratio` needs that share of a group's records that meet `of`, once there are `minimum` of those. With
+    `for_s` a window must have been enough for so long, or the records of a `match` have gone on. An `absence` is that
+    a group has none for `window_s`, by the server's clock. A `new_pattern` needs the first record of a pattern within a
+    service; what comes within `learn_s` after the first record of the service is only learned. An alert ends by itself
+    `auto_resolve_after_s` after its rule last had something to say. `dry_run` only writes down what would have
+    happened. `raise_at` makes a ticket more urgent once an alert has so many records: pairs of a priority and a count.
+    `version` stands on every verdict, so that it can be checked against the rule then.
     """
 
     name: str
@@ -80,11 +88,20 @@ class Rule:
     of: str = "*"
     minimum: int | None = None
     raise_at: tuple[tuple[str, int], ...] = ()
+    for_s: int | None = None
+    learn_s: int | None = None
 
     @property
     def ratio_ppm(self) -> int:
         """The ratio in millionths: reckoning with those is exact."""
         return round((self.ratio or 0) * 1_000_000)
+
+    @property
+    def learning_s(self) -> int | None:
+        """How long all patterns of a service are only learned; None when the rule is not about new ones."""
+        if self.kind is not Kind.NEW_PATTERN:
+            return None
+        return DEFAULT_LEARN_S if self.learn_s is None else self.learn_s
 
     @property
     def quiet_s(self) -> int | None:
@@ -154,7 +171,8 @@ def _name(rule: Rule) -> list[str]:
     return [] if _NAME.fullmatch(rule.name) else [_NAMES]
 
 
-def _condition(text: str) -> list[str]:
+def condition_errors(text: str) -> list[str]:
+    """What is wrong with a condition, and in which column."""
     if not text.strip():
         return ["is empty; expected a filter such as service:payments level:>=ERROR"]
     try:
@@ -183,8 +201,15 @@ def _threshold(rule: Rule) -> list[str]:
 
 
 def _window(rule: Rule) -> list[str]:
+    if rule.kind is Kind.ABSENCE:
+        long_enough = rule.window_s is not None and MIN_ABSENCE_S <= rule.window_s <= MAX_SECONDS
+        return (
+            []
+            if long_enough
+            else [f"expected how long there must be nothing, {MIN_ABSENCE_S} to {MAX_SECONDS} seconds"]
+        )
     if rule.kind not in WINDOWED:
-        return _not_for(rule.window_s is None, "threshold and ratio")
+        return _not_for(rule.window_s is None, "threshold, ratio and absence")
     fits = rule.window_s is not None and BUCKETS <= rule.window_s <= MAX_WINDOW_S
     return [] if fits else [f"expected {BUCKETS} to {MAX_WINDOW_S} seconds"]
 
@@ -201,6 +226,26 @@ def _minimum(rule: Rule) -> list[str]:
         return _not_for(rule.minimum is None, "ratio")
     fits = rule.minimum is not None and 1 <= rule.minimum <= 1_000_000_000
     return [] if fits else ["expected how many records there must be before their share says anything, 1 or more"]
+
+
+def _for(rule: Rule) -> list[str]:
+    if rule.kind is Kind.ABSENCE:
+        return (
+            [] if rule.for_s is None else ["is not for rules of kind absence: their window_s is how long; leave it out"]
+        )
+    fits = rule.for_s is None or 1 <= rule.for_s <= MAX_WINDOW_S
+    return [] if fits else [f"expected 1 to {MAX_WINDOW_S} seconds"]
+
+
+def _learning(rule: Rule) -> list[str]:
+    if rule.kind is not Kind.NEW_PATTERN:
+        return _not_for(rule.learn_s is None, "new_pattern")
+    return _seconds(rule.learn_s, 0)
+
+
+def _by_pattern(rule: Rule) -> list[str]:
+    fits = rule.kind is not Kind.NEW_PATTERN or rule.group_by == ("service", TEMPLATE)
+    return [] if fits else ["a new_pattern rule is always about service and template; leave it out"]
 
 
 def _not_for(absent: bool, kinds: str) -> list[str]:
@@ -232,14 +277,15 @@ def _seconds(value: int | None, least: int) -> list[str]:
 
 _CHECKS: Final[tuple[tuple[str, Callable[[Rule], list[str]]], ...]] = (
     ("/name", _name),
-    ("/condition", lambda rule: _condition(rule.condition)),
-    ("/of", lambda rule: _condition(rule.of) if rule.kind is Kind.RATIO else _not_for(rule.of == "*", "ratio")),
+    ("/condition", lambda rule: condition_errors(rule.condition)),
+    ("/of", lambda rule: condition_errors(rule.of) if rule.kind is Kind.RATIO else _not_for(rule.of == "*", "ratio")),
     ("/ratio", _ratio),
     ("/minimum", _minimum),
     ("/group_by", lambda rule: _grouping(rule.group_by, GROUP_FIELDS)),
     ("/correlate_by", lambda rule: _grouping(rule.correlate_by, (RULE, *GROUP_FIELDS))),
     ("/threshold", _threshold),
     ("/window_s", _window),
+    ("/for_s", _for),
     ("/labels", _labels),
     ("/raise_at", _raise_at),
     (
@@ -249,7 +295,12 @@ _CHECKS: Final[tuple[tuple[str, Callable[[Rule], list[str]]], ...]] = (
         ),
     ),
     ("/reopen_window_s", lambda rule: _seconds(rule.reopen_window_s, 0)),
-    ("/auto_resolve_after_s", lambda rule: _seconds(rule.auto_resolve_after_s, 1)),
+    (
+        "/auto_resolve_after_s",
+        lambda rule: _seconds(rule.auto_resolve_after_s, 0 if rule.kind is Kind.ABSENCE else 1),
+    ),
+    ("/learn_s", _learning),
+    ("/group_by", _by_pattern),
 )
 
 

@@ -16,6 +16,7 @@ import re2
 from tocsin.alerts.conditions import MIN_LITERAL, SEVERITIES, Condition, condition_of
 from tocsin.alerts.grouping import template_of
 from tocsin.alerts.rules import TEMPLATE, Rule, attribute_path
+from tocsin.alerts.silencing import Silence, coverings_of
 from tocsin.kit.clock import to_us
 from tocsin.logs.levels import Level
 from tocsin.logs.record import NO_ATTRIBUTES, Columns
@@ -196,10 +197,13 @@ def _finder(literals: Iterable[bytes]) -> Any:
 
 
 class RuleSet:
-    """Immutable: the rules in force at `version`, and parts of them that are made when they are first needed."""
+    """Immutable: the rules in force at `version`, and parts of them that are made when they are first needed; and the
+    silences that aren't over."""
 
-    def __init__(self, version: int, rules: Iterable[Rule]) -> None:
+    def __init__(self, version: int, rules: Iterable[Rule], silences: Iterable[Silence] = ()) -> None:
         self.version = version
+        self.silences = tuple(silences)
+        self.coverings = coverings_of(self.silences)
         self.rules = tuple(compiled(rule) for rule in rules if rule.enabled)
         of_each = [SEVERITIES if one.condition is None else one.condition.severities for one in self.rules]
         possible = frozenset[int]().union(*of_each)
@@ -210,9 +214,18 @@ class RuleSet:
         alike = not any(map(_of_services, self.rules)) and all(frozenset(one) == possible for one in of_each)
         self._anywhere = (self._part(tuple(range(len(self.rules)))),) if alike and self.rules else None
 
+    @property
+    def services_remembered(self) -> int:
+        """How many services it knows the parts of, at the severity that knows most."""
+        return max(map(len, self._parts))
+
+    def has(self, name: str, version: int) -> bool:
+        """Whether this version of a rule is in force."""
+        return any(one.rule.name == name and one.rule.version == version for one in self.rules)
+
     def only(self, name: str) -> "RuleSet":
         """The same without all rules but one."""
-        return RuleSet(self.version, [one.rule for one in self.rules if one.rule.name == name])
+        return RuleSet(self.version, [one.rule for one in self.rules if one.rule.name == name], self.silences)
 
     def work(self, columns: Columns) -> dict[Part, list[int]]:
         """The rows that any rule may match, by the rules that may."""

@@ -7,16 +7,30 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from tocsin.alerts import flapping, rule_store, store, window_store
+from tocsin.alerts import absence_store, absences, flapping, novelty, placing, rule_store, store, window_store
 from tocsin.alerts.detect import merge
-from tocsin.alerts.episodes import FLAP, QUIET, carry_out, release, tell_of_flapping, verdict_row
+from tocsin.alerts.episodes import FLAP, carry_out, open_without_records, release, tell_of_flapping, verdict_row
+from tocsin.alerts.hiding import apart, covering, hiding_absence
+from tocsin.alerts.overflow import MAX_GROUPS
+from tocsin.alerts.quieting import QUIET
+from tocsin.alerts.rules import WINDOWED, Kind
 from tocsin.alerts.store import Alert, OpenAlert
 from tocsin.alerts.thresholds import Share, weigh_all
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import NotFound
-from tocsin.kit.events import AlertEnded, AlertGrew, AlertQuieted, LogsStored, Recorded, RuleBroken, Undecided
+from tocsin.kit.events import (
+    AlertEnded,
+    AlertGrew,
+    AlertQuieted,
+    AlertUnheard,
+    LogsStored,
+    Matched,
+    Recorded,
+    RuleBroken,
+    Undecided,
+)
 from tocsin.kit.priorities import Priority
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
@@ -28,7 +42,7 @@ GIVE_UP_AFTER: Final = timedelta(minutes=10)
 _CURSOR: Final = "alerts"
 
 
-def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
+def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]], *, max_groups: int = MAX_GROUPS) -> None:
     """Give every match its verdict: open an alert for a fingerprint that has none, count on the one it has.
 
     Records that a rule raised on are parked for that rule: the parked row is their verdict until a retry gives them the
@@ -37,25 +51,44 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
     for recorded in stored:
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
+        silences = covering(tx, live)
         rows = [verdict_row(recorded, match, "backfill") for match in matches if match.backfill and match.n]
-        shares = [Share(match, None, 0) for match in live if not match.window_s]
-        shares += weigh_all(tx, [m for m in live if m.window_s], observed_at=recorded.event.observed_at)
+        novelty.learn_from(tx, [m for m in matches if m.backfill and m.learn_s is not None])
+        observed_at = recorded.event.observed_at
+        shares = absences.watch(tx, [m for m in live if m.absent_s], observed_at=observed_at, max_groups=max_groups)
+        shares += novelty.weigh_new(tx, [m for m in live if m.learn_s is not None])
+        timed = placing.settle(tx, [m for m in live if m.window_s or m.for_s])
+        shares += weigh_all(tx, timed, observed_at=observed_at, max_groups=max_groups)
+        shares += [Share(m, None, 0) for m in live if _counts_each(m)]
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])
-        rows += carry_out(tx, recorded, [share for share in shares if not share.match.dry_run])
+        live_shares = apart([share for share in shares if not share.match.dry_run], silences, tx.now)
+        rows += carry_out(tx, recorded, live_shares, max_groups=max_groups)
         if rows:
             store.append_verdicts(tx, rows)
         if recorded.event.undecided:
             _park(tx, recorded)
 
 
+def _counts_each(match: Matched) -> bool:
+    """Whether a rule counts each record for what it is."""
+    return not (match.window_s or match.for_s or match.absent_s) and match.learn_s is None
+
+
 def _rehearse(tx: Tx, recorded: Recorded[LogsStored], shares: list[Share]) -> list[dict[str, Any]]:
     """The verdicts of rules that only say what they would do. An episode of a dry run lasts as long as its version."""
-    undecided = {(share.match.rule, share.match.fingerprint) for share in shares if share.verdict is None}
-    seen = store.rehearsed(tx, undecided) if undecided else set()
+    undecided = [share.match for share in shares if share.verdict is None]
+    placed = placing.look_up_or_learn(tx, undecided)
+    groups = {(m.rule, one) for m in undecided for one in placing.fingerprints_of(m, placed)}
+    seen = store.rehearsed(tx, groups) if groups else set()
     rows = []
     for match, verdict, late in ((share.match, share.verdict, share.late) for share in shares):
-        would = verdict or ("counted" if (match.fingerprint, match.rule_version) in seen else "opened")
-        rows.append(verdict_row(recorded, match, "dry_run", late=late, would=would))
+        goes_as, would = match, verdict
+        if would is None:
+            goes_as = placed[match.fingerprint].match if match.fingerprint in placed else match
+            alike = placing.fingerprints_of(match, placed)
+            would = "counted" if any((one, match.rule_version) in seen for one in alike) else "opened"
+            seen.add((goes_as.fingerprint, match.rule_version))
+        rows.append(verdict_row(recorded, goes_as, "dry_run", late=late, would=would))
     return rows
 
 
@@ -120,6 +153,12 @@ def _undecided(event_id: int, one: Undecided, observed_at: datetime) -> dict[str
     }
 
 
+def open_for_absence(tx: Tx, timer: Timer) -> None:
+    """Open the alerts of what has become silent, when a rule's timer is due."""
+    matches = absences.silent(tx, timer)
+    open_without_records(tx, matches, hiding_absence(tx, matches))
+
+
 def end_episodes(tx: Tx, ticket_id: int) -> None:
     """End the open alerts of a ticket that is being resolved: the next such record begins a new episode."""
     ended = store.end_of_ticket(tx, ticket_id)
@@ -129,16 +168,21 @@ def end_episodes(tx: Tx, ticket_id: int) -> None:
 def end_if_quiet(tx: Tx, timer: Timer) -> None:
     """End an episode whose rule has had nothing to say for as long as it is to last; otherwise look again then.
 
-    A rule that counts says something while its window is full, another one with each record. By the server's clock.
-    When it has opened and ended too often lately, it is said to flap, and goes on until it has been calm.
+    A rule that counts says something while its window is full, another one with each record, and one that waits for
+    nothing until there is something. By the server's clock. When it has opened and ended too often lately, it is said
+    to flap, and goes on until it has been calm.
     """
     alert = store.hold(tx, int(timer.subject))
     row = None if alert is None else rule_store.get(tx, alert.rule)
     if alert is None or row is None or row.rule.quiet_s is None:
         return  # it has ended, or no longer ends by itself
     said_at = store.last_counted_at(tx, alert.id)
-    if row.rule.window_s is not None:
+    if row.rule.kind in WINDOWED:
         said_at = window_store.full_at(tx, alert.rule, alert.fingerprint)
+    if row.rule.kind is Kind.ABSENCE:
+        said_at = absence_store.back_since(tx, alert.rule, alert.fingerprint)
+        if said_at is None:
+            return  # it is silent again; the next sign of life sets the timer
     flaps = alert.suppressed_by == FLAP
     due_at = (said_at or alert.opened_at) + flapping.quiet_for(row.rule.quiet_s, flapping=flaps)
     if due_at <= tx.now and not flaps and _would_flap(tx, alert):
@@ -149,6 +193,8 @@ def end_if_quiet(tx: Tx, timer: Timer) -> None:
     store.end(tx, alert.id)
     if alert.ticket_id is not None:
         tx.emit(AlertQuieted(alert.id, alert.ticket_id, quiet_s=row.rule.quiet_s))
+    elif alert.suppressed_by is not None:
+        tx.emit(AlertUnheard(alert.id, suppressed_by=alert.suppressed_by))
 
 
 def _would_flap(tx: Tx, alert: OpenAlert) -> bool:

@@ -11,13 +11,17 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.alerts.flapping import changes
 from tocsin.alerts.model import alerts, verdicts
+from tocsin.alerts.pattern_model import patterns
 from tocsin.kit.events import Matched
+from tocsin.query.letters import fold
 from tocsin.storage.columns import Instant, row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
 
 IN_CLAUSE: Final = 500
 ROLLED_UP_TO: Final = "rolled_up_to"
+# An alert that was gathered because of another one says nothing about where its key belongs afterwards.
+_OWN_TICKET: Final = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like("inhibition:%"))
 _SEEN: Final = (("seen_first", Instant()), ("seen_last", Instant()), ("seen_id", BigInteger()))
 
 
@@ -44,6 +48,8 @@ class Alert:
     last_record_id: int
     samples: list[int]
     suppressed_by: str | None
+    pattern_id: int | None
+    pattern: str | None
     count: int
 
     @property
@@ -112,6 +118,7 @@ def open_new(tx: Tx, matches: Sequence[Matched], suppressed_by: Mapping[str, str
             "rule": m.rule,
             "rule_version": m.rule_version,
             "service": m.service,
+            "service_key": fold(m.service),
             "template": m.template,
             "title": m.title,
             "level": m.level,
@@ -123,6 +130,7 @@ def open_new(tx: Tx, matches: Sequence[Matched], suppressed_by: Mapping[str, str
             "last_record_id": m.last_id,
             "samples": list(m.sample_ids),
             "suppressed_by": suppressed_by.get(m.fingerprint),
+            "pattern_id": m.pattern_id,
             "counted": 0,
             "rolled_up_to": 0,
         }
@@ -254,6 +262,18 @@ def last_counted_at(tx: ReadTx, alert_id: int) -> datetime | None:
     return found
 
 
+def open_of_rule(tx: ReadTx, rule: str) -> list[int]:
+    """The open alerts of a rule."""
+    mine = (alerts.c.rule == rule) & alerts.c.ended_at.is_(None)
+    return list(tx.execute(select(alerts.c.id).where(mine).order_by(alerts.c.id)).scalars())
+
+
+def count_open(tx: ReadTx, rule: str) -> int:
+    """How many alerts of a rule are open."""
+    mine = (alerts.c.rule == rule) & alerts.c.ended_at.is_(None)
+    return int(tx.execute(select(func.count()).select_from(alerts).where(mine)).scalar_one())
+
+
 def any_open(tx: ReadTx, ticket_id: int) -> bool:
     """Whether an episode of the ticket goes on."""
     mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None)
@@ -272,12 +292,19 @@ def unsuppress_all(tx: Tx, suppressed_by: str) -> None:
     tx.execute(update(alerts).where(mine).values(suppressed_by=None))
 
 
+def unsuppress_gathered(tx: Tx, alert_ids: Collection[int]) -> None:
+    """Suppress those of these alerts no longer that followed from another one."""
+    mine = alerts.c.id.in_(sorted(alert_ids)) & alerts.c.suppressed_by.like("inhibition:%")
+    tx.execute(update(alerts).where(mine).values(suppressed_by=None))
+
+
 def assign_ticket(tx: Tx, ticket_of: Mapping[int, int]) -> None:
     """Set the ticket of alerts: alert id -> ticket id."""
     statement = update(alerts).where(alerts.c.id == bindparam("of_alert")).values(ticket_id=bindparam("to"))
-    tx.execute(
-        statement, [{"of_alert": alert_id, "to": ticket_id} for alert_id, ticket_id in sorted(ticket_of.items())]
-    )
+    if ticket_of:
+        tx.execute(
+            statement, [{"of_alert": alert_id, "to": ticket_id} for alert_id, ticket_id in sorted(ticket_of.items())]
+        )
 
 
 def end_of_ticket(tx: Tx, ticket_id: int) -> list[int]:
@@ -288,14 +315,14 @@ def end_of_ticket(tx: Tx, ticket_id: int) -> list[int]:
 
 
 def latest_ticket_of_keys(tx: ReadTx, keys: Collection[str]) -> dict[str, int]:
-    """The ticket that the newest alert of each correlation key went to."""
+    """The ticket that the newest alert of each correlation key went to for its own sake."""
     wanted = sorted(keys)
     found: dict[str, int] = {}
     for start in range(0, len(wanted), IN_CLAUSE):
         inside = alerts.c.correlation_key.in_(wanted[start : start + IN_CLAUSE])
         newest = (
             select(func.max(alerts.c.id))
-            .where(inside, alerts.c.ticket_id.is_not(None))
+            .where(inside, alerts.c.ticket_id.is_not(None), _OWN_TICKET)
             .group_by(alerts.c.correlation_key)
         )
         statement = select(alerts.c.correlation_key, alerts.c.ticket_id).where(alerts.c.id.in_(newest))
@@ -309,7 +336,9 @@ def keys_of_alerts(tx: ReadTx, alert_ids: Collection[int]) -> set[str]:
 
 
 def keys_of_ticket(tx: ReadTx, ticket_id: int) -> list[str]:
-    statement = select(alerts.c.correlation_key).where(alerts.c.ticket_id == ticket_id).distinct()
+    """The correlation keys of the alerts that went to a ticket for their own sake."""
+    mine = (alerts.c.ticket_id == ticket_id) & _OWN_TICKET
+    statement = select(alerts.c.correlation_key).where(mine).distinct()
     return sorted(tx.execute(statement).scalars())
 
 
@@ -329,8 +358,10 @@ def _with_counts() -> Select[Any]:
     def one(name: str) -> ColumnElement[Any]:
         return fresh.with_only_columns(fresh.selected_columns[name]).scalar_subquery()
 
+    pattern = select(patterns.c.template).where(patterns.c.id == alerts.c.pattern_id).correlate(alerts)
     return select(
         alerts,
+        pattern.scalar_subquery().label("pattern"),
         one("n").label("fresh_n"),
         one("last_at").label("fresh_last_at"),
         one("last_id").label("fresh_last_id"),
@@ -343,6 +374,7 @@ def _alert(row: Any) -> Alert:
     fresh_n, fresh_at, fresh_id = values.pop("fresh_n"), values.pop("fresh_last_at"), values.pop("fresh_last_id")
     first_at = values.pop("fresh_first_at")
     values.pop("rolled_up_to")
+    values.pop("service_key")
     values["count"] = values.pop("counted") + int(fresh_n)
     if fresh_at is not None:
         values["last_seen_at"] = max(values["last_seen_at"], fresh_at)

@@ -37,12 +37,9 @@ class Templates(msgspec.Struct):
 
     def group_of(self, skeleton: Tokens) -> int:
         """The group of a skeleton. Whatever it teaches about others is drawn before this returns."""
-        group = self.live.get(skeleton)
+        group = self.known_group_of(skeleton)
         if group is not None:
             return group
-        matched = self.shapes.match(skeleton)
-        if matched is not None:
-            return matched[1]
         reduced = self.pairs.reduced(skeleton)
         for name in reduced.names:
             self.holes.learn(name)
@@ -55,6 +52,14 @@ class Templates(msgspec.Struct):
             self.shapes.add(skeleton, columns, group)
         self._compare()
         return group
+
+    def known_group_of(self, skeleton: Tokens) -> int | None:
+        """The group of a skeleton that has nothing to teach."""
+        group = self.live.get(skeleton)
+        if group is not None:
+            return group
+        matched = self.shapes.match(skeleton)
+        return None if matched is None else matched[1]
 
     def _replace(self, before: Tokens, now: Tokens) -> None:
         group = self.live.get(before, self.live.get(self._general(before)))

@@ -5,34 +5,33 @@ if that is not enough, new groups are counted together in one that is named so.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
 from tocsin.alerts import store, window_store
-from tocsin.alerts.detect import MAX_SAMPLES, merge
-from tocsin.alerts.grouping import fingerprint_of
+from tocsin.alerts.detect import merge, picked
+from tocsin.alerts.overflow import MAX_GROUPS, overflowing
 from tocsin.alerts.rules import QUIET_WINDOWS
 from tocsin.alerts.window_store import Held, Key
-from tocsin.alerts.windows import Enough, Window, weigh, width_us_of
-from tocsin.kit.clock import from_us, to_us
+from tocsin.alerts.windows import MILLION, Enough, Weighed, Window, go_on, weigh, width_us_of
+from tocsin.kit.clock import to_us
 from tocsin.kit.events import Matched
 from tocsin.storage.tx import Tx
-
-MAX_GROUPS: Final = 10_000
-OVERFLOW: Final = "(other groups)"
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
     """Records of a match that share their fate. `verdict` is None for those that open an alert or are counted on it:
     which of both, the open alerts say. In a dry run there are none, so the window says it. `hidden_by` names the
-    silence that keeps them from people."""
+    silence that keeps them from people; `late_ids` are the records that were late for their window. `gathered`: they
+    are of groups of which there are too many, and that is their verdict."""
 
     match: Matched
     verdict: str | None
     late: int
     hidden_by: str | None = None
+    gathered: bool = False
+    late_ids: frozenset[int] = frozenset()
 
 
 def weigh_all(
@@ -43,28 +42,39 @@ def weigh_all(
         return []
     held = window_store.hold(tx, {_key(match) for match in matches})
     matches = _within_bounds(tx, matches, held.keys(), max_groups=max_groups)
-    held |= window_store.make(tx, {_key(m): width_us_of(m.window_s) for m in matches if _key(m) not in held})
+    held |= window_store.make(tx, {_key(m): _width_us(m) for m in matches if _key(m) not in held})
     firing = store.hold_open(tx, {match.fingerprint for match in matches if not match.dry_run})
     shares: list[Share] = []
     after: dict[Key, Held] = {}
     for match in matches:
-        before = _of_width(held[_key(match)], width_us_of(match.window_s))
+        before = _of_width(held[_key(match)], _width_us(match))
         fires = _rehearses(match, before, tx.now) if match.dry_run else match.fingerprint in firing
-        weighed = weigh(
-            before.window,
-            _in_order(match),
-            Enough(match.threshold, match.ratio_ppm, match.minimum),
-            observed_us=to_us(observed_at),
-            firing=fires,
-        )
+        weighed = _weighed(match, before.window, observed_us=to_us(observed_at), firing=fires)
         after[_key(match)] = Held(weighed.window, tx.now if weighed.full else before.full_at)
+        late_ids = [match.records[place][0] for place in weighed.late]
         if weighed.pending:
-            shares.append(Share(part(match, 0, weighed.pending), "pending", weighed.late_pending))
+            late = frozenset(late_ids[: weighed.late_pending])
+            shares.append(Share(part(match, 0, weighed.pending), "pending", weighed.late_pending, late_ids=late))
         if weighed.pending < match.n:
             verdict = ("counted" if fires else "opened") if match.dry_run else None
-            shares.append(Share(part(match, weighed.pending, match.n), verdict, weighed.late_counted))
+            late = frozenset(late_ids[weighed.late_pending :])
+            shares.append(Share(part(match, weighed.pending, match.n), verdict, weighed.late_counted, late_ids=late))
     window_store.save(tx, after)
     return shares
+
+
+def _width_us(match: Matched) -> int:
+    """The length of its buckets; a run has none to speak of."""
+    return width_us_of(match.window_s) if match.window_s else 1
+
+
+def _weighed(match: Matched, window: Window, *, observed_us: int, firing: bool) -> Weighed:
+    for_us = match.for_s * MILLION
+    if not match.window_s:
+        times = [at_us for _, at_us in match.records]
+        return go_on(window, times, for_us=for_us, observed_us=observed_us, firing=firing)
+    enough = Enough(match.threshold, match.ratio_ppm, match.minimum)
+    return weigh(window, _in_order(match), enough, observed_us=observed_us, firing=firing, for_us=for_us)
 
 
 def _in_order(match: Matched) -> list[tuple[int, bool]]:
@@ -94,21 +104,7 @@ def _rehearses(match: Matched, held: Held, now: datetime) -> bool:
 
 def part(match: Matched, start: int, stop: int) -> Matched:
     """The records from one place to another, as a match."""
-    records = match.records[start:stop]
-    if len(records) == match.n and not match.others:
-        return match
-    times = [at_us for _, at_us in records]
-    return replace(
-        match,
-        n=len(records),
-        first_id=records[0][0],
-        last_id=records[-1][0],
-        first_at=from_us(min(times)),
-        last_at=from_us(max(times)),
-        sample_ids=tuple(record_id for record_id, _ in records[:MAX_SAMPLES]),
-        records=records,
-        others=(),
-    )
+    return picked(match, range(start, stop))
 
 
 def _within_bounds(tx: Tx, matches: Sequence[Matched], known: Collection[Key], *, max_groups: int) -> Sequence[Matched]:
@@ -119,7 +115,7 @@ def _within_bounds(tx: Tx, matches: Sequence[Matched], known: Collection[Key], *
     moved: dict[Key, Matched] = {}
     for rule, groups in new.items():
         room = _room(tx, groups[0], wanted=len(groups), max_groups=max_groups)
-        moved.update({_key(match): _overflowing(match) for match in groups[room:] if match.rule == rule})
+        moved.update({_key(match): overflowing(match) for match in groups[room:] if match.rule == rule})
     return merge([moved.get(_key(match), match) for match in matches]) if moved else matches
 
 
@@ -127,18 +123,7 @@ def _room(tx: Tx, match: Matched, *, wanted: int, max_groups: int) -> int:
     """How many more groups of a rule may have a window."""
     used = window_store.count(tx, match.rule)
     if used + wanted > max_groups:
-        idle = timedelta(seconds=max(QUIET_WINDOWS * match.window_s, match.quiet_s or 0))
+        idle = timedelta(seconds=max(QUIET_WINDOWS * match.window_s, match.for_s, match.quiet_s or 0))
         window_store.forget_idle(tx, match.rule, tx.now - idle)
         used = window_store.count(tx, match.rule)
     return max(max_groups - used, 0)
-
-
-def _overflowing(match: Matched) -> Matched:
-    fingerprint = fingerprint_of(match.rule, "", OVERFLOW)
-    return replace(
-        match,
-        fingerprint=fingerprint,
-        correlation_key=fingerprint,
-        template=OVERFLOW,
-        title=f"{match.rule}: more groups than are counted one by one",
-    )

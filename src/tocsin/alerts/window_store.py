@@ -37,7 +37,8 @@ def hold(tx: Tx, keys: Collection[Key]) -> dict[Key, Held]:
             .with_for_update()
         )
         for row in tx.execute(statement):
-            window = Window(row.width_us, row.head, row.floor, tuple(row.counts), tuple(row.totals), row.fired)
+            counts, totals = tuple(row.counts), tuple(row.totals)
+            window = Window(row.width_us, row.head, row.floor, counts, totals, row.fired, row.since_us, row.latest_us)
             found[row.rule, row.fingerprint] = Held(window, row.full_at)
     return found
 
@@ -87,6 +88,8 @@ def save(tx: Tx, held: Mapping[Key, Held]) -> None:
             counts=bindparam("to_counts", type_=windows.c.counts.type),
             totals=bindparam("to_totals", type_=windows.c.totals.type),
             fired=bindparam("to_fired"),
+            since_us=bindparam("to_since"),
+            latest_us=bindparam("to_latest"),
             full_at=bindparam("to_full_at", type_=Instant()),
             seen_at=tx.now,
         )
@@ -101,6 +104,8 @@ def save(tx: Tx, held: Mapping[Key, Held]) -> None:
             "to_counts": list(one.window.counts),
             "to_totals": list(one.window.totals),
             "to_fired": one.window.fired,
+            "to_since": one.window.since_us,
+            "to_latest": one.window.latest_us,
             "to_full_at": one.full_at,
         }
         for (rule, fingerprint), one in sorted(held.items(), key=lambda pair: pair[0])

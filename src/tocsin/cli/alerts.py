@@ -56,7 +56,11 @@ def list_alerts(
         print_json(page.text)
         return
     if not page.data["items"]:
-        typer.echo("No alert matches." if any(filters.values()) else "No alerts: nothing CRITICAL has arrived yet.")
+        typer.echo(
+            "No alert matches."
+            if any(filters.values())
+            else "No alerts: no rule has matched yet. What the rules ask for: tocsin rules list"
+        )
         return
     print_table(
         ["ID", "Status", "Prio", "Count", "Last seen", "Ticket", "Service", "Title"],
@@ -92,6 +96,7 @@ def show(
             ("priority", styled(alert["priority"], PRIORITY_STYLES)),
             ("rule", f"{alert['rule']} (version {alert['rule_version']})"),
             ("template", alert["template"]),
+            ("pattern", None if alert["pattern_id"] is None else f"{alert['pattern_id']}: {alert['pattern']}"),
             ("records", str(alert["count"])),
             ("first seen", when(alert["first_seen_at"], utc=utc)),
             ("last seen", when(alert["last_seen_at"], utc=utc)),

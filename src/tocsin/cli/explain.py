@@ -52,6 +52,7 @@ def _rule_fields(rule: dict[str, Any], *, utc: bool) -> list[tuple[str, str | No
         ("condition", rule["condition"]),
         ("why", rule["why"] + late),
         ("group", None if group is None else f"{group['service']}: {group['template']} ({group['fingerprint']})"),
+        ("pattern", None if group is None else _pattern(group)),
         ("window", None if window is None else _window(window)),
         ("alert", None if alert is None else _alert(alert)),
         ("ticket", _ticket(rule["ticket"])),
@@ -70,12 +71,13 @@ def _show_alert(told: dict[str, Any], *, utc: bool) -> None:
             ("rule", f"{told['alert']['rule']} (version {told['rule_version']})"),
             ("condition", None if told["rule"] is None else told["rule"]["condition"]),
             ("group", f"{told['template']} ({told['fingerprint']})"),
-            ("first record", "no longer kept" if first is None else _record(first, utc=utc)),
+            ("pattern", _pattern(told)),
+            ("first record", _gone(told["alert"]) if first is None else _record(first, utc=utc)),
             ("records", verdicts + late),
             ("opened", when(told["opened_at"], utc=utc)),
             ("ended", None if told["ended"] is None else when(told["ended"]["at"], utc=utc)),
             ("ticket", _ticket(ticket)),
-            ("ticket began", None if ticket is None else f"with record {ticket['first_log_id']}"),
+            ("ticket began", None if ticket is None else _beginning(ticket)),
             ("its alerts", "\n".join(_alert(alert) for alert in told["ticket_alerts"])),
             ("events", _events(told["events"], utc=utc)),
         ]
@@ -103,7 +105,22 @@ def _window(window: dict[str, Any]) -> str:
 def _alert(alert: dict[str, Any]) -> str:
     first = alert["first_log_id"]
     records = f"record {first}" if alert["count"] == 1 else f"{alert['count']} records, the first is {first}"
+    if not alert["count"]:
+        records = "no record" if first is None else f"no record since {first}"
     return f"{alert['id']} ({alert['status']}, {records})"
+
+
+def _gone(alert: dict[str, Any]) -> str:
+    return "there is none" if alert["first_log_id"] is None else "no longer kept"
+
+
+def _beginning(ticket: dict[str, Any]) -> str:
+    first = ticket["first_log_id"]
+    return "without a record" if first is None else f"with record {first}"
+
+
+def _pattern(told: dict[str, Any]) -> str | None:
+    return None if told["pattern_id"] is None else f"{told['pattern_id']}: {told['pattern']}"
 
 
 def _ticket(ticket: dict[str, Any] | None) -> str | None:

@@ -23,7 +23,7 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.exits import CommandFailed, WrongUsage
+from tocsin.cli.exits import FAILED, CommandFailed, WrongUsage
 from tocsin.cli.logfilter import (
     LevelOption,
     QueryArgument,
@@ -218,18 +218,26 @@ def export(
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
 ) -> None:
-    """Write all records that match, newest first, however many there are."""
+    """Write all records that match, newest first, however many there are.
+
+    Exit code 1 when damaged segments may hold some that are missing in it; what could be read is written all the same.
+    """
     if form not in {"ndjson", "csv"}:
         raise WrongUsage(detail=f"--format {form}: expected ndjson or csv")
     filters = filters_of(query, level, service, since, until, text)
     with Server(url, key_file) as server:
-        parts = server.download("/logs/export", **filters, format=form, limit=limit)
+        found = server.download("/logs/export", **filters, format=form, limit=limit)
         if output is None:
-            for part in parts:
+            for part in found.parts:
                 sys.stdout.buffer.write(part)
             sys.stdout.buffer.flush()
         else:
-            _write(output, parts)
+            _write(output, found.parts)
+    damaged = int(found.headers.get("tocsin-damaged-segments", 0))
+    if damaged:
+        segments = "1 damaged segment" if damaged == 1 else f"{damaged:,} damaged segments"
+        typer.echo(f"Not complete: {segments} could not be read (see: tocsin logs stats).", err=True)
+        raise typer.Exit(FAILED)
 
 
 def _left_out(missed: int | None, exact: bool, **_: object) -> str:

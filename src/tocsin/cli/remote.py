@@ -28,6 +28,14 @@ class Answer:
     data: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A body in parts; the answer's headers, by their names in lower case, are known when the first has come."""
+
+    parts: Iterator[bytes]
+    headers: Mapping[str, str]
+
+
 class Server:
     """A server at a URL. The key is that of TOCSIN_KEY, or of a file; it is never an argument that others can see."""
 
@@ -82,10 +90,16 @@ class Server:
                     yield kind, "\n".join(data)
                 kind, data = "message", []
 
-    def download(self, path: str, **filters: object) -> Iterator[bytes]:
-        """The parts of a body of any size. Raises as `ask` does, also when it breaks off before its end."""
-        with self._open(path, filters) as response:
-            yield from response.iter_bytes()
+    def download(self, path: str, **filters: object) -> Download:
+        """A body of any size. Raises as `ask` does when it is read, also when it breaks off before its end."""
+        headers: dict[str, str] = {}
+
+        def parts() -> Iterator[bytes]:
+            with self._open(path, filters) as response:
+                headers.update(response.headers)
+                yield from response.iter_bytes()
+
+        return Download(parts(), headers)
 
     def _lines(self, path: str, filters: Mapping[str, object]) -> Iterator[str]:
         # Split by hand: a text may hold U+2028 and other characters that end a line elsewhere.

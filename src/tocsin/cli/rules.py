@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli import backtest
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -32,6 +33,7 @@ from tocsin.cli.output import (
 )
 from tocsin.cli.remote import Server
 
+DAY_S = 86_400
 STATE_STYLES = {"on": "green", "dry run": "yellow", "off": "dim", "BROKEN": "bold red"}
 # What the server alone decides; everything else of a rule that it shows can be saved again.
 _SHOWN_ONLY = {"name", "version", "created_at", "updated_at", "updated_by", "broken_reason", "broken_at"}
@@ -78,6 +80,13 @@ def _row(rule: dict[str, Any]) -> list[Any]:
     return [rule["name"], state, styled(rule["priority"], PRIORITY_STYLES), _kind(rule), rule["condition"]]
 
 
+def _resolves(rule: dict[str, Any]) -> str | None:
+    after_s = rule["auto_resolve_after_s"]
+    if after_s == 0:
+        return "at once, when there is something again"
+    return None if after_s is None else duration(after_s)
+
+
 def _state(rule: dict[str, Any]) -> str:
     if not rule["enabled"]:
         return "off"
@@ -86,12 +95,21 @@ def _state(rule: dict[str, Any]) -> str:
     return "dry run" if rule["dry_run"] else "on"
 
 
+def _learns(rule: dict[str, Any]) -> bool:
+    return bool(rule["kind"] == "new_pattern")
+
+
 def _kind(rule: dict[str, Any]) -> str:
+    lasting = f" for {duration(rule['for_s'])}" if rule["for_s"] else ""
+    if rule["kind"] == "absence":
+        return f"none in {duration(rule['window_s'])}"
     if rule["ratio"] is not None:
-        return f"{rule['ratio']:.4g} in {duration(rule['window_s'])}"
+        return f"{rule['ratio']:.4g} in {duration(rule['window_s'])}{lasting}"
+    if rule["kind"] == "new_pattern":
+        return "new pattern"
     if rule["threshold"] is None:
-        return str(rule["kind"])
-    return f"{rule['threshold']} in {duration(rule['window_s'])}"
+        return f"{rule['kind']}{lasting}"
+    return f"{rule['threshold']} in {duration(rule['window_s'])}{lasting}"
 
 
 @app.command(epilog=examples("tocsin rules show critical-logs"))
@@ -118,6 +136,7 @@ def show(
             ("condition", rule["condition"]),
             ("kind", _kind(rule)),
             ("share of", f"{rule['of']}, at least {rule['minimum']}" if rule["ratio"] is not None else None),
+            ("learns for", duration(DAY_S if rule["learn_s"] is None else rule["learn_s"]) if _learns(rule) else None),
             ("priority", styled(rule["priority"], PRIORITY_STYLES)),
             ("description", rule["description"]),
             ("runbook", rule["runbook_url"]),
@@ -127,7 +146,7 @@ def show(
             ("one alert per", ", ".join(rule["group_by"]) or "rule"),
             ("one ticket per", ", ".join(rule["correlate_by"]) or "alert"),
             ("reopens within", duration(rule["reopen_window_s"])),
-            ("resolves after", duration(rule["auto_resolve_after_s"]) if rule["auto_resolve_after_s"] else None),
+            ("resolves after", _resolves(rule)),
             ("changed", f"{when(rule['updated_at'], utc=utc)} by {rule['updated_by']}"),
         ]
     )
@@ -138,6 +157,9 @@ def show(
         "tocsin rules save disk-full 'level:>=ERROR \"no space left\"' -p P1 --runbook https://wiki.example.org/disk",
         "tocsin rules save payments-errors 'service:payments level:>=ERROR' --threshold 20 --window 300 --dry-run",
         "tocsin rules save web-5xx 'service:web @status:>=500' --ratio 0.05 --of service:web --minimum 50 --window 300",
+        "tocsin rules save payments-silent service:payments --absence 300",
+        "tocsin rules save queue-full '\"queue is full\"' --for 600",
+        "tocsin rules save new-errors 'level:>=ERROR' --new-pattern --learn 604800",
         "tocsin rules show disk-full --json | tocsin rules save disk-full-2 --file -",
     )
 )
@@ -157,6 +179,12 @@ def save(
         int | None, typer.Option("--minimum", min=1, help="... once there are so many of those.")
     ] = None,
     window_s: Annotated[int | None, typer.Option("--window", metavar="SECONDS", help="... within so long.")] = None,
+    for_s: Annotated[
+        int | None, typer.Option("--for", metavar="SECONDS", help="Only once that has gone on for so long.")
+    ] = None,
+    absence_s: Annotated[
+        int | None, typer.Option("--absence", metavar="SECONDS", help="Only when there is none for so long.")
+    ] = None,
     group_by: Annotated[
         str | None,
         typer.Option("--group-by", metavar="FIELDS", help="One alert per these.", show_default="service,template"),
@@ -179,6 +207,15 @@ def save(
     ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="Several times.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only write down what it would do.")] = False,
+    new_pattern: Annotated[
+        bool, typer.Option("--new-pattern", help="Only the first record of each pattern of a service.")
+    ] = False,
+    learn_s: Annotated[
+        int | None,
+        typer.Option(
+            "--learn", metavar="SECONDS", min=0, help="... once a service is known so long.", show_default="86400"
+        ),
+    ] = None,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -189,11 +226,12 @@ def save(
         "condition": condition,
         "priority": priority,
         "threshold": threshold,
-        "window_s": window_s,
+        "window_s": window_s if absence_s is None else absence_s,
+        "for_s": for_s,
         "ratio": ratio,
         "of": of,
         "minimum": minimum,
-        "kind": "threshold" if threshold is not None else "ratio" if ratio is not None else None,
+        "kind": _said_kind(threshold, ratio, absence_s),
         "group_by": _listed(group_by),
         "correlate_by": _listed(correlate_by),
         "service": service,
@@ -205,10 +243,21 @@ def save(
         "labels": _labels(label),
         "dry_run": dry_run or None,
     }
+    if new_pattern:
+        said |= {"kind": "new_pattern"}
+    said |= {"learn_s": learn_s}
     body |= {field: value for field, value in said.items() if value is not None}
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/rules/{name}", json=body)
     _tell(answer.text, answer.data, as_json=as_json)
+
+
+def _said_kind(threshold: int | None, ratio: float | None, absence_s: int | None) -> str | None:
+    said = {"threshold": threshold, "ratio": ratio, "absence": absence_s}
+    kinds = [kind for kind, value in said.items() if value is not None]
+    if len(kinds) > 1:
+        raise WrongUsage(detail=f"--{kinds[0]} and --{kinds[1]} are two kinds of rule; give one of them")
+    return kinds[0] if kinds else None
 
 
 def _read(file: str) -> dict[str, Any]:
@@ -384,3 +433,12 @@ def _tell(text: str, rule: dict[str, Any], *, as_json: bool, removed: bool = Fal
     state = "removed" if removed else _state(rule)
     kind = f"{_kind(rule)}, {rule['priority']}"
     typer.echo(f"Rule {rule['name']} (version {rule['version']}, {state}, {kind}): {printable(rule['condition'])}")
+
+
+app.command(
+    "test",
+    epilog=examples(
+        "tocsin rules test 'service:payments level:>=ERROR' --threshold 20 --window 300 --since -7d",
+        "tocsin rules test critical-logs --auto-resolve 900 --correlate-by service",
+    ),
+)(backtest.try_rule)

@@ -1,7 +1,7 @@
 """`tocsin send`: one record, and the ticket it led to."""
 
 import sys
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -9,8 +9,6 @@ from tocsin.cli.command import DEFAULT_URL, JsonOption, KeyFileOption, UrlOption
 from tocsin.cli.exits import WrongUsage
 from tocsin.cli.output import print_json, printable
 from tocsin.cli.remote import Server
-
-_ALERTS_LOOKED_AT: Final = 1000
 
 app = make_app()
 
@@ -35,7 +33,7 @@ def send(
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send one log record; prints its id and, for a CRITICAL one, the ticket that shows it."""
+    """Send one log record; prints its id and, when a rule opened or counted an alert for it, the ticket."""
     record: dict[str, object] = {"message": _text(message), "level": level, "service": service}
     if attr:
         record["attributes"] = dict(_pair(text) for text in attr)
@@ -46,8 +44,9 @@ def send(
             return
         stored = answer.data
         typer.echo(f"Stored as record {stored['id']}.")
-        if stored["level"] == "CRITICAL":
-            typer.echo(_ticket_line(server, stored))
+        line = _ticket_line(server, stored)
+        if line:
+            typer.echo(line)
 
 
 def _text(message: str) -> str:
@@ -64,12 +63,16 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _ticket_line(server: Server, stored: dict[str, Any]) -> str:
-    page = server.get("/alerts", service=stored["service"], status="firing", limit=_ALERTS_LOOKED_AT).data
-    holding = (alert for alert in page["items"] if stored["id"] in alert["sample_log_ids"])
-    alert = next(holding, None)
-    if alert is None or alert["ticket_id"] is None:
-        return f"Its ticket is among: tocsin tickets list --service {printable(stored['service'])}"
-    ticket = server.get(f"/tickets/{alert['ticket_id']}").data
-    count = f", {alert['count']} records so far" if alert["count"] > 1 else ""
-    return f"Ticket {ticket['id']} ({ticket['status']}, {ticket['priority']}{count}): {printable(ticket['title'])}"
+def _ticket_line(server: Server, stored: dict[str, Any]) -> str | None:
+    """The ticket that a rule brought the record to, the most urgent one of several; None when no rule did."""
+    rules = server.get(f"/logs/{stored['id']}/explain").data["rules"]
+    ids = {rule["ticket"]["id"] for rule in rules if rule["ticket"]}
+    if not ids:
+        return None
+    found = [server.get(f"/tickets/{ticket_id}").data for ticket_id in sorted(ids)]
+    ticket = min(found, key=lambda one: str(one["priority"]))
+    count = sum(alert["count"] for alert in ticket["alerts"])
+    told = f", {count} records so far" if count > 1 else ""
+    others = f" (and {len(found) - 1} more: tocsin explain {stored['id']})" if len(found) > 1 else ""
+    head = f"Ticket {ticket['id']} ({ticket['status']}, {ticket['priority']}{told})"
+    return f"{head}: {printable(ticket['title'])}{others}"

@@ -46,7 +46,8 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("title", ticket["title"]),
             ("status", styled(ticket["status"], STATUS_STYLES)),
             ("priority", styled(ticket["priority"], PRIORITY_STYLES)),
-            ("service", ticket["service"]),
+            ("service", _service(ticket)),
+            ("runbook", (ticket["service_info"] or {}).get("runbook_url")),
             ("assignee", ticket["assignee"]),
             (
                 "opened",
@@ -108,6 +109,14 @@ def _clock(ticket: dict[str, Any], name: str, *, utc: bool) -> Text | None:
     return Text.assemble(styled(clock["state"], SLA_STYLES), f" ({', '.join(parts)})")
 
 
+def _service(ticket: dict[str, Any]) -> str | None:
+    """The service with what is declared of it: `payments (tier 1, team shop)`."""
+    info = ticket["service_info"] or {}
+    known = (("tier", info.get("tier")), ("team", info.get("team")))
+    told = ", ".join(f"{name} {value}" for name, value in known if value)
+    return f"{ticket['service']} ({told})" if told else ticket["service"]
+
+
 def _after(ticket: dict[str, Any], instant: str, elapsed: str, *, utc: bool) -> str | None:
     if ticket[instant] is None:
         return None
@@ -140,13 +149,19 @@ def told(kind: str, data: dict[str, Any]) -> str:
     """An event of a timeline in words; a kind this program does not know is named as it is."""
     words = {
         "TicketOpened": lambda: f"opened at {data['priority']}" + _by_alert(data),
-        "AlertJoined": lambda: f"alert {data['alert_id']} joined",
+        "AlertJoined": lambda: f"alert {data['alert_id']} joined" + _because(data),
+        "TicketCauseSuspected": lambda: (
+            f"probably caused by ticket {data['cause_ticket_id']}: {data['cause_service']} began to fail shortly after"
+        ),
+        "TicketEffectSuspected": lambda: (
+            f"probably the cause of ticket {data['effect_ticket_id']}: {data['effect_service']} depends on it"
+        ),
         "TicketMoved": lambda: f"{data['before']} → {data['after']}",
         "TicketReopened": lambda: f"reopened, {data['before']} → {data['after']}{_by_alert(data)}: {data['reason']}",
         "TicketEdited": lambda: "; ".join(_edit(name, data) for name in data["after"]),
         "TicketPrioritised": lambda: f"priority {data['before']} → {data['after']}",
         "TicketHeld": lambda: f"on hold until {data['until'] or 'it is resumed'}: {data['reason']}",
-        "TicketResumed": lambda: f"on hold no longer{_because(data)}",
+        "TicketResumed": lambda: f"on hold no longer{_reason_of(data)}",
         "SlaAssigned": lambda: _assigned(data),
         "SlaAtRisk": lambda: f"the clock to {data['clock']} is at risk, due {data['due_at']}",
         "SlaBreached": lambda: f"the clock to {data['clock']} ran out, due {data['due_at']}",
@@ -157,19 +172,26 @@ def told(kind: str, data: dict[str, Any]) -> str:
         return kind
 
 
-def _because(data: dict[str, Any]) -> str:
+def _reason_of(data: dict[str, Any]) -> str:
     return f": {data['reason']}" if data.get("reason") else ""
 
 
 def _assigned(data: dict[str, Any]) -> str:
     why = {"priority": " because of its priority", "recalculated": ", reckoned anew"}.get(data["why"], "")
     if data["policy"] is None:
-        return f"no SLA policy any more{why}{_because(data)}"
-    return f"SLA policy {data['policy']} (version {data['policy_version']}){why}{_because(data)}"
+        return f"no SLA policy any more{why}{_reason_of(data)}"
+    return f"SLA policy {data['policy']} (version {data['policy_version']}){why}{_reason_of(data)}"
 
 
 def _by_alert(data: dict[str, Any]) -> str:
     return f" by alert {data['alert_id']}" if data.get("alert_id") else ""
+
+
+def _because(data: dict[str, Any]) -> str:
+    if not data.get("caused_by_alert_id"):
+        return ""
+    steps = f" ({' → '.join(data['way'])})" if data["way"] else ""
+    return f", caused by alert {data['caused_by_alert_id']} of {data['caused_by_service']}{steps}"
 
 
 def _edit(name: str, data: dict[str, Any]) -> str:

@@ -78,7 +78,7 @@ def list_tickets(
         print_json(page.text)
         return
     if not page.data["items"]:
-        none_yet = "No tickets yet. A CRITICAL record opens one: tocsin send 'out of disk' --level CRITICAL"
+        none_yet = "No tickets yet. A record that a rule matches opens one; which rules there are: tocsin rules list"
         typer.echo("No ticket matches." if any(filters.values()) else none_yet)
         return
     with_sla = any(ticket["sla"] for ticket in page.data["items"])

@@ -1,7 +1,7 @@
 """The events: changes a person would want to see. They are the timeline, the audit log and the only way downstream."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
 
@@ -52,7 +52,14 @@ class Matched:
     Instants are event times; `sample_ids` are some of the records, oldest first. `note` is what the rule has to say to
     whoever reads the ticket. A rule that counts within a window says so by `window_s`; `records` then holds the id and
     the time (microseconds since 1970) of each record, in order of arrival. It fires at a `threshold`, or at a share of
-    `ratio_ppm` millionths of these and the `others`, once there are `minimum` of both. Without any record, `n` is 0.
+    `ratio_ppm` millionths of these and the `others`, once there are `minimum` of both. `for_s`: only once that has been
+    so for so long, or without a window, once records have gone on for so long. `absent_s`: there were none for so long.
+    Without any record, `n` is 0; an id of 0 is that of none. `covered`: ids of records and those of the silences that
+    cover them, active or not, ascending; where there are silences, `records` holds every record of a rule of any kind.
+
+    Where templates tell groups apart, `message` is the first record's, and `group` and `key` are the names and values
+    that fingerprint and correlation key are made of; `pattern_id` is the pattern that the template is known to have.
+    `learn_s` makes it a match of a rule about new patterns: for so long after the first one all of a service are known.
     """
 
     rule: str
@@ -81,17 +88,27 @@ class Matched:
     minimum: int = 0
     records: tuple[tuple[int, int], ...] = ()
     others: tuple[tuple[int, int], ...] = ()
+    for_s: int = 0
+    absent_s: int = 0
+    covered: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    message: str = ""
+    group: tuple[tuple[str, str], ...] = ()
+    key: tuple[tuple[str, str], ...] = ()
+    pattern_id: int | None = None
+    learn_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """Records of one commit that a rule raised on: whether it matches them is still to be found out."""
+    """Records of one commit that a rule raised on, or took too long for: whether it matches them is still to be found
+    out."""
 
     rule: str
     rule_version: int
     first_id: int
     last_id: int
     reason: str
+    too_slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +122,9 @@ class Detected:
 
 @dataclass(frozen=True, slots=True)
 class LogsStored(Event):
-    """One commit of records. `ruleset` is the state of the rules they were matched with; `matches` and `undecided` are
-    what detection found before the write lock was taken."""
+    """One commit of records. `ruleset` is the state of the rules they were matched with; `sources` counts the records
+    that name their source, so many sources of them. `matches` and `undecided` are what detection found before the write
+    lock was taken."""
 
     SUBJECT: ClassVar[str] = "logs:{self.first_id}-{self.last_id}"
     UNWRITTEN: ClassVar[frozenset[str]] = frozenset({"matches", "undecided"})
@@ -117,6 +135,7 @@ class LogsStored(Event):
     rejected: int
     observed_at: datetime
     ruleset: int = 0
+    sources: Mapping[str, int] = field(default_factory=dict)
     matches: tuple[Matched, ...] = ()
     undecided: tuple[Undecided, ...] = ()
 
@@ -150,7 +169,8 @@ class LogsUnparked(Event):
 
 @dataclass(frozen=True, slots=True)
 class LogsExpired(Event):
-    """Stored records were removed because retention says so. `oldest` and `newest` are event times."""
+    """Stored records were removed because retention says so. `oldest` and `newest` are event times; `sealed`: what had
+    arrived with them was on sealed books before."""
 
     SUBJECT: ClassVar[str] = "logs:retention"
 
@@ -160,6 +180,23 @@ class LogsExpired(Event):
     newest: datetime
     service: str | None
     reason: str
+    sealed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HourSealed(Event):
+    """The books of an hour (by arrival) were closed, so that its logs may go. `gaps` is how many did not balance. An
+    hour that gets records later, by a clock that was set back, is sealed again with all of them."""
+
+    SUBJECT: ClassVar[str] = "hour:{self.hour:%Y-%m-%dT%HZ}"
+
+    hour: datetime
+    commits: int
+    accepted: int
+    rejected: int
+    stored: int
+    waiting: int
+    gaps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +256,77 @@ class RuleMended(_OfRule):
 
 
 @dataclass(frozen=True, slots=True)
+class _OfService(Event):
+    SUBJECT: ClassVar[str] = "service:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSaved(_OfService):
+    """A service was declared, or its declaration changed; `before` and `after` hold the changed fields only."""
+
+    before: Mapping[str, object]
+    after: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRemoved(_OfService):
+    """A service is no longer declared; `before` is what was. Others may still depend on it."""
+
+    before: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _OfSilence(Event):
+    SUBJECT: ClassVar[str] = "silence:{self.silence_id}"
+
+    silence_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceSaved(_OfSilence):
+    """A silence or a maintenance window was made or changed. `changed` names the fields that differ."""
+
+    version: int
+    matcher: str
+    owner: str
+    reason: str
+    starts_at: datetime
+    ends_at: datetime
+    recurrence: str | None
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceStarted(_OfSilence):
+    """A silence, or an occurrence of a maintenance window, hides what it covers, until then at most."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceEnded(_OfSilence):
+    """A silence, or an occurrence of a maintenance window, is over; what still fires is heard. `early`: by hand."""
+
+    started_at: datetime
+    early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceBroken(_OfSilence):
+    """So many records were hidden within five minutes that the silence hides nothing for the rest of its time."""
+
+    hidden_n: int
+    baseline_per_min: float
+    break_factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class AlertOpened(Event):
-    """An episode began: the first record with this fingerprint since the last episode ended."""
+    """An episode began: the first record with this fingerprint since the last episode ended; or there has been none
+    for too long, and `first_record_id` is the last one, if there ever was one."""
 
     SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
     UNWRITTEN: ClassVar[frozenset[str]] = frozenset({"match"})
@@ -230,7 +336,7 @@ class AlertOpened(Event):
     rule_version: int
     fingerprint: str
     service: str
-    first_record_id: int
+    first_record_id: int | None
     late_s: int
     suppressed_by: str | None = None
     match: Matched | None = None
@@ -282,6 +388,16 @@ class AlertEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AlertUnheard(Event):
+    """An episode ended without ever having had a ticket: `suppressed_by` hid it as long as it fired."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    suppressed_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class _OfPattern(Event):
     SUBJECT: ClassVar[str] = "pattern:{self.pattern_id}"
 
@@ -321,6 +437,17 @@ class AlertQuieted(Event):
     alert_id: int
     ticket_id: int
     quiet_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class AbsenceEnded(Event):
+    """What had been absent was seen again: its alert ends when that lasts for `quiet_s` seconds; None: by a person."""
+
+    SUBJECT: ClassVar[str] = "alert:{self.alert_id}"
+
+    alert_id: int
+    record_id: int
+    quiet_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,9 +494,33 @@ class StormEnded(_OfTicket):
 
 @dataclass(frozen=True, slots=True)
 class AlertJoined(_OfTicket):
-    """An alert was correlated to a ticket that was open already."""
+    """An alert was correlated to a ticket that was open already, or that another one opened at the same moment.
+
+    `caused_by_alert_id` says that it follows from that alert, of `caused_by_service`; `way` are the services from its
+    own to that one, each of which depends on the next."""
 
     alert_id: int
+    caused_by_alert_id: int | None = None
+    caused_by_service: str | None = None
+    way: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TicketCauseSuspected(_OfTicket):
+    """A service that the ticket's service depends on began to fail shortly afterwards: probably that is the cause."""
+
+    cause_ticket_id: int
+    cause_alert_id: int
+    cause_service: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEffectSuspected(_OfTicket):
+    """A service that depends on the ticket's service had begun to fail shortly before: probably that is the effect."""
+
+    effect_ticket_id: int
+    effect_alert_id: int
+    effect_service: str
 
 
 @dataclass(frozen=True, slots=True)

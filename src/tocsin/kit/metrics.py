@@ -33,6 +33,12 @@ class Metrics:
         self.damaged = Counter(
             "tocsin_segments_damaged", "Segments found damaged and set aside.", registry=self.registry
         )
+        self.hours_sealed = Counter(
+            "tocsin_hours_sealed", "Hours whose books were closed before their logs may go.", registry=self.registry
+        )
+        self.sealed_gaps = Counter(
+            "tocsin_sealed_gaps", "Gaps on the books of hours when they were sealed.", registry=self.registry
+        )
         self.queue_bytes = Gauge("tocsin_queue_bytes", "Bytes waiting to be committed.", registry=self.registry)
         self.commit_seconds = Histogram(
             "tocsin_commit_seconds", "Time of one group commit, fsync included.", buckets=_SECONDS,

@@ -21,7 +21,8 @@ _MAX_PARAMETERS: Final = 500
 class Segment:
     """A segment's catalogue entry, told from all others by its `key`; nothing of it ever changes but its damage.
 
-    `services` counts records, `layout` names the kinds of attribute columns.
+    `services` counts records, `layout` names the kinds of attribute columns. All commits of its records have positions
+    before `position`.
     """
 
     id: int
@@ -42,6 +43,30 @@ class Segment:
     created_at: datetime
     damaged_at: datetime | None
     damage: str | None
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class SmallSegment:
+    """What decides whether a segment is merged with others: the catalogue's rows of many services are large."""
+
+    key: str
+    records: int
+    raw_bytes: int
+    stray: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What undamaged segments hold together. `services` counts records."""
+
+    segments: int
+    records: int
+    size_bytes: int
+    raw_bytes: int
+    min_at: datetime | None
+    max_at: datetime | None
+    services: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +152,34 @@ def reaching(tx: ReadTx, first_id: int, last_id: int) -> list[Segment]:
     return _found(tx, select(segments).where(touching).order_by(segments.c.first_id))
 
 
-def smaller_than(tx: ReadTx, records: int) -> list[Segment]:
+def smaller_than(tx: ReadTx, records: int) -> list[SmallSegment]:
     """Undamaged segments with fewer records, by event time."""
-    statement = select(segments).where(segments.c.records < records, segments.c.damaged_at.is_(None))
-    return _found(tx, statement.order_by(segments.c.min_at, segments.c.id))
+    columns = (segments.c.key, segments.c.records, segments.c.raw_bytes, segments.c.stray)
+    small = select(*columns).where(segments.c.records < records, segments.c.damaged_at.is_(None))
+    return [SmallSegment(*row) for row in tx.execute(small.order_by(segments.c.min_at, segments.c.id))]
+
+
+def with_keys(tx: ReadTx, keys: Sequence[str]) -> list[Segment]:
+    """The segments of these keys, in that order; those that are gone are left out."""
+    found = _by_key(tx, keys)
+    return [found[key] for key in keys if key in found]
+
+
+def packed(tx: ReadTx) -> Packed:
+    """How much undamaged segments hold."""
+    sound = segments.c.damaged_at.is_(None)
+    sums = [
+        func.coalesce(func.sum(column), 0)
+        for column in (segments.c.records, segments.c.size_bytes, segments.c.raw_bytes)
+    ]
+    row = tx.execute(
+        select(func.count(), *sums, func.min(segments.c.min_at), func.max(segments.c.max_at)).where(sound)
+    ).one()
+    services: dict[str, int] = {}
+    for counts in tx.execute(select(segments.c.services).where(sound)).scalars():
+        for name, count in counts.items():
+            services[name] = services.get(name, 0) + count
+    return Packed(row[0], int(row[1]), int(row[2]), int(row[3]), row[4], row[5], services)
 
 
 def ended_before(tx: ReadTx, instant: datetime, *, limit: int, offset: int) -> list[Segment]:
@@ -189,7 +238,7 @@ def add(tx: Tx, new: Iterable[NewSegment]) -> None:
             name: dict(value) if name in {"services", "layout"} else value for name, value in asdict(one.facts).items()
         }
         row = {"key": one.key, "created_at": tx.now, **facts, **asdict(one.stored)}
-        key = tx.execute(insert(segments), row).inserted_primary_key
+        key = tx.execute(insert(segments).values(position=tx.position), row).inserted_primary_key
         tx.execute(insert(segment_tokens), {"segment_id": key[0] if key else None, "filter": one.token_filter})
 
 

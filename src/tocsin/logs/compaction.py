@@ -22,7 +22,7 @@ from tocsin.kit.actors import SYSTEM
 from tocsin.kit.errors import Conflict, TocsinError
 from tocsin.kit.metrics import Metrics
 from tocsin.logs import catalogue, store
-from tocsin.logs.catalogue import NewSegment, Segment
+from tocsin.logs.catalogue import NewSegment, Segment, SmallSegment
 from tocsin.logs.chunks import open_blob
 from tocsin.logs.frames import OpenedChunk, frame_of
 from tocsin.logs.segmentfiles import SegmentFiles
@@ -83,7 +83,7 @@ def worth_a_look(size: HotSize, now: datetime, bounds: Bounds) -> bool:
     return old or large or size.chunks >= bounds.chunks
 
 
-def to_merge(small: Sequence[Segment], *, most: int = SEGMENT_RECORDS) -> list[Segment]:
+def to_merge(small: Sequence[SmallSegment], *, most: int = SEGMENT_RECORDS) -> list[SmallSegment]:
     """Which small segments (by event time) are to become one: neighbours of about one size, when there are several.
 
     Sizes go up by eight, so that a record is rewritten a few times at most. One that is half full stays as it is: so
@@ -98,12 +98,12 @@ def to_merge(small: Sequence[Segment], *, most: int = SEGMENT_RECORDS) -> list[S
     return []
 
 
-def _fill(segment: Segment) -> int:
+def _fill(segment: SmallSegment) -> int:
     """How full a segment is, by records or by bytes; a full one has `SEGMENT_RECORDS`."""
     return max(segment.records, segment.raw_bytes * SEGMENT_RECORDS // SEGMENT_BYTES)
 
 
-def _that_fit(alike: Sequence[Segment], most: int) -> list[Segment]:
+def _that_fit(alike: Sequence[SmallSegment], most: int) -> list[SmallSegment]:
     """As many of the first as one segment may hold."""
     records = accumulate(segment.records for segment in alike)
     size_bytes = accumulate(segment.raw_bytes for segment in alike)
@@ -218,9 +218,12 @@ class Compactor:
 
     def _merge(self) -> bool:
         small = self.database.read(lambda tx: catalogue.smaller_than(tx, _TIERS[-1]))
-        chosen = to_merge([segment for segment in small if segment.key not in self._left], most=self.bounds.records)
-        if not chosen or not self._is_ours():
+        worth = to_merge([segment for segment in small if segment.key not in self._left], most=self.bounds.records)
+        if not worth or not self._is_ours():
             return False
+        chosen = self.database.read(lambda tx: catalogue.with_keys(tx, [segment.key for segment in worth]))
+        if len(chosen) < len(worth):
+            return True  # retention took one: look again
         frames = [self.files.whole(segment) for segment in chosen]
         sound = [(s, frame) for s, frame in zip(chosen, frames, strict=True) if frame is not None]
         if len(sound) < 2:

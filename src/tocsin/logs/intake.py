@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +18,7 @@ from tocsin.kit.metrics import Metrics
 from tocsin.logs import store
 from tocsin.logs.chunks import Chunk, pack, slices
 from tocsin.logs.record import Columns
+from tocsin.logs.sources import few
 from tocsin.storage import idempotency, parking
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import environment_fault
@@ -86,6 +87,7 @@ class _Piece:
     backfill: bool
     chunks: list[tuple[int, bool, Chunk]] = field(default_factory=list)
     parts: list[tuple[int, Columns]] = field(default_factory=list)
+    sources: Counter[str] = field(default_factory=Counter)
     detected: list[Detected] = field(default_factory=list)
     error: Exception | None = None
 
@@ -236,6 +238,8 @@ class Intake:
 
     def _pack(self, piece: _Piece) -> None:
         columns = Columns.joined([submission.columns for submission in piece.of])
+        if columns.sources:
+            piece.sources.update(columns.sources.values())
         first_id = piece.first_id
         for part in slices(columns):
             piece.chunks.append((first_id, piece.backfill, pack(part)))
@@ -288,6 +292,7 @@ class Intake:
             rejected=rejected,
             observed_at=tx.now,
             ruleset=ruleset,
+            sources=few(sum((piece.sources for piece in pieces if piece.sources), Counter[str]())),
             matches=tuple(match for piece in pieces for found in piece.detected for match in found.matches),
             undecided=tuple(one for piece in pieces for found in piece.detected for one in found.undecided),
         )

@@ -49,6 +49,7 @@ segments = Table(
     Column("created_at", Instant, nullable=False),
     Column("damaged_at", Instant),
     Column("damage", Text),
+    Column("position", BigInteger, nullable=False, server_default="0"),  # its records' commits are before that
     Index("ix_segments_max_at_id", "max_at", "id"),
     Index("ix_segments_min_at_id", "min_at", "id"),
     Index("ix_segments_first_id", "first_id"),

@@ -14,18 +14,20 @@ from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import NotFound, Unavailable, Unreadable
 from tocsin.logs import catalogue, histogram, seenfields, store, top
 from tocsin.logs.budget import MAX_SEARCH_S, Budget
-from tocsin.logs.chunks import record_at, unpack
+from tocsin.logs.chunks import open_blob, record_at
 from tocsin.logs.fields import LOGS
-from tocsin.logs.frames import empty, records_of
+from tocsin.logs.frames import OpenedChunk, empty, frame_of, records_of
 from tocsin.logs.histogram import Histogram
-from tocsin.logs.hot import HotTail
+from tocsin.logs.hot import HotTail, in_groups
 from tocsin.logs.levels import Level
-from tocsin.logs.parts import Parts, Scanned, Sought
+from tocsin.logs.parts import Parts, Scanned, Sought, collected
 from tocsin.logs.record import Record
 from tocsin.logs.search import MAX_ID, MAX_PAGE_BYTES, Found, Key, again_if_vanished, find
 from tocsin.logs.seenfields import Fields
 from tocsin.logs.segmentfiles import SegmentFiles, Vanished
+from tocsin.logs.shapes import type_of, whole
 from tocsin.logs.top import Top
+from tocsin.query.expressions import Layout
 from tocsin.query.parse import parse
 from tocsin.query.tree import And, Everything, Named, Node, Phrase
 from tocsin.storage.database import Database
@@ -36,6 +38,8 @@ AT_ONCE: Final = 4  # searches; each may need some ten MB
 EXPORTS_AT_ONCE: Final = 2  # of them
 _EXPORT_WAIT_S: Final = 0.1
 _TURN_WAIT_S: Final = 1.0  # of the few exports whose turn it is
+_ARRIVED_RECORDS: Final = 16_384  # of hot chunks that are read together
+_ARRIVED_BYTES: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,22 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """Some stored records: a frame that is still to be read, and which attributes have columns in it."""
+
+    frame: pl.LazyFrame
+    layout: Layout
+
+    def read(self, *wanted: pl.Expr | str) -> pl.DataFrame:
+        """Some columns of all of them, in one order every time. Raises Vanished."""
+        return collected(self.frame.select(*wanted))
+
+    def records(self, which: pl.Expr) -> list[Record]:
+        """Those of which `which` is true, by id. Raises Vanished."""
+        return records_of(whole(collected(self.frame.filter(which).sort("id"))))
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What is stored. Bytes of segments are those of their files; `raw_bytes` is what their records hold, uncompressed.
     `services` counts the records in segments."""
@@ -113,6 +133,7 @@ class LogReader:
         self._search_s = search_s
         self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._export_turns = threading.BoundedSemaphore(EXPORTS_AT_ONCE)
+        self._replay_turn = threading.BoundedSemaphore(1)
         self.parts = Parts(database, files, HotTail(database))
 
     def budget(self) -> Budget:
@@ -158,38 +179,27 @@ class LogReader:
             raise Unreadable(what="log record", id=record_id, place=f"segment {damaged[0]}")
         return None
 
-    def arrived(self, since: datetime, until: datetime, *, first_id: int, last_id: int) -> Iterator[list[Record]]:
-        """The stored records with ids from `first_id` to `last_id` that arrived in [since, until), part by part, each
-        once; those in damaged segments are left out. Raises Vanished."""
-
-        def look(tx: ReadTx) -> tuple[list[store.StoredChunk], list[catalogue.Segment]]:
-            hot = [c for c in store.hot_chunks(tx) if since <= c.observed_at < until]
-            inside = [c for c in hot if c.first_id <= last_id and c.last_id >= first_id]
-            return inside, catalogue.reaching(tx, first_id, last_id)
-
-        hot, cold = self._database.read(look)
-        for chunk in hot:
-            yield self._records_of_chunk(chunk)
-        which = (pl.col("observed_at") >= since) & (pl.col("observed_at") < until)
+    def arrived(self, first_id: int, last_id: int) -> Iterator[Arrived]:
+        """The stored records with ids from `first_id` to `last_id`, part by part, each once; those in damaged segments
+        are left out. Take each before the next. Raises Vanished, also when a part is read."""
+        inside = pl.col("id").is_between(first_id, last_id)
+        hot, cold = self._database.read(
+            lambda tx: (store.hot_reaching(tx, first_id, last_id), catalogue.reaching(tx, first_id, last_id))
+        )
+        for group in in_groups(hot, records=_ARRIVED_RECORDS, size_bytes=_ARRIVED_BYTES):
+            yield Arrived(self._frame_of(group).lazy().filter(inside), Layout({}, has_raw=True))
         for segment in cold:
-            rows = (
-                None
-                if segment.damaged_at
-                else self._files.rows(segment, which & pl.col("id").is_between(first_id, last_id))
-            )
-            if rows is not None and len(rows):
-                yield records_of(rows)
+            if segment.damaged_at is None and self._files.sound([segment]):
+                layout = Layout({path: type_of(kind) for path, kind in segment.layout.items()}, segment.raw_rows > 0)
+                yield Arrived(pl.scan_parquet(self._files.source(segment), glob=False).filter(inside), layout)
 
-    def _records_of_chunk(self, chunk: store.StoredChunk) -> list[Record]:
-        blob = self._database.read(lambda tx: store.blobs(tx, [chunk.first_id])).get(chunk.first_id)
-        if blob is None:
+    def _frame_of(self, group: Sequence[store.StoredChunk]) -> pl.DataFrame:
+        blobs = self._database.read(lambda tx: store.blobs(tx, [chunk.first_id for chunk in group]))
+        if len(blobs) < len(group):
             raise Vanished
-        columns = unpack(blob)
-        first_id, observed_at, backfill = chunk.first_id, chunk.observed_at, chunk.backfill
-        return [
-            record_at(columns, row, first_id=first_id, observed_at=observed_at, backfill=backfill)
-            for row in range(len(columns))
-        ]
+        return frame_of(
+            [OpenedChunk(c.first_id, c.observed_at, c.backfill, open_blob(blobs[c.first_id])) for c in group]
+        )
 
     def search(self, query: LogQuery, *, budget: Budget | None = None, max_bytes: int = MAX_PAGE_BYTES) -> LogPage:
         """The newest matching records."""
@@ -242,6 +252,15 @@ class LogReader:
             now = self._clock.now()
             return histogram.histogram(self.parts, self.sought(query), interval=interval, by=by, budget=within, now=now)
 
+    def count(self, node: Node, since: datetime, until: datetime) -> tuple[int, bool]:
+        """How many records of event times in [since, until) a tree is true of; at least so many, if the second value
+        says that it was looked for too long."""
+        sought = Sought(node, since=since, until=until)
+        with self._turn(self.budget()) as within:
+            width, now = max(until - since, timedelta(seconds=1)), self._clock.now()
+            found = histogram.histogram(self.parts, sought, interval=width, by=(), budget=within, now=now)
+        return found.total, found.partial
+
     def top(self, query: LogQuery, *, field_name: str, budget: Budget | None = None) -> Top:
         """See `top.top`."""
         with self._turn(budget or self.budget()) as within:
@@ -274,29 +293,32 @@ class LogReader:
             before, after = after, _reached(found, after)
             patience_s = patience_s * 2 if after == before else self._search_s  # or it would never get beyond this
 
+    @contextmanager
+    def replaying(self, budget: Budget) -> Iterator[Parts]:
+        """The parts of the stock for one that reads much of it: a single one at a time, as it fills a machine."""
+        with self._held(self._replay_turn, wait_s=_TURN_WAIT_S), self._turn(budget):
+            yield self.parts
+
     def stats(self) -> Stats:
         """How much is stored, and how well it is packed."""
 
         def look(tx: ReadTx) -> Stats:
             hot = store.hot_chunks(tx)
-            cold = catalogue.between(tx)
-            services: dict[str, int] = {}
-            for segment in cold:
-                for name, count in segment.services.items():
-                    services[name] = services.get(name, 0) + count
-            ends = [(chunk.min_at, chunk.max_at) for chunk in hot] + [(s.min_at, s.max_at) for s in cold]
+            cold = catalogue.packed(tx)
+            firsts = [*(chunk.min_at for chunk in hot), *([] if cold.min_at is None else [cold.min_at])]
+            lasts = [*(chunk.max_at for chunk in hot), *([] if cold.max_at is None else [cold.max_at])]
             return Stats(
                 hot_records=sum(chunk.records for chunk in hot),
                 hot_chunks=len(hot),
                 hot_bytes=store.hot_bytes(tx),
-                segments=len(cold),
-                records=sum(segment.records for segment in cold),
-                size_bytes=sum(segment.size_bytes for segment in cold),
+                segments=cold.segments,
+                records=cold.records,
+                size_bytes=cold.size_bytes,
                 filter_bytes=catalogue.filter_bytes(tx),
-                raw_bytes=sum(segment.raw_bytes for segment in cold),
-                oldest=min((first for first, _ in ends), default=None),
-                newest=max((last for _, last in ends), default=None),
-                services=dict(sorted(services.items())),
+                raw_bytes=cold.raw_bytes,
+                oldest=min(firsts, default=None),
+                newest=max(lasts, default=None),
+                services=dict(sorted(cold.services.items())),
                 damaged=catalogue.damaged(tx),
             )
 

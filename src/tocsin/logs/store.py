@@ -148,6 +148,14 @@ def chunks_between(tx: ReadTx, first_id: int, last_id: int) -> list[StoredChunk]
     return [StoredChunk(*row) for row in tx.execute(statement)]
 
 
+def hot_reaching(tx: ReadTx, first_id: int, last_id: int) -> list[StoredChunk]:
+    """The hot chunks that hold some of these record ids, oldest first."""
+    touching = (chunks.c.first_id <= last_id) & (chunks.c.last_id >= first_id)
+    return [
+        StoredChunk(*row) for row in tx.execute(select(*_ENTRY).where(touching, _is_hot()).order_by(chunks.c.first_id))
+    ]
+
+
 def load(tx: ReadTx, chunk: StoredChunk) -> Columns:
     """The records of a chunk."""
     blob = tx.execute(select(chunks.c.blob).where(chunks.c.first_id == chunk.first_id)).scalar_one()

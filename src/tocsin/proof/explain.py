@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from tocsin.alerts import pattern_store, placing, silence_store
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.grouping import fingerprint_of
-from tocsin.alerts.rules import Rule
+from tocsin.alerts.novelty import OTHER_PATTERNS
+from tocsin.alerts.overflow import OVERFLOW, overflow_of
+from tocsin.alerts.pattern_store import Pattern
+from tocsin.alerts.rules import WINDOWED, Rule
+from tocsin.alerts.silencing import silence_id_of
 from tocsin.alerts.store import Alert
-from tocsin.alerts.thresholds import OVERFLOW
 from tocsin.kit.errors import NotFound, Unreadable
+from tocsin.kit.events import Matched
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogReader
 from tocsin.proof import sentences, store
-from tocsin.proof.facts import Commit, Happening, Verdict, Waiting
+from tocsin.proof.facts import Commit, Happening, Silenced, Verdict, Waiting
 from tocsin.proof.judging import Judged, judge, rules_that_judged
 from tocsin.proof.reasons import Missing
 from tocsin.storage.database import Database
@@ -26,11 +31,16 @@ MAX_ALERTS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class GroupOf:
-    """The group that a rule puts a record in."""
+    """The group that a rule puts a record in, and the pattern that it has now, if its template is known.
+
+    `template` is the message with its variable parts masked; forms of one pattern are counted on one alert.
+    """
 
     fingerprint: str
     template: str
     service: str
+    pattern_id: int | None
+    pattern: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +58,13 @@ class WindowOf:
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """An alert as it is now. `first_log_id` is the record it began with."""
+    """An alert as it is now. `first_log_id` is the record it began with; of an absence the last one before it."""
 
     id: int
     status: str
     rule: str
     count: int
-    first_log_id: int
+    first_log_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,7 @@ class RuleOnRecord:
     window: WindowOf | None = None
     verdict: Verdict | None = None
     late: str | None = None
+    silence: Silenced | None = None
     alert: AlertState | None = None
     ticket: TicketState | None = None
     events: Sequence[Happening] = ()
@@ -119,11 +130,14 @@ class AlertExplained:
     rule: dict[str, Any] | None
     fingerprint: str
     template: str
+    pattern_id: int | None
+    pattern: str | None
     first_record: Record | None
     verdicts: dict[str, int]
     late: int
     opened_at: datetime
     ended: Ending | None
+    silence: Silenced | None
     ticket: TicketState | None
     ticket_alerts: Sequence[AlertState]
     events: Sequence[Happening]
@@ -162,15 +176,19 @@ def _rules_on_record(tx: ReadTx, record: Record, commit: Commit, rules: Sequence
         held = next((w for w in waiting if w.rule in {None, rule.name}), None)
         mine = [v for v in verdicts if v.rule == rule.name and (v.verdict == "backfill") == record.backfill]
         given_up = next((v for v in verdicts if v.rule == rule.name and v.verdict == "parked"), None)
-        found.append(_rule_on_record(tx, record, one, held, given_up or _verdict_of(one, mine)))
+        found.append(_rule_on_record(tx, record, one, held, given_up or _verdict_of(tx, one, mine)))
     return found
 
 
-def _verdict_of(judged: Judged, verdicts: Sequence[Verdict]) -> Verdict | None:
-    """The verdict that is about the record: of its group, of the group that takes what is too many, or the only one."""
-    if judged.matched is None:
+def _verdict_of(tx: ReadTx, judged: Judged, verdicts: Sequence[Verdict]) -> Verdict | None:
+    """The verdict that is about the record: of its form, of another form of its pattern, of what takes all that is too
+    many, or the only one."""
+    match = judged.matched
+    if match is None:
         return None
-    for fingerprint in (judged.matched.fingerprint, fingerprint_of(judged.rule.name, "", OVERFLOW)):
+    alike = placing.fingerprints_of(match, placing.look_up(tx, [match]))
+    too_many = (overflow_of(match.rule), fingerprint_of(match.rule, match.service, OTHER_PATTERNS))
+    for fingerprint in (match.fingerprint, *alike, *too_many):
         for one in verdicts:
             if one.fingerprint == fingerprint:
                 return one
@@ -195,27 +213,47 @@ def _rule_on_record(
         return RuleOnRecord(rule.name, rule.version, sentences.NOT_MATCHED, why, rule.condition, judged.missing)
     match = judged.matched
     fingerprint = match.fingerprint if verdict is None else verdict.fingerprint
-    template = match.template if fingerprint == match.fingerprint else OVERFLOW
+    pattern = _pattern_of(tx, match)
     alert = None if verdict is None or verdict.alert_id is None else alert_store.get(tx, verdict.alert_id)
     events = [] if alert is None else store.events_of_alert(tx, alert.id, alert.ticket_id)
+    silence = None if verdict is None else _silenced(tx, verdict.suppressed_by, record.observed_at)
+    other = None if alert is None or alert.pattern_id is None or alert.template == match.template else alert.template
     return RuleOnRecord(
         rule.name,
         rule.version,
         sentences.MATCHED,
-        sentences.why_verdict(rule, verdict, record.id),
+        sentences.why_verdict(rule, verdict, record.id, silence=silence) + sentences.why_with(other),
         rule.condition,
-        group=GroupOf(fingerprint, template, match.service),
+        group=_group_of(match, fingerprint, pattern),
         window=_window_of(tx, rule, fingerprint, verdict),
         verdict=verdict,
         late=None if verdict is None else sentences.late_in_words(verdict),
+        silence=silence,
         alert=None if alert is None else _alert_state(alert),
         ticket=None if alert is None else _ticket_of(tx, alert, events),
         events=events,
     )
 
 
+def _pattern_of(tx: ReadTx, match: Matched) -> Pattern | None:
+    """The pattern of a match as the miner and people have it now; None while its form has taught nothing yet."""
+    placed = placing.look_up(tx, [match]).get(match.fingerprint)
+    pattern_id = None if placed is None else placed.match.pattern_id
+    return None if pattern_id is None else pattern_store.by_id(tx, [pattern_id]).get(pattern_id)
+
+
+def _group_of(match: Matched, fingerprint: str, pattern: Pattern | None) -> GroupOf:
+    too_many = {
+        overflow_of(match.rule): OVERFLOW,
+        fingerprint_of(match.rule, match.service, OTHER_PATTERNS): OTHER_PATTERNS,
+    }
+    template = too_many.get(fingerprint, match.template)
+    shown = (None, None) if pattern is None else (pattern.id, pattern.template)
+    return GroupOf(fingerprint, template, match.service, *shown)
+
+
 def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None) -> WindowOf | None:
-    if rule.window_s is None or (verdict is not None and verdict.verdict == "backfill"):
+    if rule.window_s is None or rule.kind not in WINDOWED or (verdict is not None and verdict.verdict == "backfill"):
         return None
     hits, total = store.window_now(tx, rule.name, fingerprint) or (None, None)
     note = sentences.window_note(rule, verdict)
@@ -223,7 +261,7 @@ def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None
 
 
 def _alert_state(alert: Alert) -> AlertState:
-    return AlertState(alert.id, alert.status, alert.rule, alert.count, alert.first_record_id)
+    return AlertState(alert.id, alert.status, alert.rule, alert.count, alert.first_record_id or None)
 
 
 def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketState | None:
@@ -239,6 +277,8 @@ def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketS
 
 def _way_to_ticket(brought: Happening | None) -> tuple[str, str]:
     match None if brought is None else brought.kind:
+        case "AlertJoined" if brought is not None and brought.data.get("caused_by_alert_id"):
+            return "gathered", sentences.why_gathered(brought.subject.removeprefix("ticket:"), brought.data)
         case "AlertJoined":
             return "joined", "A ticket with the alert's correlation key was open, so the alert joined it."
         case "TicketReopened":
@@ -287,12 +327,13 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
     events = store.events_of_alert(tx, alert.id, alert.ticket_id)
     verdicts, late = store.counted_on(tx, alert.id)
     rule = store.rule_version(tx, alert.rule, alert.rule_version)
-    ticket, ended = _ticket_of(tx, alert, events), _ending(alert, events)
+    ticket, ended = _ticket_of(tx, alert, events), _ending(alert, events, rule)
     beside = [] if ticket is None else alert_store.of_tickets(tx, ticket.id, limit=MAX_ALERTS)
-    began = f"Record {alert.first_record_id} opened it by rule {alert.rule} (version {alert.rule_version})"
+    began = sentences.why_opened(rule, alert.rule, alert.rule_version, alert.first_record_id or None)
     went = "it has no ticket" if ticket is None else f"ticket {ticket.id} ({ticket.status}) {_HOW[ticket.how]}"
     many = "1 record" if alert.count == 1 else f"{alert.count} records"
-    end = "it still fires" if ended is None else ended.why
+    silence = _silenced(tx, alert.suppressed_by, tx.now if alert.ended_at is None else alert.opened_at)
+    end = _going_on(alert, silence) if ended is None else ended.why
     return AlertExplained(
         summary=f"{began}; {many} in all; {went}; {end}.",
         alert=_alert_state(alert),
@@ -300,19 +341,40 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
         rule=None if rule is None else rule.definition(),
         fingerprint=alert.fingerprint,
         template=alert.template,
+        pattern_id=alert.pattern_id,
+        pattern=alert.pattern,
         first_record=first,
         verdicts=verdicts,
         late=late,
         opened_at=alert.opened_at,
         ended=ended,
+        silence=silence,
         ticket=ticket,
         ticket_alerts=[_alert_state(one) for one in beside],
         events=events,
     )
 
 
+def _silenced(tx: ReadTx, suppressed_by: str | None, at: datetime) -> Silenced | None:
+    """The silence that a verdict or an alert names; its end is that of the occurrence at that instant."""
+    silence_id = silence_id_of(suppressed_by)
+    row = None if silence_id is None else silence_store.get(tx, silence_id)
+    if row is None:
+        return None
+    silence, span = row.silence, row.silence.occurrence_at(at)
+    return Silenced(silence.id, silence.matcher, silence.owner, silence.reason, None if span is None else span.end)
+
+
+def _going_on(alert: Alert, silence: Silenced | None) -> str:
+    if alert.suppressed_by is None:
+        return "it still fires"
+    by = sentences.suppressed_in_words(alert.suppressed_by) if silence is None else sentences.silence_in_words(silence)
+    return f"it still fires, and tells nobody: {by}"
+
+
 _HOW: Final = {
     "joined": "was open, and it joined",
+    "gathered": "gathered it because of what its service depends on",
     "reopened": "was reopened by it",
     "recurrence": "was opened by it as a recurrence",
     "opened": "was opened by it",
@@ -320,12 +382,15 @@ _HOW: Final = {
 }
 
 
-def _ending(alert: Alert, events: Sequence[Happening]) -> Ending | None:
+def _ending(alert: Alert, events: Sequence[Happening], rule: Rule | None) -> Ending | None:
     if alert.ended_at is None:
         return None
-    last = next((one for one in events if one.kind in {"AlertEnded", "AlertQuieted"}), None)
+    last = next((one for one in events if one.kind in {"AlertEnded", "AlertQuieted", "AlertUnheard"}), None)
     if last is None:
         return Ending(alert.ended_at, "unknown", "it ended")
     if last.kind == "AlertQuieted":
-        return Ending(alert.ended_at, "quiet", f"it ended after {last.data['quiet_s']} s without anything to say")
+        return Ending(alert.ended_at, "quiet", sentences.why_quiet(rule, last.data["quiet_s"]))
+    if last.kind == "AlertUnheard":
+        by = sentences.suppressed_in_words(last.data["suppressed_by"])
+        return Ending(alert.ended_at, "unheard", f"it ended without a ticket: {by}")
     return Ending(alert.ended_at, "resolved", f"it ended when {last.actor} resolved its ticket")

@@ -38,6 +38,17 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Silenced:
+    """The silence that hid a record, or hides an alert: whose, why, and until when, as it is written down now."""
+
+    id: int
+    matcher: str
+    owner: str
+    reason: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Records that wait until a rule, or without one all of detection, no longer raises on them."""
 
@@ -64,7 +75,10 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Entry(Commit):
-    """A commit in the books: how many records it took in, and how many it refused."""
+    """A commit in the books: how many records it took in, how many it refused, and of those it took in how many name
+    which source (None: that was not written down yet). `position` is its place in the order of commits."""
 
     accepted: int
     rejected: int
+    sources: dict[str, int] | None
+    position: int

@@ -1,10 +1,11 @@
 """The sentences of an explanation."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from tocsin.alerts.rules import Kind, Rule
-from tocsin.proof.facts import Verdict, Waiting
+from tocsin.kit.clock import iso
+from tocsin.proof.facts import Silenced, Verdict, Waiting
 from tocsin.proof.judging import Judged
 
 MATCHED: Final = "matched"
@@ -16,9 +17,12 @@ WAITING: Final = "waiting"
 
 def _needed(rule: Rule) -> str:
     """What a window of the rule needs to fire."""
+    lasting = f", for {rule.for_s} s on end" if rule.for_s else ""
     if rule.kind is Kind.RATIO:
-        return f"a share of {rule.ratio:g} of at least {rule.minimum} within {rule.window_s} s"
-    return f"{rule.threshold} within {rule.window_s} s"
+        return f"a share of {rule.ratio:g} of at least {rule.minimum} within {rule.window_s} s{lasting}"
+    if rule.kind is Kind.MATCH:
+        return f"records that go on for {rule.for_s} s"
+    return f"{rule.threshold} within {rule.window_s} s{lasting}"
 
 
 def why_not(judged: Judged) -> str:
@@ -35,18 +39,37 @@ def why_waiting(waiting: Waiting) -> str:
     return f"{whom} raised on this record; it is tried again ({waiting.attempts} times so far): {waiting.error}"
 
 
-def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int) -> str:
-    """What a verdict means for a record that the rule matches."""
+def why_verdict(rule: Rule, verdict: Verdict | None, record_id: int, *, silence: Silenced | None = None) -> str:
+    """What a verdict means for a record that the rule matches; `silence` is the one that hid it."""
     if verdict is None:
         return "It matches, but no verdict of it is recorded."
     if verdict.verdict == "suppressed":
-        by = suppressed_in_words(verdict.suppressed_by)
+        by = suppressed_in_words(verdict.suppressed_by) if silence is None else silence_in_words(silence)
         return f"It was counted on alert {verdict.alert_id}, and told nobody: {by}."
     text = _MEANT.get(verdict.verdict, "Its verdict is {v.verdict}.")
+    if verdict.verdict == "pending" and rule.kind is Kind.NEW_PATTERN:
+        text = _KNOWN
     if verdict.verdict == "opened" and verdict.first_log_id != record_id:
         text = "It was counted on alert {v.alert_id}, which record {v.first_log_id} had just opened."
     would = _WOULD.get(verdict.would or "", "would have been noted")
-    return text.format(v=verdict, would=would, by_window=_by_window(rule), needed=_needed(rule))
+    if verdict.would == "pending" and rule.kind is Kind.NEW_PATTERN:
+        would = "is of a known pattern, or of one that was only learned"
+    if rule.kind is Kind.ABSENCE:
+        text, would = _MEANT_ALIVE.get(verdict.verdict, text), "would have been noted as a sign of life"
+    elif rule.kind is Kind.MATCH and verdict.verdict == "pending":
+        text = "Records of its kind had not gone on for long enough yet: the rule needs {needed}."
+    return text.format(v=verdict, would=would, by_window=_by_window(rule), needed=_needed(rule), rule=rule)
+
+
+def why_with(template: str | None) -> str:
+    """Why a record is on the alert of a message that is masked to another template."""
+    return "" if template is None else f' Its message has the pattern of "{template}", which the alert was opened for.'
+
+
+def silence_in_words(silence: Silenced) -> str:
+    """Which silence hides something, whose it is, why, and until when."""
+    until = "" if silence.until is None else f", until {iso(silence.until)}"
+    return f"silence {silence.id} of {silence.owner} hides it{until} ({silence.reason})"
 
 
 def suppressed_in_words(suppressed_by: str | None) -> str:
@@ -67,17 +90,52 @@ _MEANT: Final = {
     "pending": "It was counted in its window, which did not hold enough yet: the rule needs {needed}.",
     "dry_run": "The rule only rehearsed: the record {would}.",
     "backfill": "It matches, but its sender called it backfill, which opens nothing.",
-    "parked": "The rule raised on this record for so long that it was given up; it opened nothing.",
+    "parked": "The rule raised, or took too long, on this record until it was given up; it opened nothing.",
+    "overflow": "The rule had too many alerts open: it was counted on alert {v.alert_id}, which gathers other groups.",
 }
+_MEANT_ALIVE: Final = {
+    "pending": "It is a sign of life: the rule opens an alert when there is none for {rule.window_s} s.",
+    "overflow": "It is a sign of life of the other groups: the rule knows too many to watch each by itself.",
+    "backfill": "It matches, but its sender called it backfill, which is no sign of life.",
+}
+_KNOWN: Final = (
+    "Its pattern is known in this service, or became known with it while the rule was still learning or rehearsing."
+)
 _WOULD: Final = {
     "opened": "would have opened an alert, or been counted on one opened just before",
     "counted": "would have been counted on an alert",
-    "pending": "would have waited in its window for more",
+    "pending": "would have waited for more",
+    "overflow": "would have been gathered with other groups",
 }
 
 
+def why_gathered(ticket_id: str, data: Mapping[str, Any]) -> str:
+    """Why an alert is in the ticket of another one: from the event by which it came there."""
+    steps = list(data.get("way") or ())
+    depends = f", on which {steps[0]} depends ({' → '.join(steps)})" if steps else ""
+    cause = f"alert {data['caused_by_alert_id']} of service {data['caused_by_service']}"
+    return f"Gathered in ticket {ticket_id} as caused by {cause}{depends}."
+
+
 def _by_window(rule: Rule) -> str:
-    return "" if rule.window_s is None else f": with it the window held enough ({_needed(rule)})"
+    if rule.window_s is None:
+        return "" if rule.for_s is None else f": with it there had been enough ({_needed(rule)})"
+    return f": with it the window held enough ({_needed(rule)})"
+
+
+def why_opened(rule: Rule | None, name: str, version: int, first_id: int | None) -> str:
+    """How an alert began."""
+    if rule is None or rule.kind is not Kind.ABSENCE:
+        return f"Record {first_id} opened it by rule {name} (version {version})"
+    last = "there never was one" if first_id is None else f"the last one was record {first_id}"
+    return f"Rule {name} (version {version}) opened it, for there was no record for {rule.window_s} s; {last}"
+
+
+def why_quiet(rule: Rule | None, quiet_s: int) -> str:
+    """How an alert ended by itself."""
+    if rule is None or rule.kind is not Kind.ABSENCE:
+        return f"it ended after {quiet_s} s without anything to say"
+    return f"it ended when there had been records again for {quiet_s} s" if quiet_s else "it ended with the next record"
 
 
 def late_in_words(verdict: Verdict) -> str | None:

@@ -1,7 +1,8 @@
 """Every query that looks back: the commit of a record, the rules there were then, verdicts, what followed."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, select, tuple_
@@ -15,9 +16,19 @@ from tocsin.proof.facts import Commit, Entry, Happening, Verdict, Waiting
 from tocsin.storage.model import events, parked
 from tocsin.storage.tx import ReadTx
 
-CLOCKS_DIFFER: Final = timedelta(minutes=1)  # at most, between servers that share a database
 EVENTS_OF_A_COMMIT: Final = 20_000  # where a parking is looked for behind the commit that it is of
 FIRST_RULESET: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many commits, and about how many records of them, are gone through at once."""
+
+    commits: int = 10_000
+    records: int = 262_144
+
+
+AT_ONCE: Final = Bounds()
 
 
 _EVENT: Final = (events.c.id, events.c.at, events.c.kind, events.c.subject, events.c.actor, events.c.cause_id,
@@ -49,18 +60,15 @@ _WAITING: Final = (
 
 
 def commit_of(tx: ReadTx, record: Record) -> Commit | None:
-    """The commit that stored a record; None when the event list no longer has it."""
+    """The commit that stored a record; None when the event list does not have it."""
     inside = (chunks.c.first_id <= record.id) & (chunks.c.last_id >= record.id)
     of_chunk = select(chunks.c.event_id).where(inside).order_by(chunks.c.first_id.desc()).limit(1)
     event_id = tx.execute(of_chunk).scalar_one_or_none()
     if event_id is not None:
         return _commit(tx, events.c.id == event_id, record.id)
-    # It is compacted. Event ids grow with time, nearly: so the event is sought where its time must be, then everywhere.
-    first = _first_event_at(tx, record.observed_at - CLOCKS_DIFFER)
-    behind = _first_event_at(tx, record.observed_at + CLOCKS_DIFFER)
-    near = (events.c.id >= first) & (events.c.id < behind)
+    # It is compacted: its commit has the instant of its arrival.
     then = (events.c.kind == LogsStored.__name__) & (events.c.at == record.observed_at)
-    return _commit(tx, near & then, record.id) or _commit(tx, then, record.id)
+    return _commit(tx, then, record.id)
 
 
 def _commit(tx: ReadTx, condition: ColumnElement[bool], record_id: int) -> Commit | None:
@@ -70,20 +78,6 @@ def _commit(tx: ReadTx, condition: ColumnElement[bool], record_id: int) -> Commi
             # Before rules had versions there was the seed rule alone, as it is in the first state.
             return Commit(row.id, row.at, first_id, last_id, row.data.get("ruleset") or FIRST_RULESET)
     return None
-
-
-def _first_event_at(tx: ReadTx, at: datetime) -> int:
-    """The id of the first event recorded at or after an instant, by halving; as if ids were in the order of time."""
-    low, high = 0, int(tx.execute(select(func.coalesce(func.max(events.c.id), 0))).scalar_one()) + 1
-    while low < high:
-        middle = (low + high) // 2
-        seen = select(events.c.id, events.c.at).where(events.c.id >= middle).order_by(events.c.id).limit(1)
-        row = tx.execute(seen).one_or_none()
-        if row is None or row.at >= at:
-            high = middle
-        else:
-            low = row.id + 1
-    return low
 
 
 def rules_at(tx: ReadTx, ruleset: int) -> list[Rule]:
@@ -142,40 +136,72 @@ def retried(tx: ReadTx, commit: Commit, record_id: int) -> list[Happening]:
     return [one for one in found if one.data["first_id"] <= record_id <= one.data["last_id"]]
 
 
-def commits_within(tx: ReadTx, since: datetime, until: datetime) -> tuple[int, datetime | None]:
-    """How many commits there are at instants in [since, until), and the earliest instant of them. Reads all events."""
-    mine = (events.c.kind == LogsStored.__name__) & (events.c.at >= since) & (events.c.at < until)
-    row = tx.execute(select(func.count(), func.min(events.c.at)).where(mine)).one()
-    return row[0], row[1]
+_ENTRY: Final = (events.c.id, events.c.at, events.c.data, events.c.position)
 
 
-def entries(tx: ReadTx, since: datetime, until: datetime, *, near: bool) -> list[Entry]:
-    """The commits at instants in [since, until), by the ids of their records. `near`: sought only where they are when
-    events are in the order of time, which a clock that was set back spoils."""
-    mine = (events.c.kind == LogsStored.__name__) & (events.c.at >= since) & (events.c.at < until)
-    if near:
-        mine &= events.c.id >= _first_event_at(tx, since - CLOCKS_DIFFER)
-        mine &= events.c.id < _first_event_at(tx, until + CLOCKS_DIFFER)
-    found = [_entry(row) for row in tx.execute(select(events.c.id, events.c.at, events.c.data).where(mine))]
-    return sorted(found, key=lambda one: one.first_log_id)
+def entries_from(tx: ReadTx, at: datetime, until: datetime, *, position: int, most: Bounds) -> list[Entry]:
+    """The first commits at instants in [`at`, `until`) that are not before a position, by instant: up to `most`, and
+    those of the same instant as the last."""
+    mine = (events.c.kind == LogsStored.__name__) & (events.c.at >= at) & (events.c.at < until)
+    ordered = select(*_ENTRY).where(mine, events.c.position >= position).order_by(events.c.at, events.c.position)
+    return _first_of(tx, ordered, most, lambda last, entry: entry.at == last.at)
+
+
+def entries_at(tx: ReadTx, position: int, horizon: int, *, most: Bounds) -> list[Entry]:
+    """The first commits at positions in [`position`, `horizon`), in that order: up to `most`."""
+    mine = (events.c.kind == LogsStored.__name__) & (events.c.position >= position) & (events.c.position < horizon)
+    ordered = select(*_ENTRY).where(mine).order_by(events.c.position, events.c.id)
+    return _first_of(tx, ordered, most, lambda last, entry: entry.position == last.position)
+
+
+def _first_of(tx: ReadTx, ordered: Any, most: Bounds, alike: Callable[[Entry, Entry], bool]) -> list[Entry]:
+    found: list[Entry] = []
+    records = 0
+    # One more tells whether the last has others like it; what few there are of them is asked for again and again.
+    with tx.execute(ordered.execution_options(yield_per=1000)) as rows:
+        for row in rows:
+            entry = _entry(row)
+            if (len(found) >= most.commits or records >= most.records) and not alike(found[-1], entry):
+                break
+            found.append(entry)
+            records += entry.accepted
+    return found
 
 
 def _entry(row: Any) -> Entry:
     data = row.data
-    ruleset = data.get("ruleset") or FIRST_RULESET
-    return Entry(row.id, row.at, data["first_id"], data["last_id"], ruleset, data["accepted"], data["rejected"])
+    return Entry(
+        event_id=row.id,
+        at=row.at,
+        first_log_id=data["first_id"],
+        last_log_id=data["last_id"],
+        ruleset=data.get("ruleset") or FIRST_RULESET,
+        accepted=data["accepted"],
+        rejected=data["rejected"],
+        sources=data.get("sources"),
+        position=row.position,
+    )
 
 
-def retries_since(tx: ReadTx, event_id: int) -> list[Happening]:
-    """All parkings and their ends behind an event, oldest first."""
-    either = events.c.kind.in_([LogsParked.__name__, LogsUnparked.__name__]) & (events.c.id > event_id)
-    return [_happening(row) for row in tx.execute(select(*_EVENT).where(either).order_by(events.c.id))]
+def next_commit_at(tx: ReadTx, at: datetime, until: datetime, *, position: int) -> datetime | None:
+    """The instant of the first commit in [`at`, `until`) that is not before a position."""
+    mine = (events.c.kind == LogsStored.__name__) & (events.c.at >= at) & (events.c.at < until)
+    first = select(events.c.at).where(mine, events.c.position >= position).order_by(events.c.at).limit(1)
+    found: datetime | None = tx.execute(first).scalar_one_or_none()
+    return found
 
 
-def expired_since(tx: ReadTx, event_id: int) -> int:
-    """How many records retention has removed since an event."""
-    removed = select(events.c.data).where(events.c.id > event_id, events.c.kind == LogsExpired.__name__)
-    return sum(data["records"] for data in tx.execute(removed).scalars())
+def retries_of(tx: ReadTx, first_event: int, last_event: int) -> list[Happening]:
+    """All parkings, and their ends, of commits whose events have these ids, oldest first."""
+    either = events.c.kind.in_([LogsParked.__name__, LogsUnparked.__name__]) & (events.c.id > first_event)
+    theirs = either & events.c.cause_id.between(first_event, last_event)
+    return [_happening(row) for row in tx.execute(select(*_EVENT).where(theirs).order_by(events.c.id))]
+
+
+def unsealed_losses(tx: ReadTx, event_id: int = 0) -> int:
+    """How many records retention has removed since an event whose books were not sealed before."""
+    removed = select(events.c.data).where(events.c.kind == LogsExpired.__name__, events.c.id > event_id)
+    return sum(data["records"] for data in tx.execute(removed).scalars() if not data.get("sealed"))
 
 
 def window_now(tx: ReadTx, rule: str, fingerprint: str) -> tuple[int, int] | None:
@@ -194,7 +220,8 @@ def events_of_alert(tx: ReadTx, alert_id: int, ticket_id: int | None) -> list[Ha
     """An alert's events and those by which it came to its ticket, oldest first."""
     found = [_happening(row) for row in tx.execute(_of_subject(f"alert:{alert_id}"))]
     if ticket_id is not None and found:
-        brought = _of_subject(f"ticket:{ticket_id}").where(events.c.cause_id == found[0].id)
+        own = [one.id for one in found]  # that it opened, or that it was suppressed no longer
+        brought = _of_subject(f"ticket:{ticket_id}").where(events.c.cause_id.in_(own))
         found += [_happening(row) for row in tx.execute(brought)]
     return sorted(found, key=lambda one: one.id)
 
@@ -220,4 +247,4 @@ def first_record_of_ticket(tx: ReadTx, ticket_id: int) -> int | None:
     """The record that a ticket began with: the first one of its first alert."""
     first = select(alerts.c.first_record_id).where(alerts.c.ticket_id == ticket_id).order_by(alerts.c.id).limit(1)
     found: int | None = tx.execute(first).scalar_one_or_none()
-    return found
+    return found or None

@@ -17,6 +17,8 @@ events = Table(
     Column("data", Json, nullable=False),
     Column("position", BigInteger, nullable=False),
     Index("ix_events_subject_id", "subject", "id"),
+    Index("ix_events_kind_at_position", "kind", "at", "position"),
+    Index("ix_events_kind_position", "kind", "position"),
 )
 
 timers = Table(

@@ -63,6 +63,12 @@ def any_of_rule(tx: ReadTx, rule: str) -> bool:
     return tx.execute(select(parked.c.id).where(parked.c.rule == rule).limit(1)).one_or_none() is not None
 
 
+def any_waiting(tx: ReadTx, rule: str) -> bool:
+    """Whether records are still to be matched with this rule, or with all."""
+    mine = parked.c.rule.is_(None) | (parked.c.rule == rule)
+    return tx.execute(select(parked.c.id).where(mine).limit(1)).one_or_none() is not None
+
+
 def done(tx: Tx, item: Parked) -> None:
     """What follows from the records has been worked out."""
     tx.execute(delete(parked).where(parked.c.id == item.id))

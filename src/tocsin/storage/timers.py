@@ -81,6 +81,11 @@ def set_back(tx: Tx, timer: Timer) -> None:
     tx.execute(update(timers).where(same).values(due_at=tx.now + wait, attempts=timer.attempts + 1))
 
 
+def any_of(tx: ReadTx, kind: str) -> bool:
+    """Whether there is a timer of this kind."""
+    return tx.execute(select(timers.c.kind).where(timers.c.kind == kind).limit(1)).one_or_none() is not None
+
+
 def next_due(tx: ReadTx) -> datetime | None:
     """The moment the earliest timer is due."""
     found: datetime | None = tx.execute(select(func.min(timers.c.due_at))).scalar_one()

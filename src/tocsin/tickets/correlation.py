@@ -9,7 +9,6 @@ from tocsin.alerts import store as alerts
 from tocsin.kit.errors import Conflict
 from tocsin.kit.events import (
     AlertGrew,
-    AlertJoined,
     AlertOpened,
     AlertReleased,
     Event,
@@ -21,7 +20,8 @@ from tocsin.kit.events import (
 from tocsin.kit.priorities import Priority
 from tocsin.storage import timers
 from tocsin.storage.tx import Tx
-from tocsin.tickets import store, storms
+from tocsin.tickets import gathering, store, storms
+from tocsin.tickets.gathering import Gathering
 from tocsin.tickets.store import Ticket
 from tocsin.tickets.storming import StormLimits
 from tocsin.tickets.storms import Gathered
@@ -62,23 +62,27 @@ def _give(tx: Tx, wanting: Sequence[Wanting], limits: StormLimits) -> None:
         return
     outcome = _Outcome()
     outcome.ticket_of_key, claimed = _join_or_claim(tx, by_key)
-    firsts = {key: by_key[key][0] for key in claimed}
+    upstream = gathering.gather(tx, by_key, outcome.ticket_of_key)
+    firsts = {key: by_key[key][0] for key in claimed - upstream.keys}
     _reopen(tx, firsts, outcome)
     rest = {key: by_key[key] for key in firsts if key not in outcome.new_keys}
     gathered = storms.gather(tx, rest, limits) if rest else Gathered()
     outcome.new_keys |= gathered.ticket_of_key
     outcome.told += gathered.told
     _create(tx, {key: group for key, group in rest.items() if key not in gathered.ticket_of_key}, outcome)
+    outcome.new_keys |= upstream.ticket_of(outcome.new_keys)
     store.point_keys(tx, outcome.new_keys)
     outcome.ticket_of_key |= outcome.new_keys
-    _tell_of_joining(by_key, outcome)
+    _tell_of_joining(by_key, outcome, upstream)
     alerts.assign_ticket(
         tx, {one.alert_id: outcome.ticket_of_key[key] for key, group in by_key.items() for one in group}
     )
-    suppressed = gathered.suppressed(rest)
+    suppressed = gathered.suppressed(rest) | upstream.suppressed(by_key)
     alerts.suppress(tx, suppressed)
     alerts.suppress_openings(tx, suppressed)
-    outcome.told.sort(key=lambda pair: pair[1])
+    outcome.told += gathering.suspect(tx, upstream, by_key, outcome.ticket_of_key)
+    # What brings a ticket comes first: its cause may have come in later than what joins it.
+    outcome.told.sort(key=lambda pair: (not isinstance(pair[0], TicketOpened | TicketReopened), pair[1]))
     tx.emit(*(event for event, _ in outcome.told), causes=[cause for _, cause in outcome.told])
     of_ticket: dict[int, list[Wanting]] = {}
     for key, group in by_key.items():
@@ -207,11 +211,11 @@ def _row(group: Sequence[Wanting], recurrence_of: int | None) -> dict[str, Any]:
     }
 
 
-def _tell_of_joining(by_key: Mapping[str, Sequence[Wanting]], outcome: _Outcome) -> None:
+def _tell_of_joining(by_key: Mapping[str, Sequence[Wanting]], outcome: _Outcome, upstream: Gathering) -> None:
     brought = {(event.ticket_id, event.alert_id) for event, _ in outcome.told if isinstance(event, TicketOpened)}
     brought |= {(event.ticket_id, event.alert_id) for event, _ in outcome.told if isinstance(event, TicketReopened)}
     for key, group in by_key.items():
         for one in group:
             pair = (outcome.ticket_of_key[key], one.alert_id)
             if pair not in brought:
-                outcome.told.append((AlertJoined(ticket_id=pair[0], alert_id=pair[1]), one.event_id))
+                outcome.told.append((upstream.joining(one, pair[0]), one.event_id))

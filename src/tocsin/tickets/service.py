@@ -97,7 +97,12 @@ def change(
         check_move(ticket.status, status)
         changes |= _moved(tx, ticket, status)
         told.append(TicketMoved(ticket_id, before=ticket.status.value, after=status.value))
-    return _save(tx, ticket, changes, told, seen_version) if changes else ticket
+    saved = _save(tx, ticket, changes, told, seen_version) if changes else ticket
+    if status is Status.RESOLVED:
+        # Others were gathered in it while it was waited for; from now on nobody can.
+        store.release_keys(tx, ticket_id)
+        alerts.end_episodes(tx, ticket_id)
+    return saved
 
 
 def _moved(tx: Tx, ticket: Ticket, after: Status) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from tocsin.alerts import rule_store
+from tocsin.alerts import declaration_store, rule_store
 from tocsin.kit.calendar import ALWAYS, Calendar, NoWorkingTime, Pause, due_at, elapsed, open_spans
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
@@ -23,6 +23,7 @@ from tocsin.kit.events import (
     TicketPrioritised,
 )
 from tocsin.kit.priorities import Priority
+from tocsin.query.letters import fold
 from tocsin.storage import timers
 from tocsin.storage.database import Database
 from tocsin.storage.timers import Timer
@@ -393,9 +394,14 @@ def _traits(tx: ReadTx, rows: Iterable[SlaRow], found: Sequence[Policy]) -> dict
         names = {row.opened_by.removeprefix(_RULE) for row in rows if row.opened_by.startswith(_RULE)}
         rules = {name: rule_store.get(tx, name) for name in sorted(names)}
         labels = {_RULE + name: dict(row.rule.labels) for name, row in rules.items() if row is not None}
-    teams: Mapping[str, str] = {}
+    teams: Mapping[str, str | None] = {}
+    if any(policy.teams for policy in found):
+        declared = declaration_store.names(tx, {fold(row.service or "") for row in rows})
+        teams = {key: one.team for key, one in declared.items()}
     return {
-        row.id: Traits(Priority(row.priority), row.service, teams.get(row.service or ""), labels.get(row.opened_by))
+        row.id: Traits(
+            Priority(row.priority), row.service, teams.get(fold(row.service or "")), labels.get(row.opened_by)
+        )
         for row in rows
     }
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, o
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.query.sql import Columns, compile_condition
-from tocsin.query.tree import Node
+from tocsin.query.tree import Equals, Named, Node
 from tocsin.storage.columns import row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
@@ -300,6 +300,13 @@ def open_by_priority(tx: ReadTx) -> dict[int, int]:
     unresolved = tickets.c.status.in_(sorted(UNRESOLVED))
     statement = select(tickets.c.priority, func.count()).where(unresolved).group_by(tickets.c.priority)
     return {row[0]: row[1] for row in tx.execute(statement)}
+
+
+def open_of_service(tx: ReadTx, service: str) -> int:
+    """How many tickets of a service, in any spelling, are neither RESOLVED nor CLOSED."""
+    unresolved = tickets.c.status.in_([Status.OPEN.value, Status.IN_PROGRESS.value])
+    named = compile_condition(Equals(Named("service"), service), _COLUMNS, TICKETS)
+    return int(tx.execute(select(func.count()).where(unresolved, named)).scalar_one())
 
 
 @dataclass(frozen=True, slots=True)

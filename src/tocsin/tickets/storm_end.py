@@ -30,6 +30,7 @@ def look(tx: Tx, timer: Timer, limits: StormLimits) -> None:
     store.end_storm(tx, ticket_id)
     by = f"{STORM}{ticket_id}"
     alerts.unsuppress_all(tx, by)
+    alerts.unsuppress_gathered(tx, firing)  # whether they still follow from something upstream is decided anew
     store.release_some_keys(tx, ticket_id, alerts.keys_of_alerts(tx, firing))
     tx.emit(StormEnded(ticket_id, scope=scope, released=tuple(firing)))
     tx.emit(*(AlertReleased(alert_id, suppressed_by=by, reason=_WHY) for alert_id in firing))

@@ -6,10 +6,11 @@ from typing import Final
 
 from tocsin.alerts import rule_store
 from tocsin.alerts import store as alerts
-from tocsin.alerts.rules import DEFAULT_REOPEN_WINDOW_S
+from tocsin.alerts.absence import described
+from tocsin.alerts.rules import DEFAULT_REOPEN_WINDOW_S, Kind, Rule
 from tocsin.alerts.ruleset import note_of
 from tocsin.alerts.store import Alert
-from tocsin.kit.events import AlertOpened, AlertReleased, Recorded
+from tocsin.kit.events import AlertOpened, AlertReleased, Matched, Recorded
 from tocsin.kit.priorities import Priority
 from tocsin.storage.tx import Tx
 
@@ -54,12 +55,11 @@ def _opened(recorded: Recorded[AlertOpened]) -> Wanting:
         correlation_key=match.correlation_key,
         service=match.service,
         title=match.title,
-        description=_description(
-            match.rule,
-            _what(match.threshold, match.ratio_ppm, match.window_s),
-            match.service,
-            match.template,
+        description=_with_note(
             match.note,
+            described(match.rule, match.service, match.template, first_id=match.first_id, absent_s=match.absent_s)
+            if match.absent_s
+            else _matched(match.rule, _what(match), match.service, match.template),
         ),
         priority=int(match.priority),
         reopen_window_s=match.reopen_window_s,
@@ -81,7 +81,6 @@ def by_release(tx: Tx, released: Sequence[Recorded[AlertReleased]]) -> list[Want
 
 def _released(tx: Tx, alert: Alert, recorded: Recorded[AlertReleased]) -> Wanting:
     rule = rule_store.definition(tx, alert.rule, alert.rule_version)
-    what = "" if rule is None else _what(rule.threshold or 0, rule.ratio_ppm, rule.window_s or 0)
     storm = recorded.event.suppressed_by.startswith(STORM)
     return Wanting(
         alert_id=alert.id,
@@ -90,9 +89,7 @@ def _released(tx: Tx, alert: Alert, recorded: Recorded[AlertReleased]) -> Wantin
         correlation_key=alert.correlation_key,
         service=alert.service,
         title=alert.title,
-        description=_description(
-            alert.rule, what, alert.service, alert.template, "" if rule is None else note_of(rule)
-        ),
+        description=_described_again(alert, rule),
         priority=alert.priority,
         reopen_window_s=DEFAULT_REOPEN_WINDOW_S if rule is None else rule.reopen_window_s,
         late_s=max(0, int((tx.now - alert.first_seen_at).total_seconds())),
@@ -100,15 +97,32 @@ def _released(tx: Tx, alert: Alert, recorded: Recorded[AlertReleased]) -> Wantin
     )
 
 
-def _what(threshold: int, ratio_ppm: int, window_s: int) -> str:
-    if ratio_ppm:
-        return f"{ratio_ppm / 10_000:g} % of the records within {window_s} s "
-    return f"{threshold} times within {window_s} s " if threshold else ""
+def _described_again(alert: Alert, rule: Rule | None) -> str:
+    if rule is None:
+        return _matched(alert.rule, "", alert.service, alert.template)
+    if rule.kind is Kind.ABSENCE:
+        absent_s = rule.window_s or 0
+        text = described(alert.rule, alert.service, alert.template, first_id=alert.first_record_id, absent_s=absent_s)
+        return _with_note(note_of(rule), text)
+    return _with_note(note_of(rule), _matched(alert.rule, _what(rule), alert.service, alert.template))
 
 
-def _description(rule: str, what: str, service: str, template: str, note: str) -> str:
-    matched = f"Rule {rule} matched {what}in {service}: {template or '(empty message)'}"
-    return f"{matched}\n\n{note}" if note else matched
+def _what(needed: Matched | Rule) -> str:
+    """What a rule needs beside records that meet its condition."""
+    what = f"{needed.threshold} times within {needed.window_s} s " if needed.threshold else ""
+    if needed.ratio_ppm:
+        what = f"{needed.ratio_ppm / 10_000:g} % of the records within {needed.window_s} s "
+    if needed.for_s:
+        what += f"for {needed.for_s} s " if needed.window_s else f"for {needed.for_s} s on end "
+    return what
+
+
+def _matched(rule: str, what: str, service: str, template: str) -> str:
+    return f"Rule {rule} matched {what}in {service}: {template or '(empty message)'}"
+
+
+def _with_note(note: str, text: str) -> str:
+    return f"{text}\n\n{note}" if note else text
 
 
 def most_urgent(wanting: Iterable[Wanting]) -> Priority:

@@ -25,7 +25,7 @@ class AlertQueryIn(QueryIn):
 
 def alert_out(alert: Alert) -> AlertOut:
     """An alert as the API shows it."""
-    samples = [*alert.samples, *([] if alert.last_record_id in alert.samples else [alert.last_record_id])]
+    last = [] if alert.last_record_id in {0, *alert.samples} else [alert.last_record_id]
     return AlertOut(
         id=alert.id,
         status=alert.status,
@@ -36,6 +36,8 @@ def alert_out(alert: Alert) -> AlertOut:
         service=alert.service,
         title=alert.title,
         template=alert.template,
+        pattern_id=alert.pattern_id,
+        pattern=alert.pattern,
         level=Level(alert.level).name,
         priority=Priority(alert.priority).name,
         count=alert.count,
@@ -44,7 +46,7 @@ def alert_out(alert: Alert) -> AlertOut:
         opened_at=alert.opened_at,
         ended_at=alert.ended_at,
         ticket_id=alert.ticket_id,
-        sample_log_ids=samples,
+        sample_log_ids=[*alert.samples, *last],
     )
 
 

@@ -9,13 +9,17 @@ from fastapi import FastAPI
 from tocsin import __version__
 from tocsin.web import (
     alerts_routes,
+    backtest_routes,
+    declaration_routes,
     docs_page,
     explain_routes,
     health,
+    heartbeats_routes,
     logs_routes,
     patterns_routes,
     problems,
     rules_routes,
+    silences_routes,
     sla_routes,
     tickets_routes,
 )
@@ -45,7 +49,19 @@ class Application(FastAPI):
             max_body_size=MAX_SMALL_BODY,
         )
         problems.install(self)
-        routed = (logs_routes, alerts_routes, patterns_routes, tickets_routes, rules_routes, sla_routes, explain_routes)
+        routed = (
+            logs_routes,
+            alerts_routes,
+            patterns_routes,
+            tickets_routes,
+            rules_routes,
+            sla_routes,
+            backtest_routes,
+            silences_routes,
+            heartbeats_routes,
+            declaration_routes,
+            explain_routes,
+        )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
         self.mount(docs_page.STATIC, docs_page.FILES)

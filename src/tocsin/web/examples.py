@@ -27,6 +27,8 @@ _ALERT: Final[dict[str, Any]] = {
     "service": "payments",
     "title": "payments: database connection lost after 3 attempts",
     "template": "database connection lost after <*> attempts",
+    "pattern_id": 7,
+    "pattern": "database connection lost after <*> attempts",
     "level": "CRITICAL",
     "priority": "P2",
     "count": 212,
@@ -132,6 +134,7 @@ _DEFINITION: Final[dict[str, Any]] = {
     "of": "*",
     "minimum": None,
     "raise_at": {},
+    "for_s": None,
 }
 _RULE: Final[dict[str, Any]] = {
     "name": "payments-timeouts",
@@ -157,6 +160,62 @@ _REHEARSAL: Final[dict[str, Any]] = {
     "last_log_id": 240,
     "first_at": "2026-11-24T02:24:17.004112Z",
     "last_at": "2026-11-24T02:24:17.004112Z",
+}
+_HEARTBEAT: Final[dict[str, Any]] = {
+    "name": "nightly-backup",
+    "status": "up",
+    "interval_s": 86_400,
+    "grace_s": 3_600,
+    "priority": "P2",
+    "description": "Dumps the database to the other site.",
+    "runbook_url": "https://wiki.example.org/backup",
+    "last_check_in_at": "2026-11-24T02:21:00.131872Z",
+    "last_log_id": 17,
+    "next_due_at": "2026-11-25T02:21:00.131872Z",
+    "down_at": "2026-11-25T03:21:00.131872Z",
+    "alert_id": None,
+    "ticket_id": None,
+    "rule": "heartbeat-nightly-backup",
+    "version": 1,
+    "created_at": "2026-11-20T09:12:44.120000Z",
+    "updated_at": "2026-11-20T09:12:44.120000Z",
+    "updated_by": "local:admin",
+}
+_DECLARED: Final[dict[str, Any]] = {
+    "name": "payments",
+    "version": 7,
+    "team": "payments",
+    "tier": 1,
+    "depends_on": ["ledger", "postgres"],
+    "runbook_url": "https://wiki.example.org/payments",
+    "description": "Takes the money.",
+    "created_at": "2026-11-24T02:21:00.131872Z",
+    "updated_at": "2026-11-24T02:21:00.131872Z",
+    "updated_by": "local:admin",
+}
+_DECLARATION: Final[dict[str, Any]] = {
+    "team": "payments",
+    "tier": 1,
+    "depends_on": ["ledger", "postgres"],
+    "runbook_url": "https://wiki.example.org/payments",
+    "description": "Takes the money.",
+}
+_SERVICE_INFO: Final[dict[str, Any]] = {name: _DECLARED[name] for name in ("name", "team", "tier", "runbook_url")}
+_RELATIVES: Final[dict[str, Any]] = {
+    "name": "payments",
+    "depends_on": [
+        {
+            "name": "postgres",
+            "declared": True,
+            "team": "platform",
+            "tier": 1,
+            "steps": 1,
+            "way": ["payments", "postgres"],
+        }
+    ],
+    "dependants": [
+        {"name": "shop", "declared": True, "team": "web", "tier": 1, "steps": 1, "way": ["payments", "shop"]}
+    ],
 }
 _ALERT_STATE: Final[dict[str, Any]] = {
     "id": 4,
@@ -204,6 +263,8 @@ _RULE_ON_RECORD: Final[dict[str, Any]] = {
         "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
         "template": "database connection lost after <*> attempts",
         "service": "payments",
+        "pattern_id": 7,
+        "pattern": "database connection lost after <*> attempts",
     },
     "window": None,
     "verdict": {
@@ -221,9 +282,37 @@ _RULE_ON_RECORD: Final[dict[str, Any]] = {
         "alert_id": 4,
     },
     "late": None,
+    "silence": None,
     "alert": _ALERT_STATE,
     "ticket": _TICKET_STATE,
     "events": [_HAPPENING],
+}
+_WINDOW: Final[dict[str, Any]] = {
+    "matcher": "service:payments @host:db1",
+    "recurrence": "FREQ=WEEKLY;BYDAY=SU;BYHOUR=2",
+    "duration_s": 7200,
+    "time_zone": "Europe/Lisbon",
+}
+_OCCURRENCE: Final[dict[str, Any]] = {"starts_at": "2026-11-29T02:00:00Z", "ends_at": "2026-11-29T04:00:00Z"}
+_SILENCE: Final[dict[str, Any]] = {
+    "id": 3,
+    "version": 1,
+    "state": "scheduled",
+    **_WINDOW,
+    "owner": "ana",
+    "reason": "weekly vacuum of the database",
+    "starts_at": "2026-11-24T00:00:00Z",
+    "ends_at": "2027-06-30T00:00:00Z",
+    "next_occurrences": [_OCCURRENCE],
+    "break_factor": 10.0,
+    "baseline_per_min": 0.5,
+    "broken_at": None,
+    "hidden": {"records": 212, "alerts": 2, "would_be_p1": 0, "last_at": "2026-11-22T03:41:10.004112Z"},
+    "warnings": [],
+    "created_at": "2026-11-24T02:21:00.131872Z",
+    "created_by": "local:admin",
+    "updated_at": "2026-11-24T02:21:00.131872Z",
+    "updated_by": "local:admin",
 }
 
 _PATTERN: Final[dict[str, Any]] = {
@@ -280,7 +369,13 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "MergeIn": {"into": 5},
     "SplitIn": {"template": "connection to db-7 lost after <*> ms"},
     "TicketOut": _TICKET,
-    "TicketDetailOut": {**_TICKET, "alerts": [_ALERT]},
+    "TicketDetailOut": {**_TICKET, "alerts": [_ALERT], "service_info": _SERVICE_INFO},
+    "DeclarationIn": _DECLARATION,
+    "DeclarationPatchIn": {"tier": 2},
+    "DeclaredServiceOut": _DECLARED,
+    "DeclaredServiceDetailOut": {**_DECLARED, "dependants": ["shop"], "open_tickets": 1},
+    "DeclaredServicePageOut": {"items": [_DECLARED], "next": None},
+    "DependenciesOut": _RELATIVES,
     "TicketPageOut": {"items": [_TICKET], "next": None},
     "EventPageOut": {"items": [_EVENT], "next": None},
     "EventOut": _EVENT,
@@ -328,6 +423,25 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "RuleVersionPageOut": {"items": [_RULE_VERSION], "next": None},
     "RehearsalOut": _REHEARSAL,
     "RehearsalPageOut": {"items": [_REHEARSAL], "next": None},
+    "SilenceIn": {
+        "matcher": "service:payments @host:db1",
+        "duration_s": 7200,
+        "reason": "disk replacement, CHG-1042",
+        "break_factor": 10,
+    },
+    "SilencePreviewIn": {**_WINDOW, "until": "2027-06-30T00:00:00Z"},
+    "SilencePatchIn": {"ends_at": "2026-11-24T06:00:00Z", "reason": "the disk takes longer"},
+    "SilenceOut": _SILENCE,
+    "SilencePageOut": {"items": [_SILENCE], "next": None},
+    "SilencePreviewOut": {
+        "records_last_hour": 30,
+        "records_last_day": 411,
+        "partial": False,
+        "alerts": [_ALERT],
+        "alerts_unseen": 0,
+        "next_occurrences": [_OCCURRENCE],
+        "warnings": [],
+    },
     "LogExplainedOut": {
         "summary": "critical-logs: opened alert 4, ticket 3 (IN_PROGRESS) (1 rule was in force when it came in).",
         "record": _LOG,
@@ -351,11 +465,14 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "rule": {"condition": "level:CRITICAL", "kind": "match"},
         "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
         "template": "database connection lost after <*> attempts",
+        "pattern_id": 7,
+        "pattern": "database connection lost after <*> attempts",
         "first_record": _LOG,
         "verdicts": {"opened": 1, "counted": 211},
         "late": 0,
         "opened_at": "2026-11-24T02:21:00.131872Z",
         "ended": None,
+        "silence": None,
         "ticket": _TICKET_STATE,
         "ticket_alerts": [_ALERT_STATE],
         "events": [_HAPPENING],
@@ -363,6 +480,8 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "LedgerOut": {
         "since": "2026-11-24T02:00:00Z",
         "until": "2026-11-24T03:00:00Z",
+        "reached": "2026-11-24T03:00:00Z",
+        "partial": False,
         "balanced": True,
         "accepted": 4812,
         "stored": 4812,
@@ -372,10 +491,16 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "hours": [
             {
                 "hour": "2026-11-24T02:00:00Z",
+                "sealed": False,
                 "accepted": 4812,
                 "rejected": 1,
                 "stored": 4812,
                 "waiting": 0,
+                "expired": 0,
+                "sources": [
+                    {"source": "(none)", "accepted": 4000, "stored": 4000},
+                    {"source": "journald", "accepted": 812, "stored": 812},
+                ],
                 "rules": [
                     {
                         "rule": "critical-logs",
@@ -386,6 +511,15 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
                 ],
             }
         ],
+    },
+    "HeartbeatIn": {"interval_s": 86_400, "grace_s": 3_600, "priority": "P2"},
+    "HeartbeatOut": _HEARTBEAT,
+    "HeartbeatPageOut": {"items": [_HEARTBEAT], "next": None},
+    "CheckedInOut": {
+        "name": "nightly-backup",
+        "log_id": 17,
+        "at": "2026-11-24T02:21:00.131872Z",
+        "next_due_at": "2026-11-25T02:21:00.131872Z",
     },
     "ProblemOut": {
         "type": "urn:tocsin:problem:transition-refused",

@@ -3,13 +3,14 @@
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from tocsin.kit.errors import Unavailable
 from tocsin.logs.segmentfiles import Vanished
 from tocsin.proof import explain, ledger
 from tocsin.web.explain_schemas import AlertExplainedOut, LedgerIn, LedgerOut, LogExplainedOut
 from tocsin.web.schemas import ProblemOut
+from tocsin.web.searching import searched
 from tocsin.web.services import Services, services
 
 router = APIRouter()
@@ -51,19 +52,25 @@ def explain_alert(id: Id, with_: With) -> Response:  # noqa: A002
 
 
 @router.get("/ledger", response_model=LedgerOut, tags=["logs"], summary="Whether the books balance")
-def get_ledger(query: Annotated[LedgerIn, Query()], with_: With) -> Response:
+async def get_ledger(request: Request, query: Annotated[LedgerIn, Query()], with_: With) -> Response:
     """Matches the stored records of a span again, with the rule versions recorded then, and compares with the verdicts.
 
     For each commit, accepted = stored, and of each rule version there are as many matches as verdicts; a gap names the
-    ids of the records it is about. Records that arrived in [`since`, `until`); a million records take some five
-    seconds, so ask for long spans in parts.
+    ids of the records it is about. Records that arrived in [`since`, `until`), as far as there is time to go through
+    them (as for a search): when the answer is `partial`, ask again with `reached` as `since`. Hours that were sealed
+    before retention removed their logs are told from the sealed books, each as a whole.
     """
     now = with_.clock.now()
     span = query.reckoned(now)
+    since, until = span["since"], min(span["until"] or now, now)
+    budget = with_.logs.budget()
     try:
-        return _json(ledger.verify(with_.database, with_.logs, span["since"], min(span["until"] or now, now)))
+        found = await searched(
+            request, budget, lambda: ledger.verify(with_.database, with_.logs, since, until, budget=budget)
+        )
     except Vanished as error:
         raise Unavailable(detail="The stored logs were reorganised faster than they could be read.") from error
+    return _json(found)
 
 
 def _json(found: object) -> Response:

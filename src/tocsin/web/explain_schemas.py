@@ -19,8 +19,14 @@ class GroupOut(Out):
     """The group that the rule puts the record in."""
 
     fingerprint: str
-    template: str = Field(examples=["connection to <*> lost after <*>"])
+    template: str = Field(
+        description="The message with its variable parts masked.", examples=["connection to <*> lost after <*>"]
+    )
     service: str
+    pattern_id: int | None = Field(
+        description="The pattern of the message, as `GET /patterns` has it; null while nothing was learned of it."
+    )
+    pattern: str | None = Field(description="Its template.", examples=["connection to <*> lost after <*>"])
 
 
 class WindowOut(Out):
@@ -42,7 +48,9 @@ class VerdictOut(Out):
     rule: str
     rule_version: int
     fingerprint: str
-    verdict: str = Field(description="`opened`, `counted`, `pending`, `dry_run`, `backfill`, `parked`.")
+    verdict: str = Field(
+        description="`opened`, `counted`, `suppressed`, `pending`, `overflow`, `dry_run`, `backfill`, `parked`."
+    )
     would: str | None = Field(description="What a dry run would have done.")
     suppressed_by: str | None = Field(description="What kept the records from people.")
     n: int
@@ -53,13 +61,14 @@ class VerdictOut(Out):
 
 
 class AlertStateOut(Out):
-    """An alert as it is now. `first_log_id` is the record it began with."""
+    """An alert as it is now. `first_log_id` is the record it began with; of an absence the last one before it, null
+    where there never was one."""
 
     id: int
     status: str = Field(description="`firing`, `suppressed` or `resolved`.", examples=["firing"])
     rule: str
     count: int
-    first_log_id: int
+    first_log_id: int | None
 
 
 class TicketStateOut(Out):
@@ -68,10 +77,22 @@ class TicketStateOut(Out):
     id: int
     status: str = Field(examples=["OPEN"])
     title: str
-    how: str = Field(description="`opened`, `joined`, `reopened`, `recurrence` or `unknown`.", examples=["opened"])
+    how: str = Field(
+        description="`opened`, `joined`, `gathered`, `reopened`, `recurrence` or `unknown`.", examples=["opened"]
+    )
     why: str
     recurrence_of: int | None
     first_log_id: int | None = Field(description="The very first record: the one the ticket's first alert began with.")
+
+
+class SilencedOut(Out):
+    """The silence that hid a record, or hides an alert, as it is written down now."""
+
+    id: int
+    matcher: str = Field(examples=["service:payments"])
+    owner: str = Field(examples=["ana"])
+    reason: str = Field(examples=["disk replacement"])
+    until: datetime | None = Field(description="The end of that occurrence.")
 
 
 class HappeningOut(Out):
@@ -103,6 +124,7 @@ class RuleOnRecordOut(Out):
     window: WindowOut | None
     verdict: VerdictOut | None
     late: str | None = Field(description="Whether the record was late for its window, as far as that is known.")
+    silence: SilencedOut | None
     alert: AlertStateOut | None
     ticket: TicketStateOut | None
     events: list[HappeningOut]
@@ -130,7 +152,10 @@ class LogExplainedOut(Out):
 
 class EndingOut(Out):
     at: datetime
-    how: str = Field(description="`resolved` with its ticket, or `quiet`: by itself.", examples=["resolved"])
+    how: str = Field(
+        description="`resolved` with its ticket, `quiet`: by itself, `unheard`: without ever having had a ticket.",
+        examples=["resolved"],
+    )
     why: str
 
 
@@ -143,11 +168,14 @@ class AlertExplainedOut(Out):
     rule: dict[str, Any] | None = Field(description="What the rule said in that version.")
     fingerprint: str
     template: str
+    pattern_id: int | None = Field(description="The pattern it was opened for.")
+    pattern: str | None = Field(description="The template of that pattern.")
     first_record: LogOut | None = Field(description="Null when it is no longer kept, or can't be read.")
     verdicts: dict[str, int] = Field(description="Records by verdict.", examples=[{"opened": 1, "counted": 211}])
     late: int = Field(description="How many of them were late for their window.")
     opened_at: datetime
     ended: EndingOut | None
+    silence: SilencedOut | None
     ticket: TicketStateOut | None
     ticket_alerts: list[AlertStateOut] = Field(description="The newest 100 alerts of that ticket, this one among them.")
     events: list[HappeningOut]
@@ -172,14 +200,30 @@ class LedgerLineOut(Out):
     )
 
 
+class LedgerSourceOut(Out):
+    """Records of a source within an hour: `(none)` for those that name none, `(other sources)` for all but the 50 with
+    most records."""
+
+    source: str
+    accepted: int | None = Field(
+        description="Null when some commits of the hour are from before this was written down."
+    )
+    stored: int
+
+
 class HourBalanceOut(Out):
     """What arrived within an hour, what of it is stored, and what its rules made of it."""
 
     hour: datetime
+    sealed: bool = Field(
+        description="The books of the hour were closed before its logs may go: these are the figures of then."
+    )
     accepted: int
     rejected: int
     stored: int
     waiting: int = Field(description="Records that are still to be matched, with one rule or all.")
+    expired: int = Field(description="Records that are missing because retention removed them unsealed.")
+    sources: list[LedgerSourceOut]
     rules: list[LedgerLineOut]
 
 
@@ -200,12 +244,14 @@ class GapOut(Out):
 class LedgerOut(Out):
     """The books of a span of time."""
 
-    since: datetime
+    since: datetime = Field(description="As asked for, or the beginning of an hour before that is sealed.")
     until: datetime
+    reached: datetime = Field(description="All that arrived before that was gone through.")
+    partial: bool = Field(description="There was no time to go through all: ask again with `reached` as `since`.")
     balanced: bool
     accepted: int
     stored: int
-    expired: int = Field(description="Records that retention has removed since then: so many may be missing.")
+    expired: int = Field(description="Records of these hours that are missing because retention removed them unsealed.")
     gaps_found: int
     gaps: list[GapOut] = Field(description="The first 1,000.")
     hours: list[HourBalanceOut] = Field(description="Hours in which anything arrived, oldest first.")

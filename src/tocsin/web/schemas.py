@@ -152,7 +152,15 @@ class AlertOut(Out):
     fingerprint: str
     service: str
     title: str
-    template: str = Field(examples=["connection to <*> lost after <*>"])
+    template: str = Field(
+        description="The message that opened it, with its variable parts masked.",
+        examples=["connection to <*> lost after <*>"],
+    )
+    pattern_id: int | None = Field(
+        description="The pattern it was opened for, see `GET /patterns`: all of its messages are counted here. Null"
+        " where the rule does not group by `template`."
+    )
+    pattern: str | None = Field(description="The template of that pattern.", examples=["connection to <*> lost"])
     level: str
     priority: str
     count: int = Field(description="Records counted on this alert.")
@@ -232,10 +240,20 @@ class TicketOut(Out):
     version: int
 
 
+class ServiceInfoOut(Out):
+    """What is declared of a service."""
+
+    name: str = Field(examples=["payments"])
+    team: str | None
+    tier: int | None
+    runbook_url: str | None
+
+
 class TicketDetailOut(TicketOut):
-    """A ticket with its newest alerts."""
+    """A ticket with its newest alerts, and what is declared of its service now."""
 
     alerts: list[AlertOut]
+    service_info: ServiceInfoOut | None = Field(description="Null when its service is not declared.")
 
 
 class TicketPageOut(Out):

@@ -20,6 +20,7 @@ from tocsin.storage import idempotency
 from tocsin.storage.database import Database
 from tocsin.storage.idempotency import Answer, KeyedRequest
 from tocsin.storage.tx import Tx
+from tocsin.tickets.storming import StormLimits
 
 KEPT_HEADERS = ("content-type", "etag", "location")
 CHECKED_FOR_S: Final = 0.5
@@ -62,7 +63,8 @@ class WriteCheck:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The open database, the committer, what reads logs, the clock, the counters, and who may come in."""
+    """The open database, the committer, what reads logs, the clock, the counters, who may come in, and how many new
+    tickets are a storm."""
 
     database: Database
     intake: Intake
@@ -72,6 +74,7 @@ class Services:
     metrics: Metrics
     policy: AccessPolicy
     writable: WriteCheck
+    storms: StormLimits
 
 
 def services(request: Request) -> Services:

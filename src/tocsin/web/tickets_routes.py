@@ -5,9 +5,11 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AfterValidator, Field
 
+from tocsin.alerts import declaration_store
 from tocsin.alerts import store as alert_store
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority, priority_of
+from tocsin.query.letters import fold
 from tocsin.query.parse import parse
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import service as tickets
@@ -28,6 +30,7 @@ from tocsin.web.schemas import (
     QueryIn,
     QueryText,
     ReopenIn,
+    ServiceInfoOut,
     TicketDetailOut,
     TicketIn,
     TicketOut,
@@ -69,6 +72,12 @@ def _ticket_fields(ticket: Ticket, standing: Standing | None) -> dict[str, Any]:
 def ticket_out(ticket: Ticket, standing: Standing | None) -> TicketOut:
     """A ticket as the API shows it, with its clocks."""
     return TicketOut(**_ticket_fields(ticket, standing))
+
+
+def _service_info(tx: ReadTx, service: str | None) -> ServiceInfoOut | None:
+    key = fold(service or "")
+    declared = declaration_store.names(tx, [key]).get(key)
+    return None if declared is None else ServiceInfoOut.model_validate(declared)
 
 
 def _etag(ticket: Ticket) -> str:
@@ -181,15 +190,17 @@ def open_ticket(ticket: TicketIn, at: AtDesk) -> Response:
 
 @router.get("/tickets/{id}", response_model=TicketDetailOut, summary="One ticket", responses=_MISSING)
 def get_ticket(id: Id, with_: With) -> Response:  # noqa: A002
-    """A ticket with its newest 100 alerts."""
+    """A ticket with its newest 100 alerts, and what is declared of its service."""
 
-    def look(tx: ReadTx) -> tuple[Ticket, Standing | None, list[alert_store.Alert]]:
+    def look(tx: ReadTx) -> tuple[Ticket, Standing | None, list[alert_store.Alert], ServiceInfoOut | None]:
         ticket = tickets.get(tx, id)
         standing = sla.standings(tx, [ticket]).get(id)
-        return ticket, standing, alert_store.of_tickets(tx, id, limit=MAX_ALERTS_SHOWN)
+        alerts = alert_store.of_tickets(tx, id, limit=MAX_ALERTS_SHOWN)
+        return ticket, standing, alerts, _service_info(tx, ticket.service)
 
-    ticket, standing, alerts = with_.database.read(look)
-    out = TicketDetailOut(**_ticket_fields(ticket, standing), alerts=[alert_out(alert) for alert in alerts])
+    ticket, standing, alerts, info = with_.database.read(look)
+    shown = [alert_out(alert) for alert in alerts]
+    out = TicketDetailOut(**_ticket_fields(ticket, standing), alerts=shown, service_info=info)
     return Response(out.model_dump_json(), 200, {"etag": _etag(ticket)}, "application/json")
 
 

@@ -1,0 +1,286 @@
+"""Back-test: what a rule would have led to, had it been in force over the records that are stored.
+
+The records are found as a search finds them: the condition decides within Polars, over the segments it can't rule out,
+and only what matches is looked at more closely. They are replayed in the order of their arrival.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, tzinfo
+from functools import partial
+from typing import Final
+
+import polars as pl
+
+from tocsin.alerts.episodes import STILL_FIRES_WITHIN
+from tocsin.alerts.grouping import fingerprint_of
+from tocsin.alerts.overflow import MAX_GROUPS
+from tocsin.alerts.rules import QUIET_WINDOWS, WINDOWED, Kind, Rule
+from tocsin.alerts.windows import Enough, width_us_of
+from tocsin.kit.clock import from_us, to_us
+from tocsin.kit.errors import NotFound, Unreadable
+from tocsin.logs.budget import Budget
+from tocsin.logs.catalogue import Segment
+from tocsin.logs.parts import Part, Parts, Scanned, Sought, collected, collected_all
+from tocsin.logs.record import Record
+from tocsin.logs.search import again_if_vanished
+from tocsin.logs.service import LogReader
+from tocsin.proof import outcome_store
+from tocsin.proof.comparing import Difference, Real, compare
+from tocsin.proof.gathering import HIDDEN, Gatherer, wanted
+from tocsin.proof.outcome import Episode, Outcome, Tally, Unfinished
+from tocsin.proof.replay import OVERFLOW, Bounds, Replay, Terms
+from tocsin.proof.ticketing import Ways
+from tocsin.query.tree import And, Between, Named, Node, Not
+from tocsin.storage.database import Database
+from tocsin.tickets.service import AUTO_CLOSE_AFTER
+from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
+
+MAX_REAL: Final = 10_000
+MAX_WAITING: Final = 4_000_000  # rows that are kept because others may have come in at the same time
+MAX_LISTED: Final = 100
+AHEAD: Final = timedelta(minutes=5)  # a record's own time is at most so much later than its arrival
+_PARTS: Final = 16
+_MANY_ROWS: Final = 100_000
+_RANGES_AT_ONCE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """A silence: which records it keeps from people, and while which they must have arrived (microseconds since 1970,
+    the ends excluded)."""
+
+    name: str
+    node: Node
+    spans: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The rule to be tried, on records that arrived in [since, until); hours and days are those of `zone`.
+
+    `examples`: how many alerts and groups are shown. `changed` names the fields that a saved rule has otherwise.
+    `limits` are those of storms. Of several `silences` the first hides a record.
+    """
+
+    rule: Rule
+    since: datetime
+    until: datetime
+    zone: tzinfo
+    examples: int = 5
+    changed: Sequence[str] = ()
+    limits: StormLimits = DEFAULT_LIMITS
+    silences: Sequence[Hiding] = ()
+
+
+@dataclass(slots=True)
+class Found:
+    """What a back-test found. All up to `reached` was replayed; when that is not all, `partial` says why."""
+
+    wish: Wish
+    outcome: Outcome
+    reached: datetime
+    partial: str | None
+    backfilled: int
+    scanned: Scanned
+    real: Real
+    difference: Difference
+    examples: list[tuple[Episode, Record | None]] = field(default_factory=list)
+    new: list[tuple[Episode, Record | None]] = field(default_factory=list)
+
+    @property
+    def noisiest(self) -> list[Tally]:
+        return self.outcome.noisiest(max(self.wish.examples, 1))
+
+    @property
+    def unfinished(self) -> Sequence[Unfinished]:
+        return self.outcome.unfinished[: max(self.wish.examples, 1)]
+
+    @property
+    def pending_groups(self) -> int:
+        return len(self.outcome.unfinished)
+
+
+def run(database: Database, logs: LogReader, wish: Wish, budget: Budget) -> Found:
+    """Replay a rule. Raises Unavailable when too many search already, or compaction is faster than the replay."""
+    real = database.read(lambda tx: outcome_store.really(tx, wish.rule.name, wish.since, wish.until, most=MAX_REAL))
+    with logs.replaying(budget) as parts:
+        reading = again_if_vanished(lambda: _Reading(parts, wish, real, budget).run())
+    reached = from_us(reading.reached)
+    alerts = [alert for alert in real.alerts if alert.opened_at < reached]
+    difference = compare(alerts, reading.outcome.episodes, reading.gatherer.fingerprints)
+    ids = {alert.id for alert in alerts}
+    real = replace(
+        real,
+        alerts=alerts,
+        opened=[pair for pair in real.opened if pair[1] in ids],
+        reopened=[pair for pair in real.reopened if pair[1] in ids],
+    )
+    found = Found(
+        wish, reading.outcome, reached, reading.partial, reading.gatherer.backfilled, reading.scanned, real, difference
+    )
+    found.examples = [(one, _record(logs, one)) for one in _shown(reading.outcome, wish.examples)]
+    found.new = [(one, _record(logs, one)) for one in difference.new[: wish.examples]]
+    return found
+
+
+def terms_of(rule: Rule, limits: StormLimits) -> Terms:
+    """What of a rule decides what becomes of its records."""
+    counts = rule.kind in WINDOWED
+    window_s = rule.window_s or 0
+    return Terms(
+        quiet_s=rule.quiet_s,
+        ways=Ways(
+            reopen_window_s=rule.reopen_window_s,
+            auto_close_s=int(AUTO_CLOSE_AFTER.total_seconds()),
+            still_fires_s=int(STILL_FIRES_WITHIN.total_seconds()),
+            limits=limits,
+        ),
+        overflow=fingerprint_of(rule.name, "", OVERFLOW),
+        enough=Enough(rule.threshold or 0, rule.ratio_ppm, rule.minimum or 0) if counts else None,
+        width_us=width_us_of(window_s) if counts else 0,
+        idle_s=max(QUIET_WINDOWS * window_s, rule.quiet_s or 0),
+    )
+
+
+def _shown(outcome: Outcome, limit: int) -> list[Episode]:
+    """The first alert of each of the noisiest groups."""
+    first: dict[str, Episode] = {}
+    for episode in outcome.episodes:
+        first.setdefault(episode.face.fingerprint, episode)
+    groups = outcome.noisiest(limit)
+    return [first[group.face.fingerprint] for group in groups if group.face.fingerprint in first]
+
+
+def _record(logs: LogReader, episode: Episode) -> Record | None:
+    try:
+        return logs.get(episode.first_id)
+    except (NotFound, Unreadable):
+        return None  # retention, or damage, was faster
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranged:
+    """A part, and when the first and the last of its records arrived."""
+
+    part: Part
+    first: int
+    last: int
+
+
+class _Reading:
+    """One pass over the stock, by arrival."""
+
+    def __init__(self, parts: Parts, wish: Wish, real: Real, budget: Budget) -> None:
+        self._parts = parts
+        self._wish = wish
+        self._budget = budget
+        self._wanted = partial(wanted, wish.rule)
+        self._replay = Replay(
+            terms_of(wish.rule, wish.limits),
+            wish.zone,
+            resolved=real.resolved,
+            silenced_until=[(end, one.name) for one in wish.silences for _, end in one.spans],
+            bounds=Bounds(windows=MAX_GROUPS),
+        )
+        watched = {alert.first_record_id for alert in real.alerts}
+        self.gatherer = Gatherer(wish.rule, watched, hides=bool(wish.silences))
+        self.scanned = Scanned()
+        self.partial: str | None = None
+        self.reached = to_us(wish.until)
+        self.outcome = self._replay.outcome
+
+    def run(self) -> "_Reading":
+        looks = self._looks()
+        waiting = self._by_arrival(replace(looks[0][0], node=self._arrived(self._wish.rule.node())))
+        size = 4
+        while waiting:
+            batch, waiting = waiting[:size], waiting[size:]
+            if not self._read([one.part for one in batch], looks):
+                self._stop(batch[0].first, "time")
+                break
+            self._hand_on(waiting[0].first if waiting else None)
+            rows = self.gatherer.waiting
+            if rows > MAX_WAITING:
+                self._stop(waiting[0].first, "memory")
+                break
+            size = min(size * 2, _PARTS) if rows < _MANY_ROWS else 4
+        self.outcome = self._replay.finish(self.reached)
+        return self
+
+    def _stop(self, at: int, why: str) -> None:
+        """All that arrived before that is known, and nothing is told of what came after."""
+        self.partial = why
+        self.reached = max(at, to_us(self._wish.since))
+        self._hand_on(self.reached)
+
+    def _looks(self) -> list[tuple[Sought, bool]]:
+        """What to look for: what meets the condition, and for a ratio apart from it the others."""
+        rule = self._wish.rule
+        if rule.kind is not Kind.RATIO:
+            return [(Sought(self._arrived(rule.node())), True)]
+        hits, others = And((rule.node(), rule.hit())), And((rule.node(), Not(rule.hit())))
+        return [(Sought(self._arrived(hits)), True), (Sought(self._arrived(others)), False)]
+
+    def _arrived(self, node: Node) -> Node:
+        span = Between(Named("observed_at"), to_us(self._wish.since), to_us(self._wish.until), high_open=True)
+        return And((node, span))
+
+    def _by_arrival(self, sought: Sought) -> list[_Ranged]:
+        """The parts that may hold what is sought, by when their first record arrived."""
+        since, until = to_us(self._wish.since), to_us(self._wish.until)
+        within = replace(sought, until=self._wish.until + AHEAD)
+        parts = [part for part in self._parts.for_(within, self.scanned) if self._may_be_new(part)]
+        ranged = [one for one in self._ranges(parts) if one.first < until and one.last >= since]
+        return sorted(ranged, key=lambda one: one.first)
+
+    def _may_be_new(self, part: Part) -> bool:
+        """A segment holds nothing that came in after it was made."""
+        return not isinstance(part.of, Segment) or part.of.created_at >= self._wish.since
+
+    def _ranges(self, parts: Sequence[Part]) -> Iterator[_Ranged]:
+        seen = pl.col("observed_at").cast(pl.Int64)
+        for start in range(0, len(parts), _RANGES_AT_ONCE):
+            some = [(part, self._parts.whole(part)) for part in parts[start : start + _RANGES_AT_ONCE]]
+            sound = [(part, lazy) for part, lazy in some if lazy is not None]
+            self.scanned.damaged += len(some) - len(sound)
+            ends = collected_all([lazy.select(first=seen.min(), last=seen.max()) for _, lazy in sound])
+            for (part, _), frame in zip(sound, ends, strict=True):
+                if frame.item(0, "first") is not None:
+                    yield _Ranged(part, *frame.row(0))
+
+    def _read(self, parts: Sequence[Part], looks: Sequence[tuple[Sought, bool]]) -> bool:
+        """Take in the rows of some parts, or none of them: False when the time is over."""
+        found: list[tuple[pl.DataFrame, bool]] = []
+        scanned = self.scanned
+        for sought, hit in looks:
+            if self._budget.over:
+                return False
+            for lazy in self._parts.scan(parts, sought, self._wanted, scanned, self._budget):
+                found.append((collected(lazy), hit))
+                if self._budget.cut:
+                    return False
+            scanned = Scanned()  # the same parts again
+        hidden = self._hidden(parts)
+        if self._budget.cut:
+            return False
+        for rows, hit in found:
+            marked = rows.join(hidden, on="id", how="left") if self._wish.silences else rows
+            self.gatherer.add(marked, hit=hit)
+        return True
+
+    def _hidden(self, parts: Sequence[Part]) -> pl.DataFrame:
+        """The records of some parts that silences hide, with what hides them."""
+        found = [pl.DataFrame(schema={"id": pl.Int64, HIDDEN: pl.String})]
+        for one in self._wish.silences:
+            name = pl.lit(one.name).alias(HIDDEN)
+            for start, end in one.spans:
+                active = Between(Named("observed_at"), start, end, high_open=True)
+                sought = Sought(And((self._arrived(self._wish.rule.node()), one.node, active)))
+                lazies = self._parts.scan(parts, sought, lambda _: ["id"], Scanned(), self._budget)
+                found += [collected(lazy).with_columns(name) for lazy in lazies]
+        return pl.concat(found).unique("id", keep="first", maintain_order=True)
+
+    def _hand_on(self, before: int | None) -> None:
+        for at, heard in self.gatherer.commits(before):
+            self._replay.commit(at, heard)
