@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from desk import wait_until
+
 
 @pytest.fixture
 def office(at_server):
@@ -81,6 +83,14 @@ def test_what_is_wrong_with_a_trial_is_said(at_server, options, code, words):
     tried = at_server("sla", "try", *options)
     assert tried.code == code
     assert words in tried.err
+
+
+def test_a_running_server_tells_of_a_breach_by_itself(at_server, office):
+    at_server("sla", "policies", "save", "quick", "-s", "quick", "--ack", "1")
+    ticket = json.loads(at_server("tickets", "open", "It is slow", "-s", "quick", "--json").out)["id"]
+    wait_until(lambda: "the clock to acknowledge ran out" in at_server("tickets", "show", ticket).out)
+    assert "breached" in at_server("tickets", "list", "sla:breached").out
+    at_server("sla", "policies", "remove", "quick")
 
 
 def test_tickets_show_their_clocks_and_are_held_and_resumed(at_server, office):

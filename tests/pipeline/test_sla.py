@@ -416,6 +416,24 @@ def test_a_ticket_that_opened_before_there_was_a_policy_has_clocks_once_it_is_re
     check_replay(desk)
 
 
+def test_what_is_removed_goes_on_for_tickets_that_run_by_it(desk: Desk, clock: FakeClock) -> None:
+    save_calendar(desk)
+    save_policy(desk, calendar="office")
+    open_ticket(desk)
+    before = resolve_clock(desk)
+    for kind, name in ((sla_store.POLICY, "all"), (sla_store.CALENDAR, "office")):
+        desk.database.write(lambda tx, kind=kind, name=name: sla_service.remove(tx, kind, name), actor=ANA)
+    assert resolve_clock(desk) == before
+    open_ticket(desk)
+    assert standing(desk, 2) is None
+    clock.advance(days=3)
+    desk.run_due_timers()
+    assert {event[0] for event in told(desk)} == {"SlaAtRisk", "SlaBreached"}
+    act(desk, tickets.prioritise, priority=Priority.P1)
+    assert standing(desk) is None
+    check_replay(desk)
+
+
 def test_the_labels_of_the_rule_and_the_service_choose_the_policy(desk: Desk) -> None:
     desk.save_rule("errors", labels=(("tier", "gold"),), group_by=("service",))
     save_policy(desk, "gold", labels=(("tier", "gold"),))

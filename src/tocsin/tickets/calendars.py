@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -49,6 +50,17 @@ def calendar_of(definition: Mapping[str, Any]) -> Calendar:
         first = reader.errors[0]
         raise Invalid(f"{first.pointer[1:] or 'calendar'}: {first.detail}", errors=tuple(reader.errors))
     return found
+
+
+def kept_calendar(definition: Mapping[str, Any]) -> Calendar:
+    """The calendar of a definition that was right when it was kept.
+
+    A later time zone database, or a later list of holidays, may not know a name any more. Tickets run by it all the
+    same: an unknown zone is then UTC, unknown holidays are none.
+    """
+    reader = _Reader()
+    found = reader.calendar(definition)
+    return replace(found, time_zone="UTC") if found.time_zone not in _zones() else found
 
 
 def check_lasting(calendar: Calendar, now: datetime) -> None:

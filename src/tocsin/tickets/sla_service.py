@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tocsin.alerts import declaration_store, rule_store
-from tocsin.kit.calendar import ALWAYS, Calendar, NoWorkingTime, Pause, due_at, elapsed, open_spans
+from tocsin.kit.calendar import ALWAYS, Calendar, NoWorkingTime, Pause, due_at, elapsed, empty_year, open_spans
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
 from tocsin.kit.events import (
@@ -30,7 +30,7 @@ from tocsin.storage.timers import Timer
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import sla
 from tocsin.tickets import sla_store as store
-from tocsin.tickets.calendars import calendar_of, check_lasting, definition_of
+from tocsin.tickets.calendars import calendar_of, check_lasting, definition_of, kept_calendar
 from tocsin.tickets.policies import Policy, Traits, check, choose, policy_of, tie
 from tocsin.tickets.sla import Assigned, Clock, Facts, Happened, Terms
 from tocsin.tickets.sla_store import CALENDAR, POLICY, Item, ItemVersion, SlaRow
@@ -38,6 +38,7 @@ from tocsin.tickets.store import Ticket
 
 TIMER: Final = "ticket.sla"
 SPANS_SHOWN: Final = 7
+YEARS_AHEAD: Final = 2
 FURTHEST: Final = timedelta(days=3653)
 _WORDS: Final = {POLICY: "SLA policy", CALENDAR: "calendar"}
 _RULE: Final = "rule:"
@@ -61,13 +62,26 @@ def save_calendar(
 
     Raises Invalid, PreconditionFailed; with `only_new`, Conflict when there is one of that name.
     """
-    calendar = calendar_of(definition)
-    check_lasting(calendar, tx.now)
+    calendar = check_calendar(definition, tx.now)
     store.lock(tx)
     for policy in policies(tx):
         if policy.calendar == name:
             _check_reach(policy, calendar, tx.now, "/hours")
     return _save(tx, CALENDAR, name, definition_of(calendar), seen_version, only_new=only_new)
+
+
+def check_calendar(definition: Mapping[str, Any], now: datetime) -> Calendar:
+    """The calendar that is said. Raises Invalid. What is worked out of it is kept: done before a transaction, it is
+    quick within."""
+    calendar = calendar_of(definition)
+    check_lasting(calendar, now)
+    return calendar
+
+
+def look_ahead(tx: ReadTx) -> None:
+    """Work out the years to come of all calendars, so that no ticket waits for that when it opens."""
+    for item in store.all_of(tx, CALENDAR):
+        empty_year(kept_calendar(item.definition), tx.now, YEARS_AHEAD)
 
 
 def save_policy(
@@ -81,7 +95,7 @@ def save_policy(
         if calendar is None:
             detail = f"there is no calendar {policy.calendar}"
             raise Invalid(f"calendar: {detail}", errors=(FieldError("/calendar", detail),))
-        _check_reach(policy, calendar_of(calendar.definition), tx.now, "/calendar")
+        _check_reach(policy, kept_calendar(calendar.definition), tx.now, "/calendar")
     for other in policies(tx):
         tied = tie(policy, other) if other.name != policy.name else None
         if tied is not None:
@@ -183,8 +197,7 @@ def try_calendar(
     pauses: Sequence[Pause],
 ) -> Trial:
     """Reckon with a calendar that is not kept. Raises Invalid."""
-    calendar = calendar_of(definition)
-    check_lasting(calendar, now)
+    calendar = check_calendar(definition, now)
     spans = [span for span, _ in zip(open_spans(start, calendar), range(SPANS_SHOWN), strict=False)]
     try:
         due = None if target is None else due_at(start, target, calendar, pauses)
@@ -416,7 +429,7 @@ def terms_of(tx: ReadTx, facts: Iterable[Facts]) -> dict[Assigned, Terms]:
         return {}
     said = store.definitions(tx, POLICY, {(one.policy, one.policy_version) for one in wanted})
     dated = {(one.calendar, one.calendar_version) for one in wanted if one.calendar and one.calendar_version}
-    calendars = {one: calendar_of(values) for one, values in store.definitions(tx, CALENDAR, dated).items()}
+    calendars = {one: kept_calendar(values) for one, values in store.definitions(tx, CALENDAR, dated).items()}
     terms: dict[tuple[Any, ...], Terms] = {}
     found: dict[Assigned, Terms] = {}
     for one in wanted:

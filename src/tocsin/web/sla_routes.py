@@ -154,6 +154,7 @@ def make_calendar(calendar: CalendarIn, at: AtDesk) -> Response:
     """
     _check_name(calendar.name)
     definition = calendar.definition()
+    sla.check_calendar(definition, at.services.clock.now())
     return at.write(lambda tx: _answer(sla.save_calendar(tx, calendar.name, definition, only_new=True)[0], 201))
 
 
@@ -201,6 +202,7 @@ def put_calendar(name: Name, calendar: CalendarDefinitionIn, at: AtDesk, if_matc
     """Say all of what a calendar is. The same again makes no new version; tickets keep the one they opened under."""
     seen = seen_tags(if_match)
     definition = calendar.definition()
+    sla.check_calendar(definition, at.services.clock.now())
     return at.write(
         lambda tx: _saved(sla.save_calendar(tx, name, definition, seen_version=_agreed(tx, CALENDAR, name, seen)))
     )
