@@ -31,8 +31,11 @@ from tocsin.kit.clock import iso
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.decode import Batch, decode
 from tocsin.logs.intake import Intake, Outcome, Stored, Submission
+from tocsin.logs.segmentfiles import SegmentFiles
+from tocsin.logs.service import LogReader
 from tocsin.storage import schema
 from tocsin.storage.database import Database, open_database
+from tocsin.storage.objects import Folder
 from tocsin.tickets.model import tickets
 
 BESIDE: Final = Path(__file__).parents[2] / "shared" / "data" / "loghub"
@@ -101,10 +104,12 @@ class Replay:
         self.database.write(lambda tx: rule_service.save(tx, rule), actor=SYSTEM)
         self.book = RuleBook(self.database)
         self.intake = Intake(self.database, self.book, metrics=self.metrics)
+        files = SegmentFiles(self.database, Folder(folder / "segments"), metrics=self.metrics)
+        self.reader = LogReader(self.database, files, self.clock)
 
     def live_until(self, at: datetime) -> None:
         self.clock.at = max(self.clock.at, at)
-        pipeline.run_due_timers(self.database, self.metrics, self.book)
+        pipeline.run_due_timers(self.database, self.metrics, self.book, self.reader)
 
     def post(self, lines: Sequence[Line]) -> None:
         """Send lines as one request and wait for its answer."""

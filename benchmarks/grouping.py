@@ -16,7 +16,7 @@ from typing import Final
 
 import figures
 from figures import Figure
-from tocsin.alerts.forms import Forms, form_of
+from tocsin.alerts.forms import Forms, form_of, gathers
 from tocsin.alerts.grouping import template_of
 from tocsin.alerts.mining import Miner
 
@@ -68,14 +68,16 @@ def groups_at_end(lines: Iterable[str]) -> list[int]:
 
 
 def alerts_at_end(lines: Iterable[str]) -> list[int]:
-    """The same with the lines masked first, as alerts are grouped: the miner sees the first line of each form."""
+    """The same as alerts are grouped: the lines are masked first, the miner sees the first line of each form, and forms
+    that it finds alike are one group once they are as many as values are."""
     forms = Forms()
     numbers: list[int] = []
     for line in lines:
         form = form_of(template_of(line), line)
-        number = forms.number_of(form)
-        numbers.append(forms.learn(form).number if number is None else number)
-    return [forms.oldest_alike(number) for number in numbers]
+        number = forms.learn(form).number if forms.teaches(form) else forms.number_of(form)
+        numbers.append(number or 0)
+    alike = {number: forms.alike(number) for number in set(numbers)}
+    return [of[0] if gathers({0: len(of)}) else number for number in numbers for of in [alike[number]]]
 
 
 def masked_only(lines: Iterable[str]) -> list[int]:

@@ -57,7 +57,7 @@ def test_a_pattern_that_was_never_met_alerts_once(watching: Desk) -> None:
 
 def test_other_words_in_a_place_that_varies_are_nothing_new(desk: Desk, clock: FakeClock) -> None:
     desk.save_rule(**NEW)
-    desk.post(*[error(f"login of {name} failed") for name in NAMES])
+    desk.post(*[error(f"login of {name} failed") for name in NAMES[:12]])
     clock.advance(days=2)
     desk.post(error("login of walter failed"))
     desk.post(error("login of greta succeeded"))
@@ -65,9 +65,52 @@ def test_other_words_in_a_place_that_varies_are_nothing_new(desk: Desk, clock: F
 
 
 def test_forms_of_one_new_pattern_in_one_batch_are_one_alert(watching: Desk) -> None:
-    watching.post(*[error(f"login of {name} failed") for name in NAMES])
+    watching.post(*[error(f"login of {name} failed") for name in NAMES[:12]])
     assert (watching.alert.count, len(watching.tickets)) == (12, 1)
     assert watching.verdicts() == {"pending": 2, "opened": 1, "counted": 11}
+
+
+def test_forms_of_a_pattern_are_counted_on_its_alert_however_few_they_are(watching: Desk) -> None:
+    watching.post(*[error(f"login of {name} failed") for name in NAMES[:12]])
+    watching.save_rule("each", "level:>=ERROR")
+    for name in NAMES[12:18]:
+        watching.post(error(f"login of {name} failed"))
+    assert [(alert.rule, alert.count) for alert in watching.alerts] == [("errors", 18), *[("each", 1)] * 6]
+
+
+def test_what_a_silence_hides_is_counted_on_the_alert_and_heard_at_its_end(watching: Desk, clock: FakeClock) -> None:
+    watching.silence("service:payments", duration_s=3600)
+    clock.advance(minutes=55)
+    watching.post(error("disk full"), *[error(f"login of {name} failed") for name in NAMES[:8]])
+    watching.post(error("disk full"), error("request failed"), error("login of walter failed"))
+    assert watching.tickets == []
+    assert [(a.suppressed_by, a.count) for a in watching.alerts] == [("silence:1", 2), ("silence:1", 9)]
+    assert watching.verdicts() == {"pending": 3, "suppressed": 11}
+
+    clock.advance(minutes=6)
+    watching.run_due_timers()
+    assert [(a.status, a.ticket_id, a.count) for a in watching.alerts] == [("firing", 1, 2), ("firing", 2, 9)]
+    watching.post(error("disk full"), error("login of greta failed"))
+    assert [a.count for a in watching.alerts] == [3, 10]
+    check_balance(watching)
+
+
+def test_a_record_that_no_silence_hides_releases_the_alert_of_a_new_pattern(watching: Desk) -> None:
+    watching.silence("@host:db1")
+    watching.post(error("disk full", attributes={"host": "db1"}))
+    watching.post(error("disk full", attributes={"host": "db1"}), error("disk full", attributes={"host": "db2"}))
+    assert (watching.alert.ticket_id, watching.alert.status, watching.alert.count) == (1, "firing", 3)
+    check_balance(watching)
+
+
+def test_what_was_over_before_a_silence_ended_is_known_from_then_on(watching: Desk, clock: FakeClock) -> None:
+    watching.silence("service:payments", duration_s=3600)
+    watching.post(error("disk full"))
+    clock.advance(minutes=61)
+    watching.run_due_timers()
+    assert (watching.alert.status, watching.tickets) == ("resolved", [])
+    watching.post(error("disk full"))
+    assert (len(watching.alerts), watching.verdicts()) == (1, {"pending": 3, "suppressed": 1})
 
 
 def test_each_service_is_learned_by_itself(watching: Desk, clock: FakeClock) -> None:

@@ -324,7 +324,7 @@ def test_a_full_disk_is_made_room_on(desk: Desk) -> None:
     objects.full = True
     worker = compactor_with(desk, objects)
     expiry = Expiry(desk.database, worker, retention("30d", services="debug=1d,old=1d"))
-    keeping = LogKeeping(worker, expiry, LiveTail(desk.database))
+    keeping = LogKeeping(worker, expiry, LiveTail(desk.database), desk.reader)
 
     for _ in range(2):
         with pytest.raises(OSError, match="No space left"):

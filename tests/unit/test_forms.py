@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.alerts.forms import Apart, Form, Forms, Memory, form_of, shown_apart
+from tocsin.alerts.forms import VALUES, Apart, Form, Forms, Memory, form_of, gathers, shown_apart
 from tocsin.alerts.grouping import template_of
 from tocsin.alerts.regexes import regex_of
 
@@ -28,7 +28,7 @@ def streamed(forms: Forms, texts: list[str]) -> list[Form]:
 
 
 def patterns(forms: Forms, texts: list[str]) -> list[int]:
-    return [0 if (number := forms.number_of(form)) is None else forms.oldest_alike(number) for form in forms_of(texts)]
+    return [0 if (number := forms.number_of(form)) is None else forms.alike(number)[0] for form in forms_of(texts)]
 
 
 @given(messages, st.integers(0, 60))
@@ -63,7 +63,7 @@ def test_a_lesson_tells_of_every_form_whose_pattern_changes(texts: list[str]) ->
             told |= forms.learn(form).patterns
     alike: dict[int, set[str]] = {}
     for number, template in told.items():
-        alike.setdefault(forms.oldest_alike(number), set()).add(template)
+        alike.setdefault(forms.alike(number)[0], set()).add(template)
     assert len(told) == len(forms)
     assert all(len(templates) == 1 for templates in alike.values())
 
@@ -92,3 +92,40 @@ def test_the_newest_split_that_takes_a_form_holds() -> None:
     assert shown_apart("login of ana failed", 1, splits) == 2
     assert shown_apart("login of ana lost", 1, splits) == 1
     assert shown_apart("login of root failed", 7, splits) == 7
+
+
+mined = st.dictionaries(st.integers(1, 9), st.integers(1, 2 * VALUES), min_size=1)
+
+
+@given(mined, st.booleans())
+def test_forms_share_an_alert_when_they_are_as_many_as_values_are_or_people_say_so(
+    forms: dict[int, int], apart: bool
+) -> None:
+    by_hand = apart or len(forms) > 1
+    assert gathers(forms, apart=apart) == (by_hand or sum(forms.values()) >= VALUES)
+
+
+@given(mined, st.integers(1, 9), st.integers(1, VALUES))
+def test_what_shares_an_alert_does_so_with_more_forms_too(forms: dict[int, int], pattern: int, more: int) -> None:
+    grown = forms | {pattern: forms.get(pattern, 0) + more}
+    assert gathers(grown) >= gathers(forms)
+
+
+def test_a_single_form_and_none_share_nothing() -> None:
+    assert not gathers({})
+    assert not gathers({1: 1})
+
+
+def test_a_pattern_teaches_until_its_forms_are_as_many_as_values_are() -> None:
+    forms = Forms()
+    names = [one + other for one in "abcdefghijkl" for other in "mnopqrstuvwx"]
+    taught = 0
+    for form in forms_of([f"login of {name} failed" for name in names]):
+        assert forms.teaches(form) == (taught < VALUES)
+        if forms.teaches(form):
+            forms.learn(form)
+            taught += 1
+        assert not forms.teaches(form)
+        assert forms.number_of(form) is not None
+    assert len(forms) == VALUES
+    assert all(forms.teaches(form) for form in forms_of(["disk full", "no route to host"]))

@@ -26,11 +26,12 @@ Place = tuple[str, int]  # service and number
 
 
 class Known(NamedTuple):
-    """A form as it is shown now: `shown_as` is the pattern that stands for its own."""
+    """A form as it is shown now: `shown_as` is the pattern that stands for its own, the `mined` one."""
 
     service: str
     number: int
     template: str
+    mined: int
     shown_as: int
 
 
@@ -127,7 +128,7 @@ def of_patterns(tx: ReadTx, services: Collection[str], canonical: Collection[int
         inside = forms.c.service.in_(all_services[first : first + IN_CLAUSE])
         for start in range(0, len(some), IN_CLAUSE):
             ids = some[start : start + IN_CLAUSE]
-            columns = (forms.c.service, forms.c.number, forms.c.template, _canonical())
+            columns = (forms.c.service, forms.c.number, forms.c.template, forms.c.pattern_id, _canonical())
             statement = (
                 select(*columns)
                 .join(patterns, patterns.c.id == forms.c.pattern_id)

@@ -7,7 +7,7 @@ the same answers, and a process that has read a part reads on.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from tocsin.alerts.regexes import matches
 from tocsin.alerts.skeletons import head_of
 
 MAX_FORMS: Final = 2_000  # of a service; replaying them takes 0.1 s
+VALUES: Final = 100  # words in one place that are values, and not things that can be wrong
 MAX_REMEMBERED: Final = 8_000  # of all services that a connection knows
 _SERVICE_ITSELF: Final = 4  # a service without any takes up as much memory as so many forms
 _WITHOUT_DIGITS: Final = str.maketrans("123456789", "000000000")
@@ -51,6 +52,19 @@ def shown_apart(template: str, shown_as: int, splits: Iterable[Apart]) -> int:
     return shown_as
 
 
+def gathers(mined: Mapping[int, int], *, apart: bool = False) -> bool:
+    """Whether forms of a service that are shown as one pattern share an alert. `mined` says how many forms each pattern
+    has that the miner made of them; `apart`: a split by hand is what shows them as one.
+
+    The miner takes a word for variable after five or six others in its place. That is right for counting, and too eager
+    for alerts: these may be the names of fifty things that can be wrong (components, disks, shops), and the next one
+    would be hidden in a ticket that is open. No service has so many things as VALUES that are wrong in the same words:
+    those are users, hosts, files. People know: what they merged (several mined patterns) or gave a template of its own
+    is alike at once.
+    """
+    return apart or len(mined) > 1 or max(mined.values(), default=0) >= VALUES
+
+
 def form_of(template: str, message: str) -> Form:
     return Form(template, head_of(message).translate(_WITHOUT_DIGITS))
 
@@ -68,9 +82,6 @@ class Forms:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __contains__(self, template: str) -> bool:
-        return template in self._numbers
-
     def number_of(self, form: Form) -> int | None:
         """The form itself, or one of the same pattern; None for a form that has something to teach."""
         number = self._numbers.get(form.template)
@@ -78,6 +89,17 @@ class Forms:
             return number
         group = self._miner.known_group_of(form.text)
         return self._alike[group][0] if group in self._alike else None
+
+    def own_number_of(self, form: Form) -> int | None:
+        """The form itself; None for one that was not taken up."""
+        return self._numbers.get(form.template)
+
+    def teaches(self, form: Form, *, enough: int = VALUES) -> bool:
+        """Whether to take up a form: each one that is not there yet, until so many are alike that they share alerts."""
+        if form.template in self._numbers:
+            return False
+        group = self._miner.known_group_of(form.text)
+        return group is None or len(self._alike.get(group, ())) < enough
 
     def learn(self, form: Form) -> Lesson:
         """Take up a form that isn't there yet."""
@@ -90,9 +112,9 @@ class Forms:
         patterns = {one: self._miner.template(at) for at in regrouped for one in self._alike[at]}
         return Lesson(number, patterns | {number: self._miner.template(root)})
 
-    def oldest_alike(self, number: int) -> int:
-        """The first form of the pattern that a form has now."""
-        return next(forms[0] for forms in self._alike.values() if number in forms)
+    def alike(self, number: int) -> Sequence[int]:
+        """All forms of the pattern that a form has now, the oldest first."""
+        return next(forms for forms in self._alike.values() if number in forms)
 
     def _follow_merges(self) -> set[int]:
         """Put the forms of merged groups together; the groups that got some."""

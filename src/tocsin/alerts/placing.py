@@ -1,18 +1,23 @@
-"""Which alert records belong to whose own form has none open: that of their pattern, as the miner and people have it.
+"""Which alert records belong to whose own form has none open: that of their pattern, where its forms share one.
+
+Forms that the miner found alike do once they are many, those that people say are alike do at once: see `gathers`. Rules
+about new patterns are about patterns, so for these all forms of one share an alert.
 
 Looking up locks nothing. Before an alert opens, its service's forms are held: of two transactions that open alerts of
 one pattern, the second one sees the first one's.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tocsin.alerts import form_store, pattern_store, store
+from tocsin.alerts import form_store, linking, pattern_store, store
 from tocsin.alerts.detect import merge
 from tocsin.alerts.form_store import Head, Known, Place
-from tocsin.alerts.forms import MAX_FORMS, Apart, Form, Forms, Memory, form_of, shown_apart
+from tocsin.alerts.forms import MAX_FORMS, VALUES, Apart, Form, Forms, Memory, form_of, gathers, shown_apart
 from tocsin.alerts.grouping import correlation_key_of, fingerprint_in
+from tocsin.alerts.merging import MERGE, roots
 from tocsin.alerts.pattern_store import Counted, digest_of
 from tocsin.alerts.regexes import regex_of
 from tocsin.alerts.rules import TEMPLATE
@@ -27,7 +32,8 @@ _MEMORY: Final = "tocsin.forms"
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A match and its pattern: the fingerprints and numbers of all forms of that, and the template of the oldest."""
+    """A match and its pattern: the fingerprints and numbers of the forms that share an alert with it, and the template
+    of the oldest. Where a pattern's forms share none, that is its own form, without a number if it wasn't taken up."""
 
     of: Matched
     pattern_id: int | None
@@ -37,7 +43,7 @@ class Placed:
 
     @property
     def match(self) -> Matched:
-        """The match with the fingerprint and the correlation key of its pattern's oldest form."""
+        """The match with the fingerprint and the correlation key of the oldest form."""
         fingerprint = key = self.fingerprints[0]
         if self.of.key:
             named = _with(self.of.key, self.template)
@@ -53,6 +59,14 @@ class Placement:
     counted: Mapping[str, OpenEpisode]
     opening: Mapping[str, Sequence[str]]
     matches: Sequence[Matched]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The forms of a service that are shown as one pattern, the oldest first."""
+
+    forms: Sequence[Known]
+    shares_alert: bool
 
 
 def place(tx: Tx, matches: Sequence[Matched]) -> Placement:
@@ -97,11 +111,12 @@ def settle(tx: Tx, matches: Sequence[Matched]) -> list[Matched]:
 def look_up_or_learn(tx: Tx, matches: Sequence[Matched]) -> dict[str, Placed]:
     """By own fingerprint; without what is beyond the bound."""
     found = look_up(tx, matches)
-    return found | learn(tx, [match for match in matches if match.fingerprint not in found])
+    settled = {own for own, one in found.items() if one.numbers}
+    return found | learn(tx, [match for match in matches if match.fingerprint not in settled])
 
 
 def fingerprints_of(match: Matched, placed: Mapping[str, Placed]) -> tuple[str, ...]:
-    """Those of its pattern, or its own."""
+    """Those of the forms that share an alert with it, or its own."""
     one = placed.get(match.fingerprint)
     return (match.fingerprint,) if one is None else one.fingerprints
 
@@ -138,10 +153,10 @@ def learn(tx: Tx, matches: Iterable[Matched]) -> dict[str, Placed]:
         return {}
     forms = _forms(tx, form_store.hold_heads(tx, {match.service for match in mined}))
     splits = _splits(tx)
-    _take_up(tx, forms, [match for match in mined if forms[match.service].number_of(_form(match)) is None])
+    _take_up(tx, forms, mined)
     found = _known(tx, forms, mined, splits)
     alone = [match for match in mined if match.fingerprint not in found]  # a split takes what had no form by itself
-    return found | _known(tx, forms, alone, splits) if alone and _take_up(tx, forms, alone) else found
+    return found | _known(tx, forms, alone, splits) if alone and _take_up(tx, forms, alone, enough=MAX_FORMS) else found
 
 
 def _mined(matches: Iterable[Matched]) -> list[Matched]:
@@ -170,14 +185,14 @@ def _forms(tx: ReadTx, heads: Mapping[str, Head]) -> dict[str, Forms]:
     return found
 
 
-def _take_up(tx: Tx, of: Mapping[str, Forms], matches: Iterable[Matched]) -> bool:
+def _take_up(tx: Tx, of: Mapping[str, Forms], matches: Iterable[Matched], *, enough: int = VALUES) -> bool:
     """Learn from the forms of these matches, as far as there is room, and write it down."""
     new: dict[Place, Form] = {}
     pattern_of: dict[Place, str] = {}
     example: dict[str, Counted] = {}
     for match in matches:
         forms, form = of[match.service], _form(match)
-        if len(forms) >= MAX_FORMS or form.template in forms:
+        if len(forms) >= MAX_FORMS or not forms.teaches(form, enough=enough):
             continue
         lesson = forms.learn(form)
         new[match.service, lesson.number] = form
@@ -219,23 +234,64 @@ def _known(
         shown = shown_as.get(place_of.get(match.fingerprint, NOWHERE))
         if shown is not None:
             pattern_of[match.fingerprint] = shown_apart(dict(match.group)[TEMPLATE], shown, splits)
-    alike: dict[tuple[str, int], list[Known]] = {}
-    for form in form_store.of_patterns(tx, set(of), {*shown_as.values(), *pattern_of.values()}):
-        pattern = shown_apart(form.template, form.shown_as, splits)
-        alike.setdefault((form.service, pattern), []).append(form)
+    groups = _groups(tx, set(of), {*shown_as.values(), *pattern_of.values()}, splits)
     found: dict[str, Placed] = {}
     fingerprints: dict[Hashable, tuple[str, ...]] = {}  # most matches of a pattern have the same
     for match in matches:
         pattern = pattern_of.get(match.fingerprint, 0)
-        forms = alike.get((match.service, pattern))
-        if forms:
-            group = (match.rule, match.service, pattern, *_with(match.group, ""))
-            if group not in fingerprints:
-                fingerprints[group] = tuple(
-                    fingerprint_in(match.rule, _with(match.group, form.template)) for form in forms
-                )
-            numbers = tuple(form.number for form in forms)
-            found[match.fingerprint] = Placed(match, pattern, forms[0].template, fingerprints[group], numbers)
+        group = groups.get((match.service, pattern))
+        if group is None:
+            continue
+        if not group.shares_alert and not _is_about_patterns(match):
+            found[match.fingerprint] = _alone(match, pattern, of[match.service].own_number_of(_form(match)))
+            continue
+        key = (match.rule, match.service, pattern, *_with(match.group, ""))
+        if key not in fingerprints:
+            fingerprints[key] = tuple(
+                fingerprint_in(match.rule, _with(match.group, form.template)) for form in group.forms
+            )
+        numbers = tuple(form.number for form in group.forms)
+        found[match.fingerprint] = Placed(match, pattern, group.forms[0].template, fingerprints[key], numbers)
+    return found
+
+
+def _is_about_patterns(match: Matched) -> bool:
+    """Whether its rule tells of new patterns: another word in a place that varies is nothing new, however few there
+    are."""
+    return match.learn_s is not None
+
+
+def _alone(match: Matched, pattern: int, number: int | None) -> Placed:
+    numbers = () if number is None else (number,)
+    return Placed(match, pattern, dict(match.group)[TEMPLATE], (match.fingerprint,), numbers)
+
+
+def _groups(
+    tx: ReadTx, services: Collection[str], canonical: Collection[int], splits: Sequence[Apart]
+) -> dict[tuple[str, int], _Group]:
+    """By service and pattern, the forms that are shown as that."""
+    forms = form_store.of_patterns(tx, services, canonical)
+    alike: dict[tuple[str, int], list[Known]] = {}
+    for form in forms:
+        alike.setdefault((form.service, shown_apart(form.template, form.shown_as, splits)), []).append(form)
+    of_mined = Counter((form.service, form.mined) for form in forms)  # those that a split takes vary in the same place
+    found: dict[tuple[str, int], _Group] = {}
+    for (service, pattern), of in alike.items():
+        mined = {form.mined: of_mined[service, form.mined] for form in of}
+        if len(mined) > 1:
+            mined = _without_merges(tx, pattern, mined)
+        apart = any(form.shown_as != pattern for form in of)
+        found[service, pattern] = _Group(of, gathers(mined, apart=apart))
+    return found
+
+
+def _without_merges(tx: ReadTx, pattern: int, mined: Mapping[int, int]) -> dict[int, int]:
+    """How many forms the patterns would have if people had merged none: compaction's miner joins some as well."""
+    _, changes = linking.connected(tx, pattern)
+    root_of = roots(mined, [change for change in changes if change.kind != MERGE])
+    found: dict[int, int] = {}
+    for one, forms in mined.items():
+        found[root_of[one]] = found.get(root_of[one], 0) + forms
     return found
 
 

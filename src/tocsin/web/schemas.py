@@ -157,8 +157,8 @@ class AlertOut(Out):
         examples=["connection to <*> lost after <*>"],
     )
     pattern_id: int | None = Field(
-        description="The pattern it was opened for, see `GET /patterns`: all of its messages are counted here. Null"
-        " where the rule does not group by `template`."
+        description="The pattern it was opened for, see `GET /patterns`: once they are many, all of its messages are"
+        " counted here. Null where the rule does not group by `template`."
     )
     pattern: str | None = Field(description="The template of that pattern.", examples=["connection to <*> lost"])
     level: str
