@@ -21,6 +21,7 @@ import ingest
 import memory
 import rules
 import search
+import sla
 import startup
 import storm
 import tickets
@@ -40,6 +41,7 @@ SHORT: Final[dict[str, Part]] = {
     "rules": partial(rules.measure, records=20_000, rounds=3),
     "backtest": partial(backtest.measure, records=500_000),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
+    "sla": partial(sla.measure, count=20_000),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
 }
 FULL: Final[dict[str, Part]] = {
@@ -55,6 +57,7 @@ FULL: Final[dict[str, Part]] = {
     "rules": rules.measure,
     "backtest": partial(backtest.measure, records=10_000_000),
     "tickets": partial(tickets.measure, tickets=1_000_000),
+    "sla": partial(sla.measure, closed=900_000),
     "import_file": import_file.measure,
 }
 

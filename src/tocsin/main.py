@@ -36,6 +36,7 @@ from tocsin.storage.database import Database, open_database
 from tocsin.storage.folder import DataFolder
 from tocsin.storage.objects import Folder, check_identity
 from tocsin.storage.tx import Routes
+from tocsin.tickets import sla_service
 from tocsin.tickets.storming import StormLimits
 from tocsin.web.app import Application
 from tocsin.web.health import StateCollector
@@ -71,6 +72,7 @@ class Instance:
             self.metrics = Metrics()
             self.metrics.registry.register(StateCollector(self.database))
             book = RuleBook(self.database)
+            self.database.read(sla_service.look_ahead)
             self.intake = Intake(
                 self.database, detection or book, metrics=self.metrics, max_queue_bytes=settings.queue_bytes
             )

@@ -11,7 +11,19 @@ from tocsin.alerts import service as alerts
 from tocsin.alerts.absence import BEAT_S
 from tocsin.alerts.counting import FoldHours
 from tocsin.alerts.rule_service import RuleBook
-from tocsin.kit.events import AlertGrew, AlertOpened, AlertQuieted, AlertReleased, LogsStored
+from tocsin.kit.events import (
+    AlertGrew,
+    AlertOpened,
+    AlertQuieted,
+    AlertReleased,
+    LogsStored,
+    TicketHeld,
+    TicketMoved,
+    TicketOpened,
+    TicketPrioritised,
+    TicketReopened,
+    TicketResumed,
+)
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
@@ -25,6 +37,7 @@ from tocsin.storage.dialects import Sqlite
 from tocsin.storage.tx import Routes
 from tocsin.tickets import correlation, storm_end, storms
 from tocsin.tickets import service as tickets
+from tocsin.tickets import sla_service as sla
 from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
 
 
@@ -36,6 +49,12 @@ def routes(limits: StormLimits) -> Routes:
         AlertReleased: (lambda tx, released: correlation.open_for_released(tx, released, limits),),
         AlertQuieted: (tickets.resolve_quiet,),
         AlertGrew: (correlation.raise_for,),
+        TicketOpened: (sla.start,),
+        TicketPrioritised: (sla.reassign,),
+        TicketMoved: (sla.follow,),
+        TicketReopened: (sla.follow,),
+        TicketHeld: (sla.follow,),
+        TicketResumed: (sla.follow,),
     }
 
 
@@ -52,8 +71,12 @@ def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits) -> upkeep.
         silence_service.LET_GO: partial(silence_ending.let_go, logs=reader),
         storms.TIMER: lambda _, timer: partial(storm_end.look, timer=timer, limits=limits),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
+        tickets.HOLD_END: lambda _, timer: partial(tickets.end_hold, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
     }
+
+
+BATCHES: Final[upkeep.BatchHandlers] = {sla.TIMER: sla.tell_due}  # timers of which many may be due at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +118,7 @@ def run_due_timers(
     database: Database, metrics: Metrics, book: RuleBook, reader: LogReader, limits: StormLimits = DEFAULT_LIMITS
 ) -> None:
     """One turn of the loop `timers`."""
-    upkeep.run_due_timers(database, timers_of(book, reader, limits), metrics=metrics)
+    upkeep.run_due_timers(database, timers_of(book, reader, limits), metrics=metrics, batches=BATCHES)
 
 
 def keep_files_short(database: Database) -> None:

@@ -23,6 +23,7 @@ from tocsin.storage.tx import ReadTx, Tx
 WAL_LIMIT_BYTES: Final = 64 << 20
 FREE_LIMIT_BYTES: Final = 16 << 20
 FREE_LIMIT_SHARE: Final = 0.25
+BATCH: Final = 50  # timers in one turn of the write lock
 VACUUM_PAGES: Final = 512  # at most in one turn of the write lock, and
 VACUUM_WITHIN_S: Final = 0.003  # so long; the commit comes on top
 VACUUM_TURNS: Final = 200  # in one run of the loop, which then lets itself be stopped
@@ -31,19 +32,52 @@ Work = Callable[[Tx], None]
 Mended = Callable[[Tx, str], None]  # a rule works again
 GivenUp = Callable[[Tx, int, Sequence[Undecided], datetime], bool]  # whether a rule is not waited for any longer
 TimerHandlers = Mapping[str, Callable[[Database, Timer], Work]]
+# The same for timers of one kind of which many are due at once; the work takes those of some that it may have off the
+# table, and says how many.
+BatchHandler = Callable[[Database, Sequence[Timer]], Callable[[Tx, Sequence[Timer]], int]]
+BatchHandlers = Mapping[str, BatchHandler]
 
 log = structlog.get_logger("tocsin.upkeep")
 
 
-def run_due_timers(database: Database, handlers: TimerHandlers, *, metrics: Metrics) -> None:
-    """Work off what is due, a transaction each; a timer whose handler raises is set back and stops nobody else.
+def run_due_timers(
+    database: Database, handlers: TimerHandlers, *, metrics: Metrics, batches: BatchHandlers | None = None
+) -> None:
+    """Work off what is due, a transaction each, or one for many of a kind that has a handler in `batches`.
 
-    Raises Unavailable when the database can't be written; what is due then stays due.
+    A timer whose handler raises is set back and stops nobody else. Raises Unavailable when the database can't be
+    written; what is due then stays due.
     """
+    batches = batches or {}
     while due := database.read(timers.due):
-        worked_off = [_run_timer(database, timer, handlers, metrics) for timer in due]
+        worked_off = [_run_timer(database, timer, handlers, metrics) for timer in due if timer.kind not in batches]
+        for kind, handler in batches.items():
+            mine = [timer for timer in due if timer.kind == kind]
+            if mine:
+                worked_off.append(_run_batch(database, mine, handler, metrics))
         if not any(worked_off):
             return  # another worker is at them
+
+
+def _run_batch(database: Database, due: Sequence[Timer], handler: BatchHandler, metrics: Metrics) -> bool:
+    """Whether any of the timers was ours and is off the table, or set back. One that raises is found by itself."""
+    try:
+        work = handler(database, due)
+        some = [due[start : start + BATCH] for start in range(0, len(due), BATCH)]
+        return sum(database.write(lambda tx, part=part: work(tx, part), actor=SYSTEM) for part in some) > 0  # type: ignore[misc]
+    except Unavailable:
+        raise
+    except Exception as error:  # noqa: BLE001  # one bad timer must not stop the others
+        if len(due) > 1:
+            return sum(_run_batch(database, [timer], handler, metrics) for timer in due) > 0
+        _failed(database, due[0], error, metrics)
+        return True
+
+
+def _failed(database: Database, timer: Timer, error: Exception, metrics: Metrics) -> None:
+    metrics.loop_errors.labels(timer.kind).inc()
+    log.error("timer_failed", kind=timer.kind, subject=timer.subject, error=parking.describe(error))
+    database.write(lambda tx: timers.set_back(tx, timer), actor=SYSTEM)
 
 
 def _run_timer(database: Database, timer: Timer, handlers: TimerHandlers, metrics: Metrics) -> bool:
@@ -54,9 +88,7 @@ def _run_timer(database: Database, timer: Timer, handlers: TimerHandlers, metric
     except Unavailable:
         raise
     except Exception as error:  # noqa: BLE001  # one bad timer must not stop the others
-        metrics.loop_errors.labels(timer.kind).inc()
-        log.error("timer_failed", kind=timer.kind, subject=timer.subject, error=parking.describe(error))
-        database.write(lambda tx: timers.set_back(tx, timer), actor=SYSTEM)
+        _failed(database, timer, error, metrics)
         return True
 
 

@@ -57,6 +57,7 @@ COMMANDS: Final = (
     ),
     Command("verify", "tocsin.cli.verify", "Match stored records again and compare with the verdicts.", _WORK),
     Command("rules", "tocsin.cli.rules", "List, show, save, switch and remove rules.", _WORK),
+    Command("sla", "tocsin.cli.sla", "List, save, try and remove SLA policies and calendars.", _WORK),
     Command("heartbeats", "tocsin.cli.heartbeats", "List, show, save, ping and remove heartbeats.", _WORK),
     Command("services", "tocsin.cli.services", "Say which services there are and what depends on what.", _WORK),
     Command("silences", "tocsin.cli.silences", "Look at, make, show, extend and end silences.", _WORK),

@@ -28,6 +28,14 @@ STATUS_STYLES: Final = {
     "IN_PROGRESS": "yellow",
     "RESOLVED": "green",
 }
+SLA_STYLES: Final = {
+    "breached": "bold white on red",
+    "at_risk": "bold yellow",
+    "paused": "magenta",
+    "met_late": "red",
+    "on_track": "green",
+    "met": "green",
+}
 PRIORITY_STYLES: Final = {"P1": "bold white on red", "P2": "bold red", "P3": "yellow"}
 
 

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from tocsin.cli.output import (
     PRIORITY_STYLES,
+    SLA_STYLES,
     STATUS_STYLES,
     age,
     console,
@@ -52,6 +53,9 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
                 "opened",
                 f"{when(ticket['opened_at'], utc=utc)} ({age(ticket['opened_at'])} ago) by {ticket['opened_by']}",
             ),
+            ("on hold", _held(ticket, utc=utc)),
+            ("SLA policy", _policy(ticket)),
+            *((f"to {name}", _clock(ticket, name, utc=utc)) for name in ("acknowledge", "resolve")),
             ("acknowledged", _after(ticket, "acknowledged_at", "time_to_acknowledge_s", utc=utc)),
             ("resolved", _after(ticket, "resolved_at", "time_to_resolve_s", utc=utc)),
             ("closed", when(ticket["closed_at"], utc=utc)),
@@ -63,6 +67,46 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("description", ticket["description"]),
         ]
     )
+
+
+def sla_of(ticket: dict[str, Any]) -> Text:
+    """The state of a ticket's clocks in a word, with the least time that is left."""
+    sla = ticket["sla"]
+    if not sla or sla["state"] is None:
+        return Text("-")
+    running = [clock for name in ("acknowledge", "resolve") if (clock := sla[name]) and clock["state"] == sla["state"]]
+    left = min((clock["remaining_s"] for clock in running), default=0)
+    text = styled(sla["state"], SLA_STYLES)
+    if sla["state"] in {"on_track", "at_risk", "breached"}:
+        text = Text.assemble(text, f" {'-' if left < 0 else ''}{duration(abs(left))}")
+    return text
+
+
+def _held(ticket: dict[str, Any], *, utc: bool) -> str | None:
+    held = ticket["on_hold"]
+    if held is None:
+        return None
+    until = f"until {when(held['until'], utc=utc)}" if held["until"] else "until it is resumed"
+    return f"since {when(held['since'], utc=utc)}, {until}: {held['reason']}"
+
+
+def _policy(ticket: dict[str, Any]) -> str | None:
+    sla = ticket["sla"]
+    if not sla:
+        return None
+    by = f", calendar {sla['calendar']} (version {sla['calendar_version']})" if sla["calendar"] else ", day and night"
+    return f"{sla['policy']} (version {sla['policy_version']}){by}"
+
+
+def _clock(ticket: dict[str, Any], name: str, *, utc: bool) -> Text | None:
+    clock = ticket["sla"] and ticket["sla"][name]
+    if not clock:
+        return None
+    left = clock["remaining_s"]
+    parts = [f"due {when(clock['due_at'], utc=utc)}"] if clock["due_at"] else []
+    parts += [f"{duration(clock['elapsed_s'])} counted", f"{duration(abs(left))} {'left' if left >= 0 else 'over'}"]
+    parts += [f"{duration(clock['paused_s'])} did not count"] if clock["paused_s"] else []
+    return Text.assemble(styled(clock["state"], SLA_STYLES), f" ({', '.join(parts)})")
 
 
 def _service(ticket: dict[str, Any]) -> str | None:
@@ -116,11 +160,27 @@ def told(kind: str, data: dict[str, Any]) -> str:
         "TicketReopened": lambda: f"reopened, {data['before']} → {data['after']}{_by_alert(data)}: {data['reason']}",
         "TicketEdited": lambda: "; ".join(_edit(name, data) for name in data["after"]),
         "TicketPrioritised": lambda: f"priority {data['before']} → {data['after']}",
+        "TicketHeld": lambda: f"on hold until {data['until'] or 'it is resumed'}: {data['reason']}",
+        "TicketResumed": lambda: f"on hold no longer{_reason_of(data)}",
+        "SlaAssigned": lambda: _assigned(data),
+        "SlaAtRisk": lambda: f"the clock to {data['clock']} is at risk, due {data['due_at']}",
+        "SlaBreached": lambda: f"the clock to {data['clock']} ran out, due {data['due_at']}",
     }
     try:
         return words[kind]()
     except KeyError:
         return kind
+
+
+def _reason_of(data: dict[str, Any]) -> str:
+    return f": {data['reason']}" if data.get("reason") else ""
+
+
+def _assigned(data: dict[str, Any]) -> str:
+    why = {"priority": " because of its priority", "recalculated": ", reckoned anew"}.get(data["why"], "")
+    if data["policy"] is None:
+        return f"no SLA policy any more{why}{_reason_of(data)}"
+    return f"SLA policy {data['policy']} (version {data['policy_version']}){why}{_reason_of(data)}"
 
 
 def _by_alert(data: dict[str, Any]) -> str:

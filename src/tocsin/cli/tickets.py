@@ -32,7 +32,7 @@ from tocsin.cli.output import (
     styled,
 )
 from tocsin.cli.remote import Answer, Server
-from tocsin.cli.ticket_page import print_ticket
+from tocsin.cli.ticket_page import print_ticket, sla_of
 
 _ACKNOWLEDGED = "IN_PROGRESS"
 _RESOLVED = "RESOLVED"
@@ -81,19 +81,21 @@ def list_tickets(
         none_yet = "No tickets yet. A record that a rule matches opens one; which rules there are: tocsin rules list"
         typer.echo("No ticket matches." if any(filters.values()) else none_yet)
         return
+    with_sla = any(ticket["sla"] for ticket in page.data["items"])
     print_table(
-        ["ID", "Prio", "Status", "Age", "Assignee", "Service", "Title"],
-        (_row(ticket) for ticket in page.data["items"]),
+        ["ID", "Prio", "Status", *(["SLA"] if with_sla else []), "Age", "Assignee", "Service", "Title"],
+        (_row(ticket, with_sla=with_sla) for ticket in page.data["items"]),
         flexible=["Assignee", "Service", "Title"],
     )
     more_follows(page.data)
 
 
-def _row(ticket: dict[str, Any]) -> list[Any]:
+def _row(ticket: dict[str, Any], *, with_sla: bool) -> list[Any]:
     return [
         str(ticket["id"]),
         styled(ticket["priority"], PRIORITY_STYLES),
         styled(ticket["status"], STATUS_STYLES),
+        *([sla_of(ticket)] if with_sla else []),
         age(ticket["opened_at"]),
         ticket["assignee"] or "-",
         ticket["service"] or "-",
@@ -200,6 +202,55 @@ def reopen(
     _each(ids, lambda server, id_: server.post(f"/tickets/{id_}/reopen", body), url, key_file, as_json=as_json)
 
 
+@app.command(
+    epilog=examples(
+        'tocsin tickets hold 7 --reason "The vendor looks into it."', 'tocsin tickets hold 7 8 -r "Frozen" --until 2d'
+    )
+)
+def hold(
+    ids: IdsArgument,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="What is waited for.")],
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="TIME", help="RFC 3339, or how long: 4h, 2d.", show_default="it is resumed"),
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put tickets on hold: their clocks stand still, their deadlines shift."""
+    body = {"reason": reason, "until": until}
+    _each(ids, lambda server, id_: server.post(f"/tickets/{id_}/hold", body), url, key_file, as_json=as_json)
+
+
+@app.command(epilog=examples("tocsin tickets resume 7", 'tocsin tickets resume 7 --reason "They have answered."'))
+def resume(
+    ids: IdsArgument,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why it goes on.")] = "",
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End the hold of tickets: their clocks run again."""
+    body = {"reason": reason}
+    _each(ids, lambda server, id_: server.post(f"/tickets/{id_}/resume", body), url, key_file, as_json=as_json)
+
+
+@app.command(
+    epilog=examples("tocsin tickets recalculate 7", 'tocsin tickets recalculate 7 8 --reason "The new contract"')
+)
+def recalculate(
+    ids: IdsArgument,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why, for the timeline.")] = "",
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the clocks of tickets run by the SLA policy and the calendar that are in force now."""
+    body = {"reason": reason}
+    _each(ids, lambda server, id_: server.post(f"/tickets/{id_}/sla/recalculate", body), url, key_file, as_json=as_json)
+
+
 @app.command(epilog=examples("tocsin tickets priority 7 P1"))
 def priority(
     ticket_id: IdArgument,
@@ -247,7 +298,9 @@ def _tell(answer: Answer, *, as_json: bool) -> None:
         return
     ticket = answer.data
     whose = f", {printable(ticket['assignee'])}" if ticket["assignee"] else ""
-    typer.echo(f"Ticket {ticket['id']} ({ticket['status']}, {ticket['priority']}{whose}): {printable(ticket['title'])}")
+    held = ", on hold" if ticket["on_hold"] else ""
+    head = f"Ticket {ticket['id']} ({ticket['status']}, {ticket['priority']}{whose}{held})"
+    typer.echo(f"{head}: {printable(ticket['title'])}")
 
 
 def _login_name() -> str:

@@ -556,3 +556,92 @@ class TicketPrioritised(_OfTicket):
 
     before: str
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketHeld(_OfTicket):
+    """A ticket was put on hold, until a time or until it is resumed: its clocks stand still."""
+
+    reason: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketResumed(_OfTicket):
+    """A ticket is on hold no longer. `at` is when the hold ended, whenever that was noticed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlaAssigned(_OfTicket):
+    """The clocks of a ticket run by these versions from now on, reckoned from its opening; `policy` null: by none.
+
+    `why` is `opened`, `priority` or `recalculated`. `told` are the moments that stay told of: `resolve:breached`.
+    """
+
+    policy: str | None
+    policy_version: int | None
+    calendar: str | None
+    calendar_version: int | None
+    why: str
+    told: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfClock(_OfTicket):
+    clock: str
+    due_at: datetime
+    policy: str
+    policy_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlaAtRisk(_OfClock):
+    """A clock of a ticket (`acknowledge` or `resolve`) is at risk since `at`: it is due at `due_at`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlaBreached(_OfClock):
+    """A clock of a ticket ran out at `at`; `recorded_at` is later if nothing ran that could have noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfPolicy(Event):
+    SUBJECT: ClassVar[str] = "sla_policy:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlaPolicySaved(_OfPolicy):
+    """An SLA policy was made or changed; it holds for tickets that open from now on. `changed` names what differs."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlaPolicyRemoved(_OfPolicy):
+    """An SLA policy was removed. Its versions are kept: tickets run by them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfCalendar(Event):
+    SUBJECT: ClassVar[str] = "sla_calendar:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarSaved(_OfCalendar):
+    """A calendar was made or changed; it holds for tickets that open from now on. `changed` names what differs."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarRemoved(_OfCalendar):
+    """A calendar was removed. Its versions are kept: tickets run by them."""

@@ -27,7 +27,8 @@ from tocsin.query.tree import (
     Truth,
 )
 
-Columns = Mapping[str, ColumnElement[Any]]
+# Where each field is stored; what is not stored as such has a function that makes its condition.
+Columns = Mapping[str, ColumnElement[Any] | Callable[[Leaf], ColumnElement[bool]]]
 _LARGEST: Final = 2**62  # beyond everything stored, and a number for every database
 
 
@@ -48,14 +49,23 @@ def compile_condition(node: Node, columns: Columns, schema: Schema) -> ColumnEle
 
 def _leaf(leaf: Leaf, columns: Columns, schema: Schema) -> ColumnElement[bool]:
     if isinstance(leaf.target, Anywhere):
-        return or_(*(_text(leaf, columns[name]) for name in schema.anywhere))
+        return or_(*(_of_field(leaf, _known(schema, name), columns[name]) for name in schema.anywhere))
     assert isinstance(leaf.target, Named), "a schema for SQL has no attributes"
-    field = schema.field(leaf.target.name)
-    assert field is not None
+    field = _known(schema, leaf.target.name)
     return _of_field(leaf, field, columns[field.name])
 
 
-def _of_field(leaf: Leaf, field: Field, column: ColumnElement[Any]) -> ColumnElement[bool]:
+def _known(schema: Schema, name: str) -> Field:
+    field = schema.field(name)
+    assert field is not None
+    return field
+
+
+def _of_field(
+    leaf: Leaf, field: Field, column: ColumnElement[Any] | Callable[[Leaf], ColumnElement[bool]]
+) -> ColumnElement[bool]:
+    if not isinstance(column, ColumnElement):
+        return column(leaf)
     if isinstance(leaf, Exists):
         return column.is_not(None)
     if isinstance(leaf, Truth):

@@ -1,6 +1,6 @@
 """Everything that is due at a moment is a row here, claimed in small turns. One row per kind and subject."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,7 +13,8 @@ from tocsin.storage.model import timers
 from tocsin.storage.tx import ReadTx, Tx
 
 WAKE: Final = "timers"
-TURN: Final = 50
+TURN: Final = 200
+IN_CLAUSE: Final = 500
 _LONGEST_BACKOFF: Final = timedelta(hours=1)
 
 
@@ -50,6 +51,12 @@ def put_many(tx: Tx, kind: str, due_at_of: Mapping[str, datetime], *, version: i
 
 def drop(tx: Tx, kind: str, subject: str) -> None:
     tx.execute(delete(timers).where(timers.c.kind == kind, timers.c.subject == subject))
+
+
+def drop_many(tx: Tx, kind: str, subjects: Sequence[str]) -> None:
+    for start in range(0, len(subjects), IN_CLAUSE):
+        inside = timers.c.subject.in_(subjects[start : start + IN_CLAUSE])
+        tx.execute(delete(timers).where(timers.c.kind == kind, inside))
 
 
 def due(tx: ReadTx) -> list[Timer]:

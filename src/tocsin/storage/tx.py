@@ -71,20 +71,30 @@ class Tx(ReadTx):
         causes: Sequence[int | None] | None = None,
         actor: Actor | None = None,
         follow: bool = True,
+        at: Sequence[datetime] | None = None,
     ) -> list[Recorded[Any]]:
         """Write events; the stages that `pipeline.ROUTES` names for them run in this transaction, at `settle`.
 
         What handlers emit has the actor `system`; its cause leads to whoever did the first thing. `causes` gives each
         event the id of the event it follows from; without it, that of the handler's batch. `follow=False` is for
-        events from which nothing can follow: they are written, and no stage is called.
+        events from which nothing can follow: they are written, and no stage is called. `at` says of each when it
+        became true, where that was not now.
         """
         if not new:
             return []
         by = SYSTEM if self._handling else self.actor
-        shared = {"at": self.now, "recorded_at": self.now, "actor": str(actor or by)}
+        shared = {"recorded_at": self.now, "actor": str(actor or by)}
+        instants = at or [self.now] * len(new)
         rows = [
-            {"kind": event.kind, "subject": event.subject, "data": event.data(), "cause_id": cause, **shared}
-            for event, cause in zip(new, causes or [self._cause_id] * len(new), strict=True)
+            {
+                "at": since,
+                "kind": event.kind,
+                "subject": event.subject,
+                "data": event.data(),
+                "cause_id": cause,
+                **shared,
+            }
+            for event, cause, since in zip(new, causes or [self._cause_id] * len(new), instants, strict=True)
         ]
         one, many = _insert_events(self._position)
         if len(rows) == 1:
@@ -92,7 +102,7 @@ class Tx(ReadTx):
             ids: Sequence[int] = [] if key is None else [key[0]]
         else:
             ids = self.execute(many, rows).scalars().all()
-        recorded = [Recorded(event_id, self.now, event) for event_id, event in zip(ids, new, strict=True)]
+        recorded = [Recorded(*one) for one in zip(ids, instants, new, strict=True)]
         if follow:
             self._waiting.extend(recorded)
         return recorded

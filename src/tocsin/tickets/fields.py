@@ -5,6 +5,7 @@ from typing import Final
 from tocsin.kit.priorities import Priority, priority_of
 from tocsin.logs.timestamps import us_of_text
 from tocsin.query.schema import Field, Kind, Schema
+from tocsin.tickets.sla import State
 from tocsin.tickets.workflow import Status
 
 
@@ -22,6 +23,7 @@ TICKETS: Final = Schema(
             ranks={priority.name: (priority.value, priority.value) for priority in Priority},
             name_of=_priority,
         ),
+        Field("sla", Kind.KEYWORD, values=tuple(State)),
         Field("service", Kind.KEYWORD),
         Field("title", Kind.TEXT),
         Field("description", Kind.TEXT),
@@ -29,7 +31,16 @@ TICKETS: Final = Schema(
         Field("opened_by", Kind.KEYWORD),
         *(
             Field(name, Kind.INSTANT, parse_instant=us_of_text)
-            for name in ("opened_at", "updated_at", "acknowledged_at", "resolved_at", "closed_at")
+            for name in (
+                "opened_at",
+                "updated_at",
+                "acknowledged_at",
+                "resolved_at",
+                "closed_at",
+                "held_since",
+                "held_until",
+                "sla_due_at",
+            )
         ),
         Field("reopen_count", Kind.NUMBER),
         Field("recurrence_of", Kind.NUMBER),

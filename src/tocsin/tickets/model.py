@@ -1,8 +1,15 @@
-"""Tables of stage 3: tickets, and the open correlation keys that make one thing one ticket."""
+"""Tables of stage 3: tickets, the open correlation keys that make one thing one ticket, storms, SLA policies."""
+
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
 
-from tocsin.storage.columns import BigId, Instant, metadata
+from tocsin.storage.columns import BigId, Instant, Json, metadata
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 tickets = Table(
     "tickets",
@@ -27,6 +34,19 @@ tickets = Table(
     Column("recurrence_of", BigInteger),
     Column("released_from", BigInteger),  # the ticket of the storm that its alert was gathered in
     Column("version", BigInteger, nullable=False),
+    # On hold: its clocks stand still, until a time or until it is resumed.
+    Column("held_since", Instant),
+    Column("held_until", Instant),
+    Column("hold_reason", Text),
+    # What its events say of its clocks (`sla.Facts`), if a policy is about it; the state of the one that calls the
+    # loudest when that was written, and when the first that runs is due and at risk: the state now follows from these.
+    Column("sla", Json),
+    Column("sla_state", Text),
+    Column("sla_due_at", Instant),
+    Column("sla_at_risk_at", Instant),
+    Index("ix_tickets_sla_state_opened_at_id", "sla_state", "opened_at", "id"),
+    Index("ix_tickets_sla_due_at", "sla_due_at", **_where("sla_due_at IS NOT NULL")),
+    Index("ix_tickets_sla_at_risk_at", "sla_at_risk_at", **_where("sla_at_risk_at IS NOT NULL")),
     Index("ix_tickets_opened_at_id", "opened_at", "id"),
     Index("ix_tickets_updated_at_id", "updated_at", "id"),
     Index("ix_tickets_priority_id", "priority", "id"),
@@ -60,4 +80,28 @@ storms = Table(
         sqlite_where=text("ended_at IS NULL"),
         postgresql_where=text("ended_at IS NULL"),
     ),
+)
+
+# SLA policies and calendars as they are in force, by kind and name.
+sla_items = Table(
+    "sla_items",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("updated_by", Text, nullable=False),
+)
+
+# Never changed: tickets run by these. One without a definition says that it was removed then.
+sla_versions = Table(
+    "sla_versions",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("definition", Json),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False),
 )

@@ -7,30 +7,35 @@ from typing import Any, Final
 
 from tocsin.alerts import service as alerts
 from tocsin.alerts.store import any_open, keys_of_ticket
-from tocsin.kit.clock import from_us, to_us
+from tocsin.kit.clock import from_us, iso, to_us
 from tocsin.kit.cursors import decode_cursor, encode_cursor
-from tocsin.kit.errors import Conflict, NotFound, PreconditionFailed
+from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
 from tocsin.kit.events import (
     AlertQuieted,
     Event,
     Recorded,
     TicketEdited,
+    TicketHeld,
     TicketMoved,
     TicketOpened,
     TicketPrioritised,
     TicketReopened,
+    TicketResumed,
 )
 from tocsin.kit.priorities import Priority
 from tocsin.storage import timers
 from tocsin.storage.database import Database
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import ReadTx, Tx
-from tocsin.tickets import store
+from tocsin.tickets import sla_service, store
 from tocsin.tickets.correlation import AUTO_CLOSE
 from tocsin.tickets.store import Ticket, TicketQuery, TimelineEntry
-from tocsin.tickets.workflow import REOPENED_BY_PERSON, Status, check_edit, check_move, check_reopen
+from tocsin.tickets.workflow import REOPENED_BY_PERSON, UNRESOLVED, Status, check_edit, check_move, check_reopen
 
 AUTO_CLOSE_AFTER: Final = timedelta(days=7)
+LONGEST_HOLD: Final = timedelta(days=3653)
+HOLD_END: Final = "ticket.hold_end"
+_NOT_HELD: Final = {"held_since": None, "held_until": None, "hold_reason": None}
 _CHAIN: Final = (Status.OPEN, Status.IN_PROGRESS, Status.RESOLVED)
 
 
@@ -107,6 +112,9 @@ def _moved(tx: Tx, ticket: Ticket, after: Status) -> dict[str, Any]:
         changes["acknowledged_at"] = tx.now
     elif after is Status.RESOLVED:
         changes["resolved_at"] = tx.now
+        if ticket.held_since is not None:
+            changes |= _NOT_HELD
+            timers.drop(tx, HOLD_END, str(ticket.id))
         store.end_storm(tx, ticket.id)
         alerts.end_episodes(tx, ticket.id)
         store.release_keys(tx, ticket.id)
@@ -164,6 +172,69 @@ def _take_keys_back(tx: Tx, ticket_id: int) -> None:
         raise Conflict(detail=f"{names} is open for the same trouble as ticket {ticket_id}; go on there")
 
 
+def hold(tx: Tx, ticket_id: int, *, reason: str, until: datetime | None, seen_version: int | None = None) -> Ticket:
+    """Let a ticket's clocks stand still, until a time or until it is resumed; once more changes reason and end.
+
+    Raises Invalid for a time that is over, Conflict for a ticket whose clocks don't run.
+    """
+    ticket = _seen(tx, ticket_id, seen_version)
+    if ticket.status not in UNRESOLVED:
+        raise Conflict(detail=f"a {ticket.status.value} ticket can't be put on hold: its clocks don't run")
+    if until is not None and until <= tx.now:
+        detail = f"expected a time to come, it is {iso(tx.now)} now"
+        raise Invalid(f"until: {detail}", errors=(FieldError("/until", detail),))
+    if until is not None and until > tx.now + LONGEST_HOLD:
+        detail = f"expected a time within {LONGEST_HOLD.days} days; without one a hold lasts until it is resumed"
+        raise Invalid(f"until: {detail}", errors=(FieldError("/until", detail),))
+    since = ticket.held_since if ticket.is_held(tx.now) else tx.now
+    changes = {"held_since": since, "held_until": until, "hold_reason": reason}
+    held = _save(tx, ticket, changes, [TicketHeld(ticket_id, reason=reason, until=until)], seen_version)
+    if until is None:
+        timers.drop(tx, HOLD_END, str(ticket_id))
+    else:
+        timers.put(tx, HOLD_END, str(ticket_id), due_at=until, version=held.version)
+    return held
+
+
+def resume(tx: Tx, ticket_id: int, *, reason: str = "", seen_version: int | None = None) -> Ticket:
+    """Let the clocks of a ticket that is on hold run again. Raises Conflict for one that isn't."""
+    ticket = _seen(tx, ticket_id, seen_version)
+    if ticket.held_since is None:
+        raise Conflict(detail=f"ticket {ticket_id} is not on hold")
+    resumed = _resume(tx, ticket, reason, seen_version)
+    timers.drop(tx, HOLD_END, str(ticket_id))
+    return resumed
+
+
+def end_hold(tx: Tx, timer: Timer) -> None:
+    """A hold has run out, unless it was ended or given another end since the timer was set."""
+    for ticket in store.hold_many(tx, [int(timer.subject)]).values():
+        if ticket.held_until is None:
+            return
+        if ticket.held_until > tx.now:
+            timers.put(tx, HOLD_END, timer.subject, due_at=ticket.held_until, version=ticket.version)
+            return
+        _resume(tx, ticket, "the hold has run out", None)
+
+
+def _resume(tx: Tx, ticket: Ticket, reason: str, seen_version: int | None) -> Ticket:
+    ended = tx.now if ticket.held_until is None else min(tx.now, ticket.held_until)
+    told = TicketResumed(ticket.id, reason=reason)
+    return _save(tx, ticket, _NOT_HELD, [told], seen_version, at=ended)
+
+
+def recalculate(tx: Tx, ticket_id: int, *, reason: str = "", seen_version: int | None = None) -> Ticket:
+    """Let a ticket's clocks run by the SLA policy and the calendar that are in force now, from its opening on.
+
+    Raises Conflict for a ticket that is final, or that no policy is about.
+    """
+    ticket = _seen(tx, ticket_id, seen_version)
+    check_edit(ticket.status)
+    _save(tx, ticket, {}, [], seen_version)
+    sla_service.reassess(tx, ticket_id, reason)
+    return get(tx, ticket_id)
+
+
 def resolve_quiet(tx: Tx, quieted: Sequence[Recorded[AlertQuieted]]) -> None:
     """Resolve the tickets whose last episode ended by itself, along the chain: nobody acknowledged them."""
     for ticket_id in sorted({recorded.event.ticket_id for recorded in quieted}):
@@ -203,12 +274,20 @@ def _seen(tx: Tx, ticket_id: int, seen_version: int | None) -> Ticket:
     return ticket
 
 
-def _save(tx: Tx, ticket: Ticket, changes: Mapping[str, Any], told: list[Event], seen_version: int | None) -> Ticket:
+def _save(
+    tx: Tx,
+    ticket: Ticket,
+    changes: Mapping[str, Any],
+    told: list[Event],
+    seen_version: int | None,
+    *,
+    at: datetime | None = None,
+) -> Ticket:
     if not store.compare_and_set(tx, ticket, changes):
         if seen_version is not None:
             raise PreconditionFailed(version=get(tx, ticket.id).version, wanted=seen_version)
         raise Conflict(detail=f"ticket {ticket.id} was changed by somebody else at the same moment; read it again")
-    tx.emit(*told)
+    tx.emit(*told, at=None if at is None else [at] * len(told))
     return get(tx, ticket.id)
 
 

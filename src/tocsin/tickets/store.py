@@ -8,13 +8,14 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tocsin.query.sql import compile_condition
+from tocsin.query.sql import Columns, compile_condition
 from tocsin.query.tree import Equals, Named, Node
 from tocsin.storage.columns import row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import open_keys, storms, tickets
+from tocsin.tickets.sla_sql import sla_condition
 from tocsin.tickets.workflow import UNRESOLVED, Status
 
 IN_CLAUSE: Final = 500
@@ -24,7 +25,8 @@ UNDECIDED: Final = 0  # the ticket of a key that was claimed in this transaction
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket's row. `late_s` says how long before its opening the record that opened it had happened."""
+    """A ticket's row. `late_s` says how long before its opening the record that opened it had happened; `sla` is what
+    its events say of its clocks (see `sla_service`)."""
 
     id: int
     status: Status
@@ -45,6 +47,17 @@ class Ticket:
     recurrence_of: int | None
     released_from: int | None
     version: int
+    held_since: datetime | None = None
+    held_until: datetime | None = None
+    hold_reason: str | None = None
+    sla: dict[str, Any] | None = None
+    sla_state: str | None = None
+    sla_due_at: datetime | None = None
+    sla_at_risk_at: datetime | None = None
+
+    def is_held(self, now: datetime) -> bool:
+        """Whether it is on hold; one that has run out is over, also before anybody has noticed."""
+        return self.held_since is not None and (self.held_until is None or now < self.held_until)
 
     @property
     def time_to_acknowledge_s(self) -> float | None:
@@ -245,7 +258,7 @@ class TicketQuery:
 def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit: int) -> list[Ticket]:
     """Tickets in the query's order; ties by id."""
     key = SORTS[query.sort]
-    statement = _filtered(select(tickets), query)
+    statement = _filtered(select(tickets), query, tx)
     if after is not None:
         both, last = tuple_(key, tickets.c.id), row_value((key, tickets.c.id), after)
         statement = statement.where(both < last if query.descending else both > last)
@@ -256,7 +269,7 @@ def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit
     return [_ticket(row) for row in tx.execute(statement.limit(limit))]
 
 
-def _filtered(statement: Select[Any], query: TicketQuery) -> Select[Any]:
+def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[Any]:
     if query.statuses:
         statement = statement.where(tickets.c.status.in_([status.value for status in query.statuses]))
     if query.priorities:
@@ -277,7 +290,8 @@ def _filtered(statement: Select[Any], query: TicketQuery) -> Select[Any]:
         )
         statement = statement.where(inside)
     if query.condition is not None:
-        statement = statement.where(compile_condition(query.condition, _COLUMNS, TICKETS))
+        columns: Columns = {**_COLUMNS, "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect)}
+        statement = statement.where(compile_condition(query.condition, columns, TICKETS))
     return statement
 
 

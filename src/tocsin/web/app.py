@@ -20,6 +20,7 @@ from tocsin.web import (
     problems,
     rules_routes,
     silences_routes,
+    sla_routes,
     tickets_routes,
 )
 from tocsin.web.description import describe
@@ -54,6 +55,7 @@ class Application(FastAPI):
             patterns_routes,
             tickets_routes,
             rules_routes,
+            sla_routes,
             backtest_routes,
             silences_routes,
             heartbeats_routes,

@@ -59,8 +59,51 @@ _TICKET: Final[dict[str, Any]] = {
     "late_s": 0,
     "recurrence_of": None,
     "released_from": None,
+    "on_hold": None,
     "allowed": ["RESOLVED"],
     "version": 2,
+}
+_CLOCK: Final[dict[str, Any]] = {
+    "state": "on_track",
+    "due_at": "2026-11-24T13:00:00Z",
+    "at_risk_at": "2026-11-24T12:00:00Z",
+    "elapsed_s": 0.0,
+    "remaining_s": 14400.0,
+    "paused_s": 0.0,
+    "breached_at": None,
+}
+_TICKET["sla"] = {
+    "policy": "payments-urgent",
+    "policy_version": 1,
+    "calendar": "lisbon-office",
+    "calendar_version": 3,
+    "state": "on_track",
+    "acknowledge": None,
+    "resolve": _CLOCK,
+}
+_CALENDAR: Final[dict[str, Any]] = {
+    "time_zone": "Europe/Lisbon",
+    "hours": {day: [["09:00", "13:00"], ["14:00", "18:00"]] for day in ("mon", "tue", "wed", "thu", "fri")},
+    "holidays": {"country": "PT", "subdivision": None},
+    "days": {"2026-12-24": [["09:00", "13:00"]], "2026-12-31": []},
+}
+_POLICY: Final[dict[str, Any]] = {
+    "acknowledge_s": None,
+    "resolve_s": 14400,
+    "priorities": ["P1", "P2"],
+    "services": ["payments"],
+    "teams": [],
+    "labels": {},
+    "calendar": "lisbon-office",
+    "at_risk_share": 0.75,
+    "at_risk_left_s": None,
+    "description": "Contract 4711, paragraph 3.",
+}
+_KEPT: Final[dict[str, Any]] = {
+    "version": 3,
+    "created_at": "2026-11-20T09:12:44.120000Z",
+    "updated_at": "2026-11-24T02:21:00.131872Z",
+    "updated_by": "local:admin",
 }
 _EVENT: Final[dict[str, Any]] = {
     "id": 31,
@@ -346,6 +389,31 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "TicketPatchIn": {"status": "IN_PROGRESS", "assignee": "ana"},
     "PriorityPatchIn": {"priority": "P1"},
     "ReopenIn": {"reason": "It is back after the deploy."},
+    "HoldIn": {"reason": "The vendor looks into it.", "until": "2026-11-25T09:00:00Z"},
+    "WhyIn": {"reason": "The vendor has answered."},
+    "CalendarIn": {"name": "lisbon-office", **_CALENDAR},
+    "CalendarDefinitionIn": _CALENDAR,
+    "CalendarOut": {"name": "lisbon-office", **_KEPT, **_CALENDAR},
+    "CalendarPageOut": {"items": [{"name": "lisbon-office", **_KEPT, **_CALENDAR}], "next": None},
+    "PolicyIn": {"name": "payments-urgent", **_POLICY},
+    "PolicyDefinitionIn": _POLICY,
+    "PolicyOut": {"name": "payments-urgent", **_KEPT, **_POLICY},
+    "PolicyPageOut": {"items": [{"name": "payments-urgent", **_KEPT, **_POLICY}], "next": None},
+    "SlaVersionPageOut": {
+        "items": [{"version": 3, "at": "2026-11-24T02:21:00.131872Z", "actor": "local:admin", "definition": _CALENDAR}],
+        "next": None,
+    },
+    "TrialIn": {
+        "calendar": _CALENDAR,
+        "start": "2026-11-24T02:21:00Z",
+        "target_s": 14400,
+        "pauses": [{"start": "2026-11-24T10:00:00Z", "end": "2026-11-24T11:00:00Z"}],
+    },
+    "TrialOut": {
+        "due_at": "2026-11-24T15:00:00Z",
+        "elapsed_s": None,
+        "working": [{"start": "2026-11-24T09:00:00Z", "end": "2026-11-24T13:00:00Z"}],
+    },
     "RuleIn": {"name": "payments-timeouts", **_DEFINITION},
     "RuleDefinitionIn": _DEFINITION,
     "RulePatchIn": {"enabled": False},

@@ -177,6 +177,41 @@ class AlertPageOut(Out):
     next: str | None
 
 
+class OnHoldOut(Out):
+    """A ticket's clocks stand still, until a time or until it is resumed."""
+
+    since: datetime
+    until: datetime | None
+    reason: str
+
+
+class ClockOut(Out):
+    """A clock of a ticket as it stands now. Durations are in working time of the policy's calendar."""
+
+    state: str = Field(
+        description="`on_track`, `at_risk`, `breached`, `met`, `met_late`, `paused`, `cancelled`.",
+        examples=["on_track"],
+    )
+    due_at: datetime | None = Field(description="Not known while the ticket is on hold without an end.")
+    at_risk_at: datetime | None
+    elapsed_s: float
+    remaining_s: float = Field(description="Less than 0 once it is breached.")
+    paused_s: float = Field(description="What did not count: on hold, or resolved before it reopened.")
+    breached_at: datetime | None
+
+
+class SlaOut(Out):
+    """A ticket's clocks, and the versions they run by. `state` is that of the clock that calls the loudest."""
+
+    policy: str
+    policy_version: int
+    calendar: str | None = Field(description="None: around the clock.")
+    calendar_version: int | None
+    state: str | None
+    acknowledge: ClockOut | None
+    resolve: ClockOut | None
+
+
 class TicketOut(Out):
     """A ticket. `version` is also its ETag; it changes on moves and edits, never on counts."""
 
@@ -199,6 +234,8 @@ class TicketOut(Out):
     late_s: int | None = Field(description="How long before the ticket opened its first record had happened.")
     recurrence_of: int | None = Field(description="The closed or older ticket of the same kind of trouble.")
     released_from: int | None = Field(description="The ticket of the storm that its alert was gathered in before.")
+    on_hold: OnHoldOut | None
+    sla: SlaOut | None = Field(description="Null for a ticket that no SLA policy is about.")
     allowed: list[str] = Field(description="The moves PATCH takes now.", examples=[["IN_PROGRESS"]])
     version: int
 

@@ -13,7 +13,9 @@ from tocsin.query.letters import fold
 from tocsin.query.parse import parse
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import service as tickets
+from tocsin.tickets import sla_service as sla
 from tocsin.tickets.fields import TICKETS
+from tocsin.tickets.sla_service import Standing
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.workflow import Status, allowed
 from tocsin.web.alerts_routes import alert_out
@@ -22,6 +24,7 @@ from tocsin.web.schemas import (
     EventOut,
     EventPageOut,
     InstantIn,
+    OnHoldOut,
     PriorityPatchIn,
     ProblemOut,
     QueryIn,
@@ -36,6 +39,7 @@ from tocsin.web.schemas import (
     Word,
 )
 from tocsin.web.services import Desk, Services, desk, services
+from tocsin.web.sla_schemas import sla_out
 
 router = APIRouter(tags=["tickets"])
 Id = Annotated[int, Path(ge=1, le=2**53)]
@@ -43,26 +47,31 @@ AtDesk = Annotated[Desk, Depends(desk)]
 With = Annotated[Services, Depends(services)]
 MAX_ALERTS_SHOWN: Final = 100
 _MISSING: Final[dict[int | str, dict[str, Any]]] = {404: {"model": ProblemOut}}
-_CHANGES: Final[dict[int | str, dict[str, Any]]] = {
+CHANGES: Final[dict[int | str, dict[str, Any]]] = {
     **_MISSING,
     409: {"model": ProblemOut, "description": "Not an allowed move (`allowed` names them), or changed meanwhile"},
     412: {"model": ProblemOut, "description": "If-Match names another version"},
 }
 
 
-def _ticket_fields(ticket: Ticket) -> dict[str, Any]:
+def _ticket_fields(ticket: Ticket, standing: Standing | None) -> dict[str, Any]:
     fields = {name: getattr(ticket, name) for name in TicketOut.model_fields if hasattr(ticket, name)}
+    held = None
+    if ticket.held_since is not None:
+        held = OnHoldOut(since=ticket.held_since, until=ticket.held_until, reason=ticket.hold_reason or "")
     return {
         **fields,
+        "on_hold": held,
+        "sla": None if standing is None else sla_out(standing),
         "status": ticket.status.value,
         "priority": Priority(ticket.priority).name,
         "allowed": allowed(ticket.status),
     }
 
 
-def ticket_out(ticket: Ticket) -> TicketOut:
-    """A ticket as the API shows it."""
-    return TicketOut(**_ticket_fields(ticket))
+def ticket_out(ticket: Ticket, standing: Standing | None) -> TicketOut:
+    """A ticket as the API shows it, with its clocks."""
+    return TicketOut(**_ticket_fields(ticket, standing))
 
 
 def _service_info(tx: ReadTx, service: str | None) -> ServiceInfoOut | None:
@@ -75,14 +84,18 @@ def _etag(ticket: Ticket) -> str:
     return f'"{ticket.version}"'
 
 
-def _answer(ticket: Ticket, status: int = 200) -> Response:
+def ticket_answer(tx: Tx, changed: Ticket, status: int = 200) -> Response:
+    """The ticket as it is once all has followed from its change: its clocks are."""
+    tx.settle()
+    ticket = tickets.get(tx, changed.id)
+    standing = sla.standings(tx, [ticket]).get(ticket.id)
     headers = {"etag": _etag(ticket)}
     if status == 201:
         headers["location"] = f"/tickets/{ticket.id}"
-    return Response(ticket_out(ticket).model_dump_json(), status, headers, "application/json")
+    return Response(ticket_out(ticket, standing).model_dump_json(), status, headers, "application/json")
 
 
-def _agreed(tx: Tx, ticket_id: int, seen: frozenset[str] | None) -> int | None:
+def agreed_version(tx: Tx, ticket_id: int, seen: frozenset[str] | None) -> int | None:
     return None if seen is None else agreed(tickets.get(tx, ticket_id).version, seen)
 
 
@@ -123,7 +136,8 @@ def _status(text: str, pointer: str) -> Status:
 def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> TicketPageOut:
     """Tickets that match all filters.
 
-    `q` is in the filter language, over `status`, `priority` (P1 is the least: `priority:<=P2`), `service`, `title`,
+    `q` is in the filter language, over `status`, `priority` (P1 is the least: `priority:<=P2`), `sla` (the state of
+    the clock that calls the loudest: `sla:at_risk`, `sla:none` without any), `sla_due_at`, `service`, `title`,
     `description`, `assignee`, `opened_by`, the instants, `reopen_count`, `recurrence_of` and `id`; without regular
     expressions. A bare word is looked for in title and description.
 
@@ -151,14 +165,16 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
             cursor=query.cursor,
         ),
     )
-    return TicketPageOut(items=[ticket_out(ticket) for ticket in found], next=cursor)
+    standings = with_.database.read(lambda tx: sla.standings(tx, found))
+    return TicketPageOut(items=[ticket_out(ticket, standings.get(ticket.id)) for ticket in found], next=cursor)
 
 
 @router.post("/tickets", status_code=201, response_model=TicketOut, summary="Open a ticket by hand")
 def open_ticket(ticket: TicketIn, at: AtDesk) -> Response:
     """Open a ticket that no alert asked for. With an `Idempotency-Key` a repeat opens no second one."""
     return at.write(
-        lambda tx: _answer(
+        lambda tx: ticket_answer(
+            tx,
             tickets.open_by_hand(
                 tx,
                 title=ticket.title,
@@ -176,16 +192,19 @@ def open_ticket(ticket: TicketIn, at: AtDesk) -> Response:
 def get_ticket(id: Id, with_: With) -> Response:  # noqa: A002
     """A ticket with its newest 100 alerts, and what is declared of its service."""
 
-    def look(tx: ReadTx) -> tuple[Ticket, list[alert_store.Alert], ServiceInfoOut | None]:
+    def look(tx: ReadTx) -> tuple[Ticket, Standing | None, list[alert_store.Alert], ServiceInfoOut | None]:
         ticket = tickets.get(tx, id)
-        return ticket, alert_store.of_tickets(tx, id, limit=MAX_ALERTS_SHOWN), _service_info(tx, ticket.service)
+        standing = sla.standings(tx, [ticket]).get(id)
+        alerts = alert_store.of_tickets(tx, id, limit=MAX_ALERTS_SHOWN)
+        return ticket, standing, alerts, _service_info(tx, ticket.service)
 
-    ticket, alerts, info = with_.database.read(look)
-    out = TicketDetailOut(**_ticket_fields(ticket), alerts=[alert_out(alert) for alert in alerts], service_info=info)
+    ticket, standing, alerts, info = with_.database.read(look)
+    shown = [alert_out(alert) for alert in alerts]
+    out = TicketDetailOut(**_ticket_fields(ticket, standing), alerts=shown, service_info=info)
     return Response(out.model_dump_json(), 200, {"etag": _etag(ticket)}, "application/json")
 
 
-@router.patch("/tickets/{id}", response_model=TicketOut, summary="Move or edit a ticket", responses=_CHANGES)
+@router.patch("/tickets/{id}", response_model=TicketOut, summary="Move or edit a ticket", responses=CHANGES)
 def change_ticket(
     id: Id,  # noqa: A002
     change: TicketPatchIn,
@@ -203,12 +222,14 @@ def change_ticket(
     status = None if change.status is None else _status(change.status, "/status")
     seen = seen_tags(if_match)
     return at.write(
-        lambda tx: _answer(tickets.change(tx, id, status=status, edits=edits, seen_version=_agreed(tx, id, seen)))
+        lambda tx: ticket_answer(
+            tx, tickets.change(tx, id, status=status, edits=edits, seen_version=agreed_version(tx, id, seen))
+        )
     )
 
 
 @router.patch(
-    "/tickets/{id}/priority", response_model=TicketOut, summary="Change a ticket's priority", responses=_CHANGES
+    "/tickets/{id}/priority", response_model=TicketOut, summary="Change a ticket's priority", responses=CHANGES
 )
 def change_priority(
     id: Id,  # noqa: A002
@@ -218,10 +239,14 @@ def change_priority(
 ) -> Response:
     """Set the priority, P1..P5."""
     seen = seen_tags(if_match)
-    return at.write(lambda tx: _answer(tickets.prioritise(tx, id, change.priority, seen_version=_agreed(tx, id, seen))))
+    return at.write(
+        lambda tx: ticket_answer(
+            tx, tickets.prioritise(tx, id, change.priority, seen_version=agreed_version(tx, id, seen))
+        )
+    )
 
 
-@router.post("/tickets/{id}/reopen", response_model=TicketOut, summary="Reopen a resolved ticket", responses=_CHANGES)
+@router.post("/tickets/{id}/reopen", response_model=TicketOut, summary="Reopen a resolved ticket", responses=CHANGES)
 def reopen_ticket(
     id: Id,  # noqa: A002
     reopening: ReopenIn,
@@ -231,10 +256,11 @@ def reopen_ticket(
     """Take a RESOLVED ticket up again: it goes to IN_PROGRESS with the caller (or `assignee`) on it."""
     seen = seen_tags(if_match)
     return at.write(
-        lambda tx: _answer(
+        lambda tx: ticket_answer(
+            tx,
             tickets.reopen(
-                tx, id, reason=reopening.reason, assignee=reopening.assignee, seen_version=_agreed(tx, id, seen)
-            )
+                tx, id, reason=reopening.reason, assignee=reopening.assignee, seen_version=agreed_version(tx, id, seen)
+            ),
         )
     )
 

@@ -1,0 +1,329 @@
+"""The clocks of a ticket: pure functions over its events, its policy, its calendar, and the time it is.
+
+The acknowledge clock runs from opening, or from the last reopening by an alert, to the acknowledgement. The resolve
+clock runs from opening to the resolution; the time a ticket was resolved before it reopened does not count. Both stand
+still while the ticket is on hold. What is due at a moment is overdue from then on; what is done at that moment is in
+time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from tocsin.kit.actors import SYSTEM
+from tocsin.kit.calendar import ALWAYS, Calendar, Pause, due_at, elapsed
+from tocsin.kit.clock import MICROSECOND, from_us, to_us
+from tocsin.logs.timestamps import us_of_text
+from tocsin.tickets.workflow import REOPENED_BY_ALERT, Status
+
+ACKNOWLEDGE: Final = "acknowledge"
+RESOLVE: Final = "resolve"
+AT_RISK: Final = "at_risk"
+BREACHED: Final = "breached"
+
+
+class State(StrEnum):
+    """Where a clock stands, what calls the loudest first."""
+
+    BREACHED = "breached"
+    AT_RISK = "at_risk"
+    PAUSED = "paused"
+    ON_TRACK = "on_track"
+    MET_LATE = "met_late"
+    MET = "met"
+    CANCELLED = "cancelled"
+
+
+RUNNING: Final = (State.BREACHED, State.AT_RISK, State.PAUSED, State.ON_TRACK)
+_LOUDNESS: Final = {state: place for place, state in enumerate(State)}
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The versions of policy and calendar that a ticket's clocks run by; without a calendar, around the clock."""
+
+    policy: str
+    policy_version: int
+    calendar: str | None
+    calendar_version: int | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the assigned versions say."""
+
+    acknowledge: timedelta | None
+    resolve: timedelta | None
+    at_risk_share: float | None = None
+    at_risk_left: timedelta | None = None
+    calendar: Calendar = ALWAYS
+
+    def at_risk(self, target: timedelta) -> timedelta:
+        """After how much of a target a clock is at risk."""
+        if self.at_risk_left is not None:
+            return max(target - self.at_risk_left, MICROSECOND)
+        share = 1.0 if self.at_risk_share is None else self.at_risk_share
+        return max(timedelta(microseconds=round(target / MICROSECOND * share)), MICROSECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a ticket's events say of its clocks. `told` are the moments an event has told of: `resolve:breached`."""
+
+    opened_at: datetime
+    acknowledge_from: datetime
+    acknowledged_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    resolved_at: datetime | None = None
+    held_since: datetime | None = None
+    held_until: datetime | None = None
+    holds: tuple[tuple[datetime, datetime], ...] = ()
+    resolved: tuple[tuple[datetime, datetime], ...] = ()
+    told: tuple[str, ...] = ()
+    assigned: Assigned | None = None
+
+    def is_held(self, now: datetime) -> bool:
+        """Whether the ticket is on hold."""
+        return self.held_since is not None and (self.held_until is None or now < self.held_until)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A clock as it stands at an instant. `due_at` is not known while a hold has no end."""
+
+    name: str
+    state: State
+    due_at: datetime | None
+    at_risk_at: datetime | None
+    elapsed: timedelta
+    remaining: timedelta
+    paused: timedelta
+    breached_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant that an event tells of: a clock is at risk, or breached."""
+
+    at: datetime
+    clock: str
+    what: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.clock}:{self.what}"
+
+
+def clocks(facts: Facts, terms: Terms, now: datetime) -> dict[str, Clock]:
+    """Those of the two clocks that the policy has a target for."""
+    holds: tuple[Pause, ...] = facts.holds
+    if facts.held_since is not None:
+        holds = (*holds, (facts.held_since, facts.held_until))
+    held = facts.is_held(now)
+    found: dict[str, Clock] = {}
+    if terms.acknowledge is not None:
+        run = _Run(ACKNOWLEDGE, facts.acknowledge_from, facts.acknowledged_at, facts.cancelled_at, holds, held)
+        found[ACKNOWLEDGE] = _clock(run, terms.acknowledge, terms, now)
+    if terms.resolve is not None:
+        run = _Run(RESOLVE, facts.opened_at, facts.resolved_at, None, (*holds, *facts.resolved), held)
+        found[RESOLVE] = _clock(run, terms.resolve, terms, now)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    name: str
+    start: datetime
+    done_at: datetime | None
+    cancelled_at: datetime | None
+    pauses: tuple[Pause, ...]
+    held: bool
+
+
+def _clock(run: _Run, target: timedelta, terms: Terms, now: datetime) -> Clock:
+    ended = run.done_at or run.cancelled_at
+    until = now if ended is None else ended
+    pauses = run.pauses if ended is None else tuple(_before(run.pauses, ended))
+    counted = elapsed(run.start, until, terms.calendar, pauses)
+    whole = elapsed(run.start, until, terms.calendar) if pauses else counted
+    due = due_at(run.start, target, terms.calendar, pauses)
+    at_risk = due_at(run.start, terms.at_risk(target), terms.calendar, pauses)
+    over = due is not None and (due <= until if ended is None else due < until)
+    return Clock(
+        name=run.name,
+        state=_state(run, over=over, at_risk=at_risk is not None and at_risk <= now),
+        due_at=due,
+        at_risk_at=at_risk,
+        elapsed=counted,
+        remaining=target - counted,
+        paused=whole - counted,
+        breached_at=due if over else None,
+    )
+
+
+def _before(pauses: Iterable[Pause], ended: datetime) -> Iterator[Pause]:
+    """What came after a clock had ended does not move its deadline any more."""
+    for begun, until in pauses:
+        if begun < ended:
+            yield begun, ended if until is None else min(until, ended)
+
+
+def _state(run: _Run, *, over: bool, at_risk: bool) -> State:
+    if run.done_at is not None:
+        return State.MET_LATE if over else State.MET
+    if run.cancelled_at is not None:
+        return State.CANCELLED
+    if over:
+        return State.BREACHED
+    if run.held:
+        return State.PAUSED
+    return State.AT_RISK if at_risk else State.ON_TRACK
+
+
+def loudest(found: Mapping[str, Clock]) -> State | None:
+    """The state of a ticket: that of its clocks which calls the loudest; one that runs goes before one that ended."""
+    return min((clock.state for clock in found.values()), key=_LOUDNESS.__getitem__, default=None)
+
+
+def next_due(found: Mapping[str, Clock]) -> tuple[datetime | None, datetime | None]:
+    """When the first of the running clocks is due, and when the first is at risk."""
+    running = [clock for clock in found.values() if clock.state in RUNNING]
+    due = min((clock.due_at for clock in running if clock.due_at is not None), default=None)
+    at_risk = min((clock.at_risk_at for clock in running if clock.at_risk_at is not None), default=None)
+    return due, at_risk
+
+
+def moments(facts: Facts, found: Mapping[str, Clock]) -> list[Moment]:
+    """What running clocks will be told of, or should have been, in order of time."""
+    all_of_them = [
+        Moment(at, clock.name, what)
+        for clock in found.values()
+        if clock.state in RUNNING
+        for at, what in ((clock.at_risk_at, AT_RISK), (clock.due_at, BREACHED))
+        if at is not None
+    ]
+    return sorted((one for one in all_of_them if one.key not in facts.told), key=lambda one: (one.at, one.what))
+
+
+def standing(facts: Facts, found: Mapping[str, Clock], now: datetime) -> tuple[str, ...]:
+    """What has been told and is still so: under other terms it is not told again."""
+    again = {one.key for one in moments(replace(facts, told=()), found) if one.at > now}
+    return tuple(key for key in facts.told if key not in again)
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event of a ticket, as it was written."""
+
+    at: datetime
+    kind: str
+    actor: str
+    data: Mapping[str, Any]
+
+
+def replay(events: Iterable[Happened]) -> Facts:
+    """The facts that a ticket's events add up to. The first is that it opened."""
+    facts: Facts | None = None
+    for event in events:
+        facts = opened(event.at) if facts is None else step(facts, event)
+    if facts is None:
+        raise ValueError("a ticket has at least one event")
+    return facts
+
+
+def opened(at: datetime) -> Facts:
+    """The facts of a ticket that has just opened."""
+    return Facts(opened_at=at, acknowledge_from=at)
+
+
+def step(facts: Facts, event: Happened) -> Facts:
+    """The facts after one more event; kinds that say nothing of clocks change nothing."""
+    change = _STEPS.get(event.kind)
+    return facts if change is None else change(facts, event)
+
+
+def _moved(facts: Facts, event: Happened) -> Facts:
+    if event.data["after"] == Status.IN_PROGRESS.value:
+        if event.actor == str(SYSTEM):
+            return replace(facts, cancelled_at=event.at)
+        return replace(facts, acknowledged_at=event.at)
+    if event.data["after"] == Status.RESOLVED.value:
+        return replace(_resumed(facts, event.at), resolved_at=event.at)
+    return facts
+
+
+def _reopened(facts: Facts, event: Happened) -> Facts:
+    at = event.at
+    resolved = facts.resolved if facts.resolved_at is None else (*facts.resolved, (facts.resolved_at, at))
+    facts = replace(facts, resolved=resolved, resolved_at=None)
+    if event.data["after"] != REOPENED_BY_ALERT.value:
+        return facts
+    told = tuple(key for key in facts.told if not key.startswith(ACKNOWLEDGE))
+    return replace(facts, acknowledge_from=at, acknowledged_at=None, cancelled_at=None, told=told)
+
+
+def _held(facts: Facts, event: Happened) -> Facts:
+    until = None if event.data["until"] is None else from_us(us_of_text(event.data["until"]))
+    if not facts.is_held(event.at):
+        facts = replace(_resumed(facts, event.at), held_since=event.at)
+    return replace(facts, held_until=until)
+
+
+def _resumed(facts: Facts, at: datetime) -> Facts:
+    if facts.held_since is None:
+        return facts
+    ended = at if facts.held_until is None else min(at, facts.held_until)
+    return replace(facts, holds=(*facts.holds, (facts.held_since, ended)), held_since=None, held_until=None)
+
+
+def _assigned(facts: Facts, event: Happened) -> Facts:
+    said = event.data
+    policy, version, calendar = said["policy"], said["policy_version"], said["calendar"]
+    one = None if policy is None else Assigned(policy, version, calendar, said["calendar_version"], event.at)
+    return replace(facts, assigned=one, told=tuple(said["told"]))
+
+
+def _told(facts: Facts, event: Happened, what: str) -> Facts:
+    return replace(facts, told=(*facts.told, f"{event.data['clock']}:{what}"))
+
+
+_STEPS: Final[Mapping[str, Callable[[Facts, Happened], Facts]]] = {
+    "TicketMoved": _moved,
+    "TicketReopened": _reopened,
+    "TicketHeld": _held,
+    "TicketResumed": lambda facts, event: _resumed(facts, event.at),
+    "SlaAssigned": _assigned,
+    "SlaAtRisk": lambda facts, event: _told(facts, event, AT_RISK),
+    "SlaBreached": lambda facts, event: _told(facts, event, BREACHED),
+}
+KINDS: Final = ("TicketOpened", *_STEPS)
+
+
+_INSTANTS: Final = ("opened_at", "acknowledge_from", "acknowledged_at", "cancelled_at", "resolved_at", "held_since",
+                    "held_until")  # fmt: skip
+_STRETCHES: Final = ("holds", "resolved")
+
+
+def as_values(facts: Facts) -> dict[str, Any]:
+    """Facts as JSON values; instants are microseconds since 1970, what is empty is left out."""
+    values: dict[str, Any] = {name: to_us(at) for name in _INSTANTS if isinstance(at := getattr(facts, name), datetime)}
+    values |= {name: [[to_us(a), to_us(b)] for a, b in getattr(facts, name)] for name in _STRETCHES}
+    values["told"] = list(facts.told)
+    if facts.assigned is not None:
+        one = facts.assigned
+        values["assigned"] = [one.policy, one.policy_version, one.calendar, one.calendar_version, to_us(one.since)]
+    return {name: value for name, value in values.items() if value != []}
+
+
+def of_values(values: Mapping[str, Any]) -> Facts:
+    """The facts that `as_values` wrote down."""
+    found: dict[str, Any] = {name: from_us(values[name]) for name in _INSTANTS if name in values}
+    found |= {name: tuple((from_us(a), from_us(b)) for a, b in values[name]) for name in _STRETCHES if name in values}
+    assigned = None
+    if "assigned" in values:
+        policy, version, calendar, calendar_version, since = values["assigned"]
+        assigned = Assigned(policy, version, calendar, calendar_version, from_us(since))
+    return Facts(**found, told=tuple(values.get("told", ())), assigned=assigned)
