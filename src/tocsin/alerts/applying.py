@@ -126,8 +126,8 @@ def _named_twice(section: str, names: Iterable[tuple[int, str, object]]) -> list
     ]
 
 
-def _rings_within(services: Iterable[tuple[int, Declaration]]) -> list[FieldError]:
-    by_key = {one.key: (place, one) for place, one in services}
+def _rings_within(services: Sequence[tuple[int, Declaration]]) -> list[FieldError]:
+    by_key = {one.key: (place, one) for place, one in reversed(services)}  # of two of a name, the first
     names = {key: name for _, one in by_key.values() for key, name in one.upstreams.items()}
     names |= {key: one.name for key, (_, one) in by_key.items()}
     edges = {key: set(one.upstreams) - {key} for key, (_, one) in by_key.items()}  # itself is told of before
@@ -192,7 +192,14 @@ def meant(wanted: Wanted, before: Silence | None, *, actor: str, now: datetime) 
     found = _not_lasting(draft)
     if found:
         raise Invalid("; ".join(f"{error.pointer[1:]}: {error.detail}" for error in found), errors=tuple(found))
-    return silence_of(draft, _looked_at(draft, now))
+    if draft.starts_at is not None:
+        return silence_of(draft, min(now, draft.starts_at))
+    try:
+        return silence_of(draft, now)
+    except Invalid:
+        if draft.until is None:
+            raise
+        return _of_the_past(draft, draft.until)
 
 
 def filled(draft: Draft, before: Silence | None, *, actor: str) -> Draft:
@@ -213,12 +220,9 @@ def _not_lasting(draft: Draft) -> list[FieldError]:
     return [FieldError("/starts_at", f"is missing: {again}")] if draft.starts_at is None else []
 
 
-def _looked_at(draft: Draft, now: datetime) -> datetime:
-    """An instant at which the silence is not over yet, so that only what is wrong with it is found."""
-    end = draft.ends_at if draft.recurrence is None else draft.until
-    if draft.starts_at is not None:
-        return min(now, draft.starts_at)
-    return now if end is None or end > now else end - timedelta(days=1)
+def _of_the_past(draft: Draft, until: datetime) -> Silence:
+    """A recurrence that does not say its beginning, as it was a year before its end: it may only be over."""
+    return silence_of(draft, until - timedelta(days=366))
 
 
 def facts_of(silence: Silence) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from tocsin.cli.command import DEFAULT_URL, JsonOption, KeyFileOption, UrlOption, examples, make_app
-from tocsin.cli.exits import Refused, WrongUsage
+from tocsin.cli.exits import CommandFailed, Refused, WrongUsage
 from tocsin.cli.output import console, print_json, printable
 from tocsin.cli.remote import Answer, Server
 from tocsin.cli.yamlfile import MAX_BYTES, Place, escaped, place_of, read_yaml
@@ -138,7 +138,8 @@ def _agree(plan: Mapping[str, Any], *, at_terminal: bool) -> None:
         named = printable(", ".join(gone[:SHOWN_KEPT]) + ("" if len(gone) <= SHOWN_KEPT else ", ..."))
         raise WrongUsage(detail=f"--prune would remove {len(gone)} ({named}); say --yes, or look with --dry-run")
     _print_plan(plan["plan"])
-    typer.confirm(f"Remove {len(gone)}?", abort=True)
+    if not typer.confirm(f"Remove {len(gone)}?", err=True):
+        raise CommandFailed(detail="nothing was changed")
 
 
 def _print_plan(plan: Sequence[Mapping[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, ValidationError, ValidatorFunctio
 from tocsin.alerts.apply_service import Present
 from tocsin.alerts.applying import RULES, SERVICES, SILENCES, Asked, Step, Wanted, name_for
 from tocsin.alerts.declarations import Declaration
-from tocsin.alerts.rules import DEFINED, Rule
+from tocsin.alerts.rules import DEFINED, Kind, Rule
 from tocsin.alerts.silence_checks import Draft
 from tocsin.alerts.silencing import Silence
 from tocsin.kit.clock import iso
@@ -159,8 +159,10 @@ def export_out(found: Present, sections: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _rule_entry(rule: Rule) -> dict[str, Any]:
+    # What is left out of a rule depends on its kind.
     bare = RuleDefinitionIn.model_validate({"condition": rule.condition, "kind": rule.kind.value}).rule(rule.name)
-    return {"name": rule.name, **_said(rule.definition(), bare.definition(), DEFINED, always="condition")}
+    default = {**bare.definition(), "condition": None, "kind": Kind.MATCH.value}
+    return {"name": rule.name, **_said(rule.definition(), default, DEFINED)}
 
 
 def _silence_entry(silence: Silence, name: str) -> dict[str, Any]:
@@ -183,7 +185,5 @@ def _service_entry(one: Declaration) -> dict[str, Any]:
     return {"name": facts.pop("name"), **_said(facts, Declaration(one.name).facts(), tuple(facts))}
 
 
-def _said(
-    facts: Mapping[str, Any], default: Mapping[str, Any], fields: tuple[str, ...], *, always: str | None = None
-) -> dict[str, Any]:
-    return {field: facts[field] for field in fields if field == always or facts[field] != default[field]}
+def _said(facts: Mapping[str, Any], default: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    return {field: facts[field] for field in fields if facts[field] != default[field]}
