@@ -1,13 +1,13 @@
 """Use cases of declared services: make, change, remove, find; what they depend on and what depends on them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tocsin.alerts import declaration_store as store
 from tocsin.alerts.declaration_store import DeclaredRow, Part
 from tocsin.alerts.declarations import DECLARED, MAX_SERVICES, MAX_STEPS, Declaration, check_name, tidied
-from tocsin.alerts.dependencies import depths, steps_from, turned, way
+from tocsin.alerts.dependencies import depths, ring_text, rings, steps_from, turned, way
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
 from tocsin.kit.events import ServiceRemoved, ServiceSaved
@@ -56,14 +56,52 @@ def change(tx: Tx, name: str, changes: Mapping[str, Any], *, seen_version: int |
     return _replace(tx, declaration, version, seen_version)[0]
 
 
+def save_together(tx: Tx, declarations: Sequence[Declaration]) -> None:
+    """Make or replace services at once: only when all are there, there must be no ring and no chain that is too long.
+
+    Raises Invalid, with a pointer such as `/2/depends_on` for the third; Conflict when there are too many.
+    """
+    tidy = [tidied(one) for one in declarations]
+    for one in tidy:
+        version = store.next_version(tx)
+        before = store.get(tx, one.key)
+        if before is None or before.declaration != one:
+            _put(tx, one, version, before)
+    _check_chains_together(tx, tidy)
+
+
+def _check_chains_together(tx: Tx, declarations: Sequence[Declaration]) -> None:
+    places = {one.key: place for place, one in enumerate(declarations)}
+    above, below = store.upstream_part(tx, places), store.downstream_part(tx, places)
+    found: list[FieldError] = []
+    for one in rings(above.edges):
+        place = min(places[key] for key in one if key in places)  # there was no ring without these
+        begin = one.index(declarations[place].key)
+        ring = [*one[begin:-1], *one[: begin + 1]]
+        found.append(FieldError(f"/{place}/depends_on", ring_text(_names(tx, ring, above), ring)))
+    if not found:
+        up, down = depths(above.edges), depths(turned(below.edges))
+        for key, place in places.items():
+            steps = up.get(key, 0) + down.get(key, 0)
+            if steps > MAX_STEPS:
+                found.append(FieldError(f"/{place}/depends_on", _chain_text(steps)))
+    if found:
+        raise Invalid("; ".join(f"{error.pointer[1:]}: {error.detail}" for error in found), errors=tuple(found))
+
+
 def _replace(tx: Tx, declaration: Declaration, version: int, seen_version: int | None) -> tuple[DeclaredRow, bool]:
     before = store.get(tx, declaration.key)
     _check_version(before, seen_version)
     if before is not None and before.declaration == declaration:
         return before, False
+    _check_chains(tx, declaration)
+    _put(tx, declaration, version, before)
+    return get(tx, declaration.name), before is None
+
+
+def _put(tx: Tx, declaration: Declaration, version: int, before: DeclaredRow | None) -> None:
     if before is None and store.count(tx) >= MAX_SERVICES:
         raise Conflict(detail=f"there are {MAX_SERVICES} services already; remove one first")
-    _check_chains(tx, declaration)
     store.put(tx, declaration, version, is_new=before is None)
     was = {} if before is None else before.declaration.facts()
     now = declaration.facts()
@@ -76,7 +114,6 @@ def _replace(tx: Tx, declaration: Declaration, version: int, seen_version: int |
             after={field: now[field] for field in changed},
         )
     )
-    return get(tx, declaration.name), before is None
 
 
 def _check_version(before: DeclaredRow | None, seen_version: int | None) -> None:
@@ -92,11 +129,15 @@ def _check_chains(tx: Tx, declaration: Declaration) -> None:
     ring = way(edges, declaration.key, declaration.key)
     if ring is not None:
         names = _names(tx, ring, above) | declaration.upstreams | {declaration.key: declaration.name}
-        _refuse(f"makes a ring: {' → '.join(names[key] for key in ring)}")
+        _refuse(ring_text(names, ring))
     below = turned(store.downstream_part(tx, [declaration.key]).edges)
     steps = depths(edges)[declaration.key] + depths(below).get(declaration.key, 0)
     if steps > MAX_STEPS:
-        _refuse(f"makes a chain of {steps} dependencies; expected at most {MAX_STEPS}")
+        _refuse(_chain_text(steps))
+
+
+def _chain_text(steps: int) -> str:
+    return f"makes a chain of {steps} dependencies; expected at most {MAX_STEPS}"
 
 
 def _refuse(detail: str) -> None:

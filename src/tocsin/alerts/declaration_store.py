@@ -8,7 +8,7 @@ from zlib import crc32
 
 from sqlalchemy import ColumnElement, Integer, cast, delete, func, insert, select, update
 
-from tocsin.alerts.declarations import Declaration
+from tocsin.alerts.declarations import MAX_SERVICES, Declaration
 from tocsin.alerts.model import declared_services, service_dependencies
 from tocsin.query.letters import fold
 from tocsin.storage.model import counters
@@ -45,6 +45,11 @@ def next_version(tx: Tx) -> int:
     return int(tx.execute(statement.returning(counters.c.value)).scalar_one())
 
 
+def hold_declarations(tx: Tx) -> None:
+    """Nobody else changes declarations until this transaction ends."""
+    tx.execute(select(counters.c.value).where(counters.c.name == DECLARATIONS).with_for_update())
+
+
 def count(tx: ReadTx) -> int:
     return int(tx.execute(select(func.count()).select_from(declared_services)).scalar_one())
 
@@ -67,6 +72,11 @@ def page(
         of = service_dependencies.c.upstream_key == depends_on
         wanted.append(declared_services.c.key.in_(select(service_dependencies.c.service_key).where(of)))
     return _rows(tx, wanted, limit=limit)
+
+
+def every(tx: ReadTx) -> list[DeclaredRow]:
+    """All services, by key."""
+    return _rows(tx, (), limit=MAX_SERVICES)
 
 
 def _rows(tx: ReadTx, wanted: Collection[ColumnElement[bool]], *, limit: int) -> list[DeclaredRow]:

@@ -3,7 +3,7 @@
 `edges` holds what each service depends on; one that is not in it depends on nothing.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 Edges = Mapping[str, Collection[str]]
 
@@ -75,3 +75,39 @@ def turned(edges: Edges) -> dict[str, set[str]]:
         for upstream in upstreams:
             found.setdefault(upstream, set()).add(service)
     return found
+
+
+def rings(edges: Edges) -> list[list[str]]:
+    """Rings among services, the first service at both ends; every service that is part of any is part of one told here,
+    or depends on one. Of each only the shortest from the service whose name comes first."""
+    left = {service: set(upstreams) for service, upstreams in edges.items()}
+    found: list[list[str]] = []
+    while left := _without_ends(left):
+        start = min(left)
+        ring = way(left, start, start)
+        for service in (start,) if ring is None else ring:
+            left.pop(service, None)
+        if ring is not None:
+            found.append(ring)
+    return found
+
+
+def _without_ends(edges: Edges) -> dict[str, set[str]]:
+    """What is left when services that depend on nothing are taken away, again and again: all that leads to a ring."""
+    needing = turned(edges)
+    open_steps = {service: len(edges.get(service, ())) for service in {*edges, *needing}}
+    done = [service for service, steps in open_steps.items() if not steps]
+    gone: set[str] = set()
+    while done:
+        one = done.pop()
+        gone.add(one)
+        for service in needing.get(one, ()):
+            open_steps[service] -= 1
+            if not open_steps[service]:
+                done.append(service)
+    return {service: set(upstreams) - gone for service, upstreams in edges.items() if service not in gone}
+
+
+def ring_text(names: Mapping[str, str], ring: Sequence[str]) -> str:
+    """What is wrong with dependencies that make a ring, by the names that people gave the services."""
+    return f"makes a ring: {' → '.join(names[key] for key in ring)}"

@@ -53,6 +53,11 @@ def next_ruleset_version(tx: Tx) -> int:
     return int(tx.execute(statement.returning(counters.c.value)).scalar_one())
 
 
+def hold_ruleset(tx: Tx) -> None:
+    """Nobody else changes rules until this transaction ends."""
+    tx.execute(select(counters.c.value).where(counters.c.name == RULESET).with_for_update())
+
+
 def _rows() -> Select[Any]:
     same = (rule_versions.c.name == rules.c.name) & (rule_versions.c.version == rules.c.version)
     return select(rules, rule_versions.c.definition).join(rule_versions, same).order_by(rules.c.name)
@@ -85,6 +90,11 @@ def page(tx: ReadTx, *, after: str, limit: int, prefix: str = "") -> list[RuleRo
     """Rules by name; those whose name begins with `prefix`."""
     mine = (rules.c.name > after) & rules.c.name.startswith(prefix, autoescape=True)
     return [_row(found) for found in tx.execute(_rows().where(mine).limit(limit))]
+
+
+def every(tx: ReadTx) -> list[RuleRow]:
+    """All rules, by name."""
+    return [_row(found) for found in tx.execute(_rows())]
 
 
 def latest_version(tx: ReadTx, name: str) -> int:

@@ -27,5 +27,7 @@ silences = Table(
     Column("created_by", Text, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("updated_by", Text, nullable=False),
+    Column("applied_as", Text),  # what the file that it came from calls it; one of a name is not over
     Index("ix_silences_ends_at", "ends_at"),
+    Index("ix_silences_applied_as", "applied_as"),
 )

@@ -36,12 +36,13 @@ def hidden(tx: ReadTx, silence_id: int) -> Hidden:
     return silence_store.hidden(tx, [silence_id]).get(silence_id, Hidden())
 
 
-def create(tx: Tx, draft: Draft, *, baseline_n: int | None = None) -> SilenceRow:
+def create(tx: Tx, draft: Draft, *, baseline_n: int | None = None, applied_as: str | None = None) -> SilenceRow:
     """Make a silence; every process has it before its next commit. Raises Invalid.
 
-    `baseline_n`: how many records in the hour before it would have hidden; one that may break needs it.
+    `baseline_n`: how many records in the hour before it would have hidden; one that may break needs it. `applied_as`:
+    what the file that it comes from calls it.
     """
-    silence = replace(silence_of(draft, tx.now), version=1, baseline_n=baseline_n)
+    silence = replace(silence_of(draft, tx.now), version=1, baseline_n=baseline_n, applied_as=applied_as)
     rule_store.next_ruleset_version(tx)
     silence_id = silence_store.add(tx, silence)
     _told(tx, silence_id, ())
@@ -50,8 +51,9 @@ def create(tx: Tx, draft: Draft, *, baseline_n: int | None = None) -> SilenceRow
 
 
 def change(tx: Tx, silence_id: int, changes: Mapping[str, Any], *, seen_version: int | None = None) -> SilenceRow:
-    """Extend or shorten a silence (`ends_at`), say another `reason` or `owner`. What changes nothing makes no version.
+    """Extend or shorten a silence (`ends_at`), say another `reason`, `owner` or `applied_as`.
 
+    What changes nothing makes no version.
     Raises NotFound, Invalid, PreconditionFailed, and Conflict when it is over.
     """
     before = _held(tx, silence_id, seen_version).silence

@@ -14,6 +14,7 @@ from tocsin.kit.errors import Conflict
 from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx, Tx
 
+IN_CLAUSE: Final = 500
 _OF_SILENCE: Final = tuple(field.name for field in fields(Silence))
 
 
@@ -65,6 +66,15 @@ def hold(tx: Tx, ids: Collection[int]) -> dict[int, SilenceRow]:
     return {found.id: _row(found) for found in tx.execute(statement)}
 
 
+def hold_many(tx: Tx, ids: Collection[int]) -> dict[int, Silence]:
+    """The same for any number of them."""
+    wanted, found = sorted(ids), dict[int, Silence]()
+    for start in range(0, len(wanted), IN_CLAUSE):
+        rows = hold(tx, wanted[start : start + IN_CLAUSE])
+        found |= {silence_id: row.silence for silence_id, row in rows.items()}
+    return found
+
+
 def share(tx: Tx, ids: Collection[int]) -> dict[int, Silence]:
     """Silences that nobody ends, breaks or changes until this transaction ends; others may hide something as well."""
     statement = select(silences).where(silences.c.id.in_(sorted(ids))).order_by(silences.c.id)
@@ -75,6 +85,25 @@ def unexpired(tx: ReadTx) -> list[Silence]:
     """The silences that aren't over, by id."""
     statement = select(silences).where(silences.c.ends_at > tx.now).order_by(silences.c.id)
     return [_row(found).silence for found in tx.execute(statement)]
+
+
+def newest_applied_as(tx: ReadTx, names: Collection[str]) -> dict[str, Silence]:
+    """By the name that a file gave it, the newest silence of each, also when it is over."""
+    wanted, found = sorted(names), dict[str, Silence]()
+    for start in range(0, len(wanted), IN_CLAUSE):
+        mine = silences.c.applied_as.in_(wanted[start : start + IN_CLAUSE])
+        for row in tx.execute(select(silences).where(mine).order_by(silences.c.id)):
+            found[row.applied_as] = _row(row).silence
+    return found
+
+
+def by_ids(tx: ReadTx, ids: Collection[int]) -> dict[int, Silence]:
+    """Silences by their ids."""
+    wanted, found = sorted(ids), dict[int, Silence]()
+    for start in range(0, len(wanted), IN_CLAUSE):
+        mine = silences.c.id.in_(wanted[start : start + IN_CLAUSE])
+        found |= {row.id: _row(row).silence for row in tx.execute(select(silences).where(mine))}
+    return found
 
 
 def breakable(tx: ReadTx) -> list[Silence]:

@@ -57,6 +57,7 @@ class Silence:
     `baseline_n`: how many such records there were in the hour before it was made. `broken_at`: when so many more came
     that it hides nothing for the rest of that occurrence. `closed_at`: up to when its occurrences were closed; a
     transaction that began before, and is written after that, must not hide anything in one that nobody will open again.
+    `applied_as`: what the file that it came from calls it.
     """
 
     id: int
@@ -73,6 +74,7 @@ class Silence:
     baseline_n: int | None = None
     broken_at: datetime | None = None
     closed_at: datetime | None = None
+    applied_as: str | None = None
 
     @property
     def name(self) -> str:

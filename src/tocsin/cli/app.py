@@ -61,6 +61,8 @@ COMMANDS: Final = (
     Command("heartbeats", "tocsin.cli.heartbeats", "List, show, save, ping and remove heartbeats.", _WORK),
     Command("services", "tocsin.cli.services", "Say which services there are and what depends on what.", _WORK),
     Command("silences", "tocsin.cli.silences", "Look at, make, show, extend and end silences.", _WORK),
+    Command("apply", "tocsin.cli.apply", "Bring about the rules, silences and services of a file.", _WORK),
+    Command("export", "tocsin.cli.export", "Write a file with the rules, silences and services there are.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from tocsin import __version__
 from tocsin.web import (
     alerts_routes,
+    apply_routes,
     backtest_routes,
     declaration_routes,
     docs_page,
@@ -61,6 +62,7 @@ class Application(FastAPI):
             heartbeats_routes,
             declaration_routes,
             explain_routes,
+            apply_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)

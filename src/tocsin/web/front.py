@@ -18,6 +18,8 @@ from tocsin.web import docs_page
 from tocsin.web.problems import MEDIA_TYPE, problem, unforeseen
 
 MAX_SMALL_BODY: Final = 1 << 20
+MAX_FILE_BODY: Final = 10 << 20
+FILE_PATH: Final = "/apply"
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 _ID_HEADER: Final = b"x-request-id"
 
@@ -53,7 +55,8 @@ class Front:
             short = scope["path"] == "/logs" and scope["method"] == "POST"
             if not short:
                 _check_query(scope["query_string"])
-                _check_body(scope["method"], scope["headers"])
+                most = MAX_FILE_BODY if scope["path"] == FILE_PATH else MAX_SMALL_BODY
+                _check_body(scope["method"], scope["headers"], most)
             await (self._intake if short else self._app)(scope, receive, sent)
         except TocsinError as error:
             await sent.whole(*problem(error))
@@ -95,7 +98,7 @@ def _check_query(query: bytes) -> None:
         raise Invalid(f"{twice[0]} {detail}", errors=tuple(FieldError(name, detail) for name in twice))
 
 
-def _check_body(method: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+def _check_body(method: str, headers: Iterable[tuple[bytes, bytes]], most: int) -> None:
     """Refuse a body that isn't announced as JSON, or is too large; one that comes in parts is counted later on."""
     media, length = b"", 0
     for name, value in headers:
@@ -103,8 +106,8 @@ def _check_body(method: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
             media = value.partition(b";")[0].strip().lower()
         elif name == b"content-length" and value.isdigit():
             length = int(value)
-    if length > MAX_SMALL_BODY:
-        raise TooLarge(limit=MAX_SMALL_BODY, when="")
+    if length > most:
+        raise TooLarge(limit=most, when="")
     if method in {"POST", "PATCH", "PUT"} and length and media != b"application/json":
         given = media.decode("latin-1") or "none"
         raise UnsupportedMedia(detail=f"Content-Type is {given}; send JSON with Content-Type: application/json.")

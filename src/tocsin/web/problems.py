@@ -3,12 +3,13 @@
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
@@ -110,7 +111,16 @@ def _pointer(location: tuple[Any, ...]) -> str:
     where, *path = location
     if where != "body":
         return str(path[0]) if path else str(where)
+    return _joined(path)
+
+
+def _joined(path: Iterable[Any]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def faults_within(error: ValidationError) -> list[FieldError]:
+    """What is wrong with a part of a body that is checked by itself; the pointers begin there."""
+    return [FieldError(_joined(item["loc"]), _detail(item)) for item in error.errors()]
 
 
 # What pydantic says of its own models' making, in the words of somebody who sends a request.

@@ -112,6 +112,7 @@ class SilenceOut(Out):
 
     id: int
     version: int
+    applied_as: str | None = Field(description="Its name in the file that it came from.", examples=["weekly-vacuum"])
     state: str = Field(description="`scheduled`, `active`, `broken` or `expired`.", examples=["active"])
     matcher: str
     owner: str

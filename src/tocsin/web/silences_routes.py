@@ -51,6 +51,7 @@ def silence_out(row: SilenceRow, hidden: Hidden, clock: Clock) -> SilenceOut:
     return SilenceOut(
         id=silence.id,
         version=silence.version,
+        applied_as=silence.applied_as,
         state=silence.state_at(now).value,
         matcher=silence.matcher,
         owner=silence.owner,
