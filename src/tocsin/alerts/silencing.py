@@ -132,6 +132,23 @@ class Silence:
         return beginnings(rule, first=self.starts_at, until=self.ends_at, zone=self.time_zone)
 
 
+def active_within(
+    silence: Silence, since: datetime, until: datetime, *, made_at: datetime, broken_at: Collection[datetime]
+) -> list[Span]:
+    """When a silence hid what it covers, within [since, until): not before it was made, and of an occurrence that broke
+    only what came before. `broken_at` are all such moments."""
+    breaks_at = sorted({*broken_at, *([silence.broken_at] if silence.broken_at is not None else [])})
+    found: list[Span] = []
+    for span in silence._from(since):  # noqa: SLF001  # a part of it in all but name
+        if span.start >= until:
+            break
+        broken = next((at for at in breaks_at if span.start <= at < span.end), span.end)
+        active = Span(max(span.start, made_at), broken)
+        if active.start < min(active.end, until) and active.end > since:
+            found.append(active)
+    return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Covering:
     """A silence's matcher made ready. `severities` and `services` rule out cheaply, as those of a rule do. `by_kind`: a
