@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 from zoneinfo import ZoneInfoNotFoundError
 
@@ -108,6 +108,20 @@ class Silence:
         """The present occurrence, if there is one, and those that follow."""
         return list(islice(self._from(now), most))
 
+    def active_within(
+        self, since: datetime, until: datetime, *, made_at: datetime, broken_at: Collection[datetime]
+    ) -> list[Span]:
+        """When it hid what it covers, as far as that touches [since, until): not before it was made, and of an
+        occurrence that broke only until then. `broken_at` are such moments, as far as they are known."""
+        breaks_at = sorted({*broken_at, *([] if self.broken_at is None else [self.broken_at])})
+        found: list[Span] = []
+        for span in takewhile(lambda span: span.start < until, self._from(since)):
+            end = next((at for at in breaks_at if span.start <= at < span.end), span.end)
+            active = Span(max(span.start, made_at), end)
+            if active.start < min(active.end, until) and active.end > since:
+                found.append(active)
+        return found
+
     def _broken_in(self, span: Span) -> bool:
         return self.broken_at is not None and span.start <= self.broken_at
 
@@ -130,23 +144,6 @@ class Silence:
             return (self.starts_at,)
         rule = parse_recurrence(self.recurrence)
         return beginnings(rule, first=self.starts_at, until=self.ends_at, zone=self.time_zone)
-
-
-def active_within(
-    silence: Silence, since: datetime, until: datetime, *, made_at: datetime, broken_at: Collection[datetime]
-) -> list[Span]:
-    """When a silence hid what it covers, within [since, until): not before it was made, and of an occurrence that broke
-    only what came before. `broken_at` are all such moments."""
-    breaks_at = sorted({*broken_at, *([silence.broken_at] if silence.broken_at is not None else [])})
-    found: list[Span] = []
-    for span in silence._from(since):  # noqa: SLF001  # a part of it in all but name
-        if span.start >= until:
-            break
-        broken = next((at for at in breaks_at if span.start <= at < span.end), span.end)
-        active = Span(max(span.start, made_at), broken)
-        if active.start < min(active.end, until) and active.end > since:
-            found.append(active)
-    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,7 +27,7 @@ from tocsin.proof.comparing import Difference, Real, compare
 from tocsin.proof.gathering import COVERS, Gatherer, wanted
 from tocsin.proof.hushing import SEPARATOR, Hiding, Hidings
 from tocsin.proof.outcome import Episode, Outcome, Tally, Unfinished
-from tocsin.proof.replay import Bounds, Replay
+from tocsin.proof.replay import DEFAULT_BOUNDS, Bounds, Replay
 from tocsin.proof.ticketing import Ways
 from tocsin.query.tree import And, Between, Named, Node, Not
 from tocsin.storage.database import Database
@@ -62,7 +62,7 @@ class Wish:
     limits: StormLimits = DEFAULT_LIMITS
     silences: Sequence[Hiding] | None = ()
     left_out: int = 0
-    bounds: Bounds = Bounds()
+    bounds: Bounds = DEFAULT_BOUNDS
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from tocsin.alerts import pattern_store, placing, silence_store
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.grouping import fingerprint_of
-from tocsin.alerts.overflow import OVERFLOW, overflow_of
+from tocsin.alerts.overflow import OTHER_PATTERNS, OVERFLOW, overflow_of
 from tocsin.alerts.pattern_store import Pattern
 from tocsin.alerts.rules import WINDOWED, Rule
 from tocsin.alerts.silencing import silence_id_of

@@ -117,9 +117,7 @@ def heard_of(match: Matched, covers: str | None) -> Heard:
     """What opens an alert about there being no records."""
     face = Face(match.fingerprint, match.template or match.title)
     at = to_us(match.first_at)
-    return Heard(
-        face, match.service, match.correlation_key, 0, match.first_id, match.last_id, at, at, covers=covers
-    )
+    return Heard(face, match.service, match.correlation_key, 0, match.first_id, match.last_id, at, at, covers=covers)
 
 
 def _level(one: Heard) -> int:

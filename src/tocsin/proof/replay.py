@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from tocsin.alerts import flapping
 from tocsin.alerts.overflow import MAX_GROUPS, OVERFLOW, overflow_of
@@ -44,6 +44,9 @@ class Bounds:
     named: int = 20_000
 
 
+DEFAULT_BOUNDS: Final = Bounds()
+
+
 class Replay:
     """What goes on at one moment of the replay. Commits are given in the order of their arrival.
 
@@ -61,7 +64,7 @@ class Replay:
         resolved: Iterable[tuple[int, str]] = (),
         hidings: Hidings = NOTHING,
         heeds: bool = True,
-        bounds: Bounds | None = None,
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
         self._rule = rule
         self._quiet_s = rule.quiet_s
@@ -69,7 +72,7 @@ class Replay:
         self._zone = zone
         self._hidings = hidings
         self._heeds = heeds
-        self._bounds = bounds or Bounds()
+        self._bounds = bounds
         self._overflow_face = Face(overflow_of(rule.name), OVERFLOW)
         self._firing: dict[str, Episode] = {}
         self._changed: dict[str, deque[int]] = {}
@@ -87,13 +90,17 @@ class Replay:
             self._look_again(self._weigher.next_due(since), self._weigher)
 
     def _weigher_of(self, rule: Rule, since: int) -> Weigher:
-        if rule.kind is Kind.ABSENCE:
-            return Absences(rule, self.outcome, since=since, most=self._bounds.windows)
-        if rule.kind is Kind.NEW_PATTERN:
-            return NewPatterns(rule, self.outcome)
-        if rule.kind in WINDOWED or rule.for_s:
-            return Windows(rule, self.outcome, most=self._bounds.windows)
-        return Each()
+        match rule.kind:
+            case Kind.ABSENCE:
+                return Absences(rule, self.outcome, since=since, most=self._bounds.windows)
+            case Kind.NEW_PATTERN:
+                return NewPatterns(rule, self.outcome)
+            case Kind.THRESHOLD | Kind.RATIO:
+                return Windows(rule, self.outcome, most=self._bounds.windows)
+            case Kind.MATCH:
+                return Windows(rule, self.outcome, most=self._bounds.windows) if rule.for_s else Each()
+            case _:
+                assert_never(rule.kind)  # one that is not replayed must not be taken for another
 
     def commit(self, at: int, heard: Sequence[Heard]) -> None:
         """Records that arrived at an instant, by group."""

@@ -5,7 +5,6 @@ from typing import Final
 
 from tocsin.alerts import silence_store
 from tocsin.alerts.rules import Rule
-from tocsin.alerts.silencing import active_within
 from tocsin.kit.clock import to_us
 from tocsin.proof.hushing import Hiding
 from tocsin.query.errors import QueryError
@@ -24,7 +23,7 @@ def silences_then(tx: ReadTx, since: datetime, until: datetime) -> tuple[list[Hi
     for row in rows:
         one = row.silence
         node = _node(one.matcher)
-        spans = active_within(one, since, until, made_at=row.created_at, broken_at=broken.get(one.id, ()))
+        spans = one.active_within(since, until, made_at=row.created_at, broken_at=broken.get(one.id, ()))
         if spans and node is not None:
             told = f"{one.owner}: {one.reason}"
             found.append(Hiding(one.name, node, [(to_us(span.start), to_us(span.end)) for span in spans], told))

@@ -1,7 +1,7 @@
-"""Which records of a replay open an alert or are counted on one, by the kind of their rule; the others are pending. Pure.
+"""Which records of a replay open an alert or are counted on one, by the kind of their rule. Pure.
 
-Windows and runs are weighed by the code that does so live, and held in the same bounds. What each kind does is one
-class: a replay hands it the groups of a commit, and gets back what is told.
+The others are pending. Windows and runs are weighed by the code that does so live, and held in the same bounds. What a
+kind does is one class: a replay hands it the groups of a commit, and gets back what is told.
 """
 
 from collections.abc import Container, Sequence
