@@ -307,6 +307,9 @@ class _Reading:
         """The records of some parts that silences' matchers are true of, with the places of those."""
         found = [pl.DataFrame(schema={"id": pl.Int64, _PLACE: pl.Int64})]
         for place, one in enumerate(self._silences):
+            if self._budget.over:
+                self._budget.cut = True
+                break
             sought = Sought(And((self._arrived(self._wish.rule.hit()), one.node)))
             lazies = self._parts.scan(parts, sought, lambda _: ["id"], Scanned(), self._budget)
             found += [collected(lazy).with_columns(pl.lit(place, pl.Int64).alias(_PLACE)) for lazy in lazies]

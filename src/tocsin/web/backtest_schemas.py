@@ -391,7 +391,7 @@ def _really(found: Found) -> ReallyOut:
         alerts=len(within),
         tickets_opened=len(real.opened),
         tickets_reopened=len(real.reopened),
-        pages=len(real.opened) + len(real.reopened),
+        pages=real.pages,
         kept=len(difference.kept),
         gone=len(difference.gone),
         gone_tickets=sorted(difference.gone_tickets)[: max(shown, 1) * 20],
