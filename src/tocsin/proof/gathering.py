@@ -159,18 +159,19 @@ class Gatherer:
 
     def _summed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """One row for each commit and group."""
-        ordered = rows.sort("id") if self._first else rows
         first = [pl.col(name).first() for name in self._first]
         ids, times = pl.col("id"), pl.col("at")
-        return ordered.group_by(self._by).agg(
+        summed = [
             pl.len().cast(pl.Int64).alias("n"),
             ids.min().alias("first_id"),
             ids.max().alias("last_id"),
             times.min().alias("first_at"),
             times.max().alias("last_at"),
             *[pl.col(name).max() for name in self._highest],
-            *first,
-        )
+        ]
+        if not first:  # then no order is to be kept, which takes half the time
+            return rows.lazy().group_by(self._by).agg(summed).collect(engine="streaming")
+        return rows.sort("id").group_by(self._by).agg(*summed, *first)
 
     def commits(self, before: int | None) -> Iterator[tuple[int, list[Heard]]]:
         """The commits that are whole because all that follows arrived at that instant or later (None: nothing does)."""
