@@ -106,6 +106,8 @@ class Replay:
         """Records that arrived at an instant, by group."""
         self._until(at, _TICK)
         seen = self._apart_from_backfill(at, sorted(heard, key=_first_id))
+        if isinstance(self._weigher, Absences):
+            seen = _together(seen, lambda _: None)  # whether silences cover a sign of life makes no difference
         self.outcome.matched += sum(one.n for one in seen)
         for one in self._weigher.beyond(at, seen):
             self._overflow(one)
@@ -123,7 +125,7 @@ class Replay:
         if self._rule.raise_at:
             self._tickets.raise_for(self._rule, [self._firing[one.face.fingerprint] for one in told])
         if isinstance(self._weigher, Absences):
-            self._come_back(at, self._weigher.back(at, _together(seen, lambda _: None)))
+            self._come_back(at, self._weigher.back(at, seen))
 
     def _apart_from_backfill(self, at: int, heard: Sequence[Heard]) -> list[Heard]:
         live = [one for one in heard if not one.backfill]
@@ -286,6 +288,7 @@ class Replay:
                 one = heard_of(match, covers)
                 one.hidden_by = self._hidings.by_for_absence(now, match) if self._hidings else None
                 told.append(one)
+            told.sort(key=_first_id)
             new = [self._begin(now, one) for one in told if one.face.fingerprint not in self._firing]
             self.outcome.hidden_alerts.update(one.label for one in new if one.label is not None)
             self._tickets.give(now, [one for one in new if one.suppressed_by in {None, FLAP}])
