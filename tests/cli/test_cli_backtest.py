@@ -42,6 +42,17 @@ def test_a_saved_rule_is_tried_with_changes(at_server):
         at_server("rules", "remove", "tried-2")
 
 
+def test_what_silences_hid_is_shown_and_may_be_heard(at_server):
+    at_server("silences", "create", "service:tried-3", "--for", "1h", "--reason", "we know")
+    posted(at_server, "tried-3", "disk is full")
+    page = at_server("rules", "test", "service:tried-3 level:ERROR").out
+    assert "pages      0 (1 without silences)" in page
+    assert "Hidden by" in page
+    assert "Note: Records are grouped by their masked messages" in " ".join(page.split())
+    heard = at_server("rules", "test", "service:tried-3 level:ERROR", "--no-silences").out
+    assert "pages      1\n" in heard
+
+
 def test_a_bare_word_that_is_no_rule_is_a_condition(at_server):
     told = json.loads(at_server("rules", "test", "flibbertigibbet", "--json").out)
     assert (told["definition"]["condition"], told["records"]["matched"]) == ("flibbertigibbet", 0)

@@ -9,6 +9,7 @@ from desk import START, Desk, FakeClock, critical, error
 from tocsin.alerts import service as alerts
 from tocsin.alerts import store
 from tocsin.alerts.overflow import OVERFLOW, overflow_of
+from tocsin.alerts.rules import Kind
 from tocsin.kit.events import LogsStored
 from tocsin.pipeline import ROUTES
 from tocsin.proof.explain import explain_record
@@ -22,6 +23,18 @@ ROOM = 40
 def desk(settings: Settings, open_desk: Callable[..., Desk]) -> Desk:
     """One that keeps fewer groups apart, so that there are soon too many."""
     return open_desk(settings, routes={**ROUTES, LogsStored: (partial(alerts.apply, max_groups=ROOM),)})
+
+
+def test_a_window_that_is_added_to_is_not_forgotten_to_make_room(desk: Desk, clock: FakeClock) -> None:
+    counting = {"kind": Kind.THRESHOLD, "threshold": 2, "window_s": 12, "group_by": ("@host",)}
+    desk.save_rule(**counting)
+    desk.post(*[error(attributes={"host": f"h{n}"}) for n in range(ROOM)])
+    clock.advance(minutes=10)
+    desk.post(error(attributes={"host": "h0"}), error(attributes={"host": "new"}))
+    assert desk.tickets == []
+    desk.post(error(attributes={"host": "h0"}))
+    assert desk.alert.count == 1
+    assert desk.verdicts("errors") == {"pending": ROOM + 2, "opened": 1}
 
 
 def test_a_rule_has_so_many_alerts_open_and_gathers_what_is_more_in_one(desk: Desk, clock: FakeClock) -> None:

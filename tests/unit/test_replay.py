@@ -1,6 +1,6 @@
 """The parts of a back-test that are pure: rows become groups as detection makes them; and what a replay bounds."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import msgspec
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tocsin.alerts.detect import detect, merge
 from tocsin.alerts.grouping import template_of
+from tocsin.alerts.overflow import OVERFLOW
 from tocsin.alerts.rules import Kind, Rule
 from tocsin.alerts.ruleset import RuleSet
-from tocsin.alerts.windows import Enough, width_us_of
 from tocsin.kit.clock import to_us
 from tocsin.kit.events import Matched
 from tocsin.logs.decode import decode
@@ -22,11 +22,13 @@ from tocsin.logs.record import Columns
 from tocsin.logs.shapes import columns_of, split, type_of
 from tocsin.proof.comparing import RealAlert, compare
 from tocsin.proof.gathering import Gatherer, wanted
+from tocsin.proof.hushing import Hiding, Hidings
 from tocsin.proof.masks import Templates, alike
 from tocsin.proof.outcome import Face, Heard, Outcome
-from tocsin.proof.replay import OVERFLOW, Bounds, Replay, Terms
+from tocsin.proof.replay import Bounds, Replay
 from tocsin.proof.ticketing import Ways
 from tocsin.query.expressions import Layout
+from tocsin.query.tree import Everything
 from tocsin.tickets.storming import NO_LIMITS
 
 AT = datetime(2026, 11, 24, 2, 21, tzinfo=UTC)
@@ -125,9 +127,9 @@ def test_rows_in_any_pieces_become_the_groups_that_detection_finds(
     assert gatherer.fingerprints[7] in {one.fingerprint for one in expected if one.first_id == 7}
 
 
-def terms(**fields: Any) -> Terms:
+def replay_of(rule: Rule | None = None, zone: tzinfo = UTC, **fields: Any) -> Replay:
     ways = Ways(reopen_window_s=60, auto_close_s=600, still_fires_s=600, limits=NO_LIMITS)
-    return Terms(quiet_s=fields.pop("quiet_s", 10), ways=ways, overflow="rest", **fields)
+    return Replay(rule or Rule("draft", 1, "*", auto_resolve_after_s=10), ways, zone, **fields)
 
 
 def one(name: str, record_id: int, n: int = 1, **fields: Any) -> Heard:
@@ -141,7 +143,7 @@ def counted(name: str, record_id: int, at: int, n: int) -> Heard:
 
 
 def test_groups_beyond_those_that_are_kept_apart_become_one_and_none_goes_uncounted() -> None:
-    replay = Replay(terms(), UTC, bounds=Bounds(groups=3, named=2))
+    replay = replay_of(bounds=Bounds(groups=3, named=2))
     for second in range(10):
         replay.commit(second * SECOND, [one(f"g{second}", 10 * second), one(f"h{second}", 10 * second + 5)])
     found = replay.finish(20 * SECOND)
@@ -152,8 +154,8 @@ def test_groups_beyond_those_that_are_kept_apart_become_one_and_none_goes_uncoun
 
 
 def test_windows_beyond_those_that_are_held_become_one_unless_some_are_idle() -> None:
-    windows = terms(enough=Enough(threshold=3), width_us=width_us_of(60), idle_s=120)
-    replay = Replay(windows, UTC, bounds=Bounds(windows=2))
+    counting = Rule("draft", 1, "*", Kind.THRESHOLD, threshold=3, window_s=60)
+    replay = replay_of(counting, bounds=Bounds(windows=2))
     replay.commit(0, [counted(f"g{n}", 10 * n, 0, 2) for n in range(4)])
     assert replay.outcome.overflowed == 4
     assert replay.outcome.alerts == 1  # the others together are four
@@ -163,7 +165,7 @@ def test_windows_beyond_those_that_are_held_become_one_unless_some_are_idle() ->
 
 
 def test_an_alert_ends_when_the_ticket_of_its_like_was_really_resolved_and_comes_back_to_it() -> None:
-    replay = Replay(terms(quiet_s=None), UTC, resolved=[(30 * SECOND, "a"), (31 * SECOND, "never there")])
+    replay = replay_of(Rule("draft", 1, "*"), resolved=[(30 * SECOND, "a"), (31 * SECOND, "never there")])
     replay.commit(10 * SECOND, [one("a", 1)])
     replay.commit(40 * SECOND, [one("a", 2)])
     found = replay.finish(99 * SECOND)
@@ -175,8 +177,9 @@ def test_an_alert_ends_when_the_ticket_of_its_like_was_really_resolved_and_comes
 
 
 def test_what_is_hidden_has_no_ticket_until_something_comes_that_is_not() -> None:
-    replay = Replay(terms(), UTC)
-    replay.commit(0, [one("a", 1, hidden_by="silence:1")])
+    silence = Hiding("silence:1", Everything(), [(0, 10 * SECOND)])
+    replay = replay_of(hidings=Hidings([silence]))
+    replay.commit(0, [one("a", 1, covers="0")])
     assert (replay.outcome.alerts, replay.outcome.opened, replay.outcome.pages) == (1, 0, 0)
     replay.commit(SECOND, [one("a", 2)])
     found = replay.finish(2 * SECOND)
@@ -186,7 +189,7 @@ def test_what_is_hidden_has_no_ticket_until_something_comes_that_is_not() -> Non
 def test_hours_and_days_are_those_of_the_zone() -> None:
     zone = datetime.now().astimezone().tzinfo
     assert zone is not None
-    replay = Replay(terms(), zone)
+    replay = replay_of(zone=zone)
     replay.commit(to_us(AT), [one("a", 1)])
     found: Outcome = replay.finish(to_us(AT))
     assert found.hours[AT.astimezone(zone).hour] == 1
@@ -194,7 +197,7 @@ def test_hours_and_days_are_those_of_the_zone() -> None:
 
 
 def test_an_alert_is_the_same_when_its_first_record_falls_into_the_group_at_that_time() -> None:
-    replay = Replay(terms(quiet_s=None), UTC)
+    replay = replay_of(Rule("draft", 1, "*"))
     replay.commit(to_us(AT), [one("coarse", 5), one("other", 9)])
     episodes = replay.finish(to_us(AT)).episodes
 

@@ -12,13 +12,13 @@ from typing import Final
 
 from tocsin.alerts import form_store, placing, store
 from tocsin.alerts.grouping import fingerprint_of
+from tocsin.alerts.overflow import OTHER_PATTERNS
 from tocsin.alerts.placing import Placed
 from tocsin.alerts.rules import TEMPLATE
 from tocsin.alerts.thresholds import Share
 from tocsin.kit.events import Matched
 from tocsin.storage.tx import Tx
 
-OTHER_PATTERNS: Final = "(other patterns)"
 MAX_REMEMBERED: Final = 8_192
 _BEYOND: Final = 0
 _MEMORY: Final = "tocsin.known_patterns"

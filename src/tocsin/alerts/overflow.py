@@ -10,6 +10,7 @@ from tocsin.kit.events import Matched
 
 MAX_GROUPS: Final = 10_000
 OVERFLOW: Final = "(other groups)"
+OTHER_PATTERNS: Final = "(other patterns)"  # of a service, beyond those that are told apart
 
 
 def overflow_of(rule: str) -> str:

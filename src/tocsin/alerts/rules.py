@@ -233,6 +233,8 @@ def _for(rule: Rule) -> list[str]:
         return (
             [] if rule.for_s is None else ["is not for rules of kind absence: their window_s is how long; leave it out"]
         )
+    if rule.kind is Kind.NEW_PATTERN:
+        return _not_for(rule.for_s is None, "match, threshold and ratio")
     fits = rule.for_s is None or 1 <= rule.for_s <= MAX_WINDOW_S
     return [] if fits else [f"expected 1 to {MAX_WINDOW_S} seconds"]
 

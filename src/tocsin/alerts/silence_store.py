@@ -11,6 +11,7 @@ from tocsin.alerts.model import alerts, verdicts
 from tocsin.alerts.silence_model import silences
 from tocsin.alerts.silencing import Silence, names_of, silence_id_of
 from tocsin.kit.errors import Conflict
+from tocsin.kit.events import SilenceBroken
 from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx, Tx
 
@@ -103,6 +104,25 @@ def by_ids(tx: ReadTx, ids: Collection[int]) -> dict[int, Silence]:
     for start in range(0, len(wanted), IN_CLAUSE):
         mine = silences.c.id.in_(wanted[start : start + IN_CLAUSE])
         found |= {row.id: _row(row).silence for row in tx.execute(select(silences).where(mine))}
+    return found
+
+
+def overlapping(tx: ReadTx, since: datetime, until: datetime) -> list[SilenceRow]:
+    """The silences that may have been active at some time in [since, until), also those that are over, by id."""
+    mine = (silences.c.starts_at < until) & (silences.c.ends_at > since)
+    return [_row(found) for found in tx.execute(select(silences).where(mine).order_by(silences.c.id))]
+
+
+def broken_at(tx: ReadTx, ids: Collection[int]) -> dict[int, list[datetime]]:
+    """When each of these silences broke, as far as the events about it are kept."""
+    subjects = {f"silence:{silence_id}": silence_id for silence_id in ids}
+    found: dict[int, list[datetime]] = {}
+    wanted = sorted(subjects)
+    for start in range(0, len(wanted), IN_CLAUSE):
+        about = events.c.subject.in_(wanted[start : start + IN_CLAUSE])
+        mine = about & (events.c.kind == SilenceBroken.__name__)
+        for row in tx.execute(select(events.c.subject, events.c.at).where(mine).order_by(events.c.id)):
+            found.setdefault(subjects[row.subject], []).append(row.at)
     return found
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 from zoneinfo import ZoneInfoNotFoundError
 
@@ -109,6 +109,20 @@ class Silence:
     def next_occurrences(self, now: datetime, most: int) -> list[Span]:
         """The present occurrence, if there is one, and those that follow."""
         return list(islice(self._from(now), most))
+
+    def active_within(
+        self, since: datetime, until: datetime, *, made_at: datetime, broken_at: Collection[datetime]
+    ) -> list[Span]:
+        """When it hid what it covers, as far as that touches [since, until): not before it was made, and of an
+        occurrence that broke only until then. `broken_at` are such moments, as far as they are known."""
+        breaks_at = sorted({*broken_at, *([] if self.broken_at is None else [self.broken_at])})
+        found: list[Span] = []
+        for span in takewhile(lambda span: span.start < until, self._from(since)):
+            end = next((at for at in breaks_at if span.start <= at < span.end), span.end)
+            active = Span(max(span.start, made_at), end)
+            if active.start < min(active.end, until) and active.end > since:
+                found.append(active)
+        return found
 
     def _broken_in(self, span: Span) -> bool:
         return self.broken_at is not None and span.start <= self.broken_at

@@ -114,16 +114,17 @@ def _within_bounds(tx: Tx, matches: Sequence[Matched], known: Collection[Key], *
             new.setdefault(match.rule, []).append(match)
     moved: dict[Key, Matched] = {}
     for rule, groups in new.items():
-        room = _room(tx, groups[0], wanted=len(groups), max_groups=max_groups)
+        held = {fingerprint for of_rule, fingerprint in known if of_rule == rule}
+        room = _room(tx, groups[0], held, wanted=len(groups), max_groups=max_groups)
         moved.update({_key(match): overflowing(match) for match in groups[room:] if match.rule == rule})
     return merge([moved.get(_key(match), match) for match in matches]) if moved else matches
 
 
-def _room(tx: Tx, match: Matched, *, wanted: int, max_groups: int) -> int:
+def _room(tx: Tx, match: Matched, held: Collection[str], *, wanted: int, max_groups: int) -> int:
     """How many more groups of a rule may have a window."""
     used = window_store.count(tx, match.rule)
     if used + wanted > max_groups:
         idle = timedelta(seconds=max(QUIET_WINDOWS * match.window_s, match.for_s, match.quiet_s or 0))
-        window_store.forget_idle(tx, match.rule, tx.now - idle)
+        window_store.forget_idle(tx, match.rule, tx.now - idle, held=held)
         used = window_store.count(tx, match.rule)
     return max(max_groups - used, 0)

@@ -66,14 +66,15 @@ def count(tx: ReadTx, rule: str) -> int:
     return int(tx.execute(select(func.count()).where(windows.c.rule == rule)).scalar_one())
 
 
-def forget_idle(tx: Tx, rule: str, before: datetime) -> None:
-    """Remove a rule's windows that nothing was added to since; whoever holds one keeps it."""
-    idle = (
-        select(windows.c.fingerprint)
-        .where(windows.c.rule == rule, windows.c.seen_at < before)
-        .with_for_update(skip_locked=True)
-    )
-    tx.execute(delete(windows).where(windows.c.rule == rule, windows.c.fingerprint.in_(idle)))
+def forget_idle(tx: Tx, rule: str, before: datetime, *, held: Collection[str]) -> None:
+    """Remove a rule's windows that nothing was added to since; whoever holds one keeps it. `held` are the fingerprints
+    of those that this transaction is about to add to."""
+    old = select(windows.c.fingerprint).where(windows.c.rule == rule, windows.c.seen_at < before)
+    idle = set(tx.execute(old.with_for_update(skip_locked=True)).scalars()).difference(held)
+    forgotten = sorted(idle)
+    for start in range(0, len(forgotten), IN_CLAUSE):
+        mine = windows.c.fingerprint.in_(forgotten[start : start + IN_CLAUSE])
+        tx.execute(delete(windows).where(windows.c.rule == rule, mine))
 
 
 def save(tx: Tx, held: Mapping[Key, Held]) -> None:

@@ -45,6 +45,9 @@ def try_rule(
         int | None, typer.Option("--minimum", min=1, help="... once there are so many of those.")
     ] = None,
     window_s: Annotated[int | None, typer.Option("--window", metavar="SECONDS", help="... within so long.")] = None,
+    for_s: Annotated[
+        int | None, typer.Option("--for", metavar="SECONDS", min=1, help="Only when it lasts so long.")
+    ] = None,
     group_by: Annotated[str | None, typer.Option("--group-by", metavar="FIELDS", help="One alert per these.")] = None,
     correlate_by: Annotated[
         str | None, typer.Option("--correlate-by", metavar="FIELDS", help="One ticket per these, for all its alerts.")
@@ -55,6 +58,9 @@ def try_rule(
     auto_resolve_after_s: Annotated[
         int | None, typer.Option("--auto-resolve", metavar="SECONDS", help="Resolve by itself when quiet for so long.")
     ] = None,
+    silences: Annotated[
+        bool, typer.Option("--silences/--no-silences", help="Whether silences that there were hide what they hid.")
+    ] = True,
     examples: Annotated[int, typer.Option("--examples", "-n", min=0, max=100, help="Groups and alerts to show.")] = 5,
     zone: Annotated[
         str | None, typer.Option("--zone", metavar="ZONE", help="Whose hours and days.", show_default="this machine's")
@@ -80,6 +86,8 @@ def try_rule(
         "condition": condition,
         "threshold": threshold,
         "window_s": window_s,
+        "for_s": for_s,
+        "silences": silences,
         "ratio": ratio,
         "of": of,
         "minimum": minimum,
@@ -166,7 +174,10 @@ def _show(told: dict[str, Any], *, utc: bool) -> None:
         )
     _show_alerts("First alerts of these", told["examples"], utc=utc)
     _show_pending(told)
+    _show_silences(told)
     _show_difference(told["really"], utc=utc)
+    for note in told["notes"]:
+        typer.echo(f"\nNote: {printable(note)}")
 
 
 def _summary(told: dict[str, Any], *, utc: bool) -> list[tuple[str, str | None]]:
@@ -175,7 +186,7 @@ def _summary(told: dict[str, Any], *, utc: bool) -> list[tuple[str, str | None]]
     cut = f" (only up to there: {told['partial']} was over)" if told["partial"] else ""
     rest = {name: count for name, count in records.items() if count and name not in {"matched", "in_alerts"}}
     ends = {name.replace("_", " "): count for name, count in alerts.items() if count and name != "opened"}
-    moves = {name: count for name, count in tickets.items() if count and name != "opened"}
+    moves = {name: count for name, count in tickets.items() if count and name not in {"opened", "by_priority"}}
     return [
         ("rule", told["rule"] + _which(told)),
         ("condition", told["definition"]["condition"]),
@@ -183,7 +194,8 @@ def _summary(told: dict[str, Any], *, utc: bool) -> list[tuple[str, str | None]]
         ("records", f"{records['matched']} match" + _listing(rest)),
         ("alerts", f"{alerts['opened']}" + _listing(ends)),
         ("tickets", f"{tickets['opened']}" + _listing(moves)),
-        ("pages", str(told["pages"])),
+        ("priority", ", ".join(f"{n} {name}" for name, n in tickets["by_priority"].items()) or None),
+        ("pages", str(told["pages"]) + _without_silences(told)),
         ("really", f"{really['alerts']} alerts, {really['tickets_opened']} tickets, {really['pages']} pages"),
         ("too many groups", f"{told['overflowed']} records counted as one group" if told["overflowed"] else None),
         ("not readable", f"{told['scanned']['damaged']} segments" if told["scanned"]["damaged"] else None),
@@ -195,6 +207,11 @@ def _which(told: dict[str, Any]) -> str:
         return " (not saved)"
     changes = f" with another {', '.join(told['changed'])}" if told["changed"] else ", as it is"
     return f" (version {told['version']}{changes})"
+
+
+def _without_silences(told: dict[str, Any]) -> str:
+    other = told["unsilenced"]
+    return f" ({other['pages']} without silences)" if told["silences"] and other["pages"] != told["pages"] else ""
 
 
 def _listing(numbers: dict[str, int]) -> str:
@@ -234,6 +251,20 @@ def _show_pending(told: dict[str, Any]) -> None:
         [f"Pending at the end ({told['pending_groups']})", "Service", "Records", "Of"],
         ([one["template"], one["service"], str(one["hits"]), str(one["total"])] for one in told["pending"]),
         flexible=[f"Pending at the end ({told['pending_groups']})"],
+    )
+
+
+def _show_silences(told: dict[str, Any]) -> None:
+    if not told["silences"]:
+        return
+    typer.echo()
+    print_table(
+        ["Hidden by", "Records", "Alerts", "Tickets", "Pages", "What"],
+        (
+            [one["silence"], *(str(one[name]) for name in ("records", "alerts", "tickets", "pages")), one["what"]]
+            for one in told["silences"]
+        ),
+        flexible=["What"],
     )
 
 

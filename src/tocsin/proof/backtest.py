@@ -13,10 +13,7 @@ from typing import Final
 import polars as pl
 
 from tocsin.alerts.episodes import STILL_FIRES_WITHIN
-from tocsin.alerts.grouping import fingerprint_of
-from tocsin.alerts.overflow import MAX_GROUPS
-from tocsin.alerts.rules import QUIET_WINDOWS, WINDOWED, Kind, Rule
-from tocsin.alerts.windows import Enough, width_us_of
+from tocsin.alerts.rules import TEMPLATE, Kind, Rule
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.errors import NotFound, Unreadable
 from tocsin.logs.budget import Budget
@@ -27,9 +24,10 @@ from tocsin.logs.search import again_if_vanished
 from tocsin.logs.service import LogReader
 from tocsin.proof import outcome_store
 from tocsin.proof.comparing import Difference, Real, compare
-from tocsin.proof.gathering import HIDDEN, Gatherer, wanted
+from tocsin.proof.gathering import COVERS, Gatherer, wanted
+from tocsin.proof.hushing import SEPARATOR, Hiding, Hidings
 from tocsin.proof.outcome import Episode, Outcome, Tally, Unfinished
-from tocsin.proof.replay import OVERFLOW, Bounds, Replay, Terms
+from tocsin.proof.replay import DEFAULT_BOUNDS, Bounds, Replay
 from tocsin.proof.ticketing import Ways
 from tocsin.query.tree import And, Between, Named, Node, Not
 from tocsin.storage.database import Database
@@ -43,16 +41,7 @@ AHEAD: Final = timedelta(minutes=5)  # a record's own time is at most so much la
 _PARTS: Final = 16
 _MANY_ROWS: Final = 100_000
 _RANGES_AT_ONCE: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Hiding:
-    """A silence: which records it keeps from people, and while which they must have arrived (microseconds since 1970,
-    the ends excluded)."""
-
-    name: str
-    node: Node
-    spans: Sequence[tuple[int, int]]
+_PLACE: Final = "place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +49,8 @@ class Wish:
     """The rule to be tried, on records that arrived in [since, until); hours and days are those of `zone`.
 
     `examples`: how many alerts and groups are shown. `changed` names the fields that a saved rule has otherwise.
-    `limits` are those of storms. Of several `silences` the first hides a record.
+    `limits` are those of storms. Of several `silences` the first that is active hides a record; None: there shall be
+    none. `left_out` is how many more there were. `bounds`: how much is told apart.
     """
 
     rule: Rule
@@ -70,15 +60,19 @@ class Wish:
     examples: int = 5
     changed: Sequence[str] = ()
     limits: StormLimits = DEFAULT_LIMITS
-    silences: Sequence[Hiding] = ()
+    silences: Sequence[Hiding] | None = ()
+    left_out: int = 0
+    bounds: Bounds = DEFAULT_BOUNDS
 
 
 @dataclass(slots=True)
 class Found:
-    """What a back-test found. All up to `reached` was replayed; when that is not all, `partial` says why."""
+    """What a back-test found. All up to `reached` was replayed; when that is not all, `partial` says why. `unsilenced`
+    is what there would have been without silences; None when there was none."""
 
     wish: Wish
     outcome: Outcome
+    unsilenced: Outcome | None
     reached: datetime
     partial: str | None
     backfilled: int
@@ -91,6 +85,11 @@ class Found:
     @property
     def noisiest(self) -> list[Tally]:
         return self.outcome.noisiest(max(self.wish.examples, 1))
+
+    @property
+    def notes(self) -> list[str]:
+        """What whoever reads this should know of how it was found."""
+        return notes_on(self.wish)
 
     @property
     def unfinished(self) -> Sequence[Unfinished]:
@@ -117,30 +116,53 @@ def run(database: Database, logs: LogReader, wish: Wish, budget: Budget) -> Foun
         reopened=[pair for pair in real.reopened if pair[1] in ids],
     )
     found = Found(
-        wish, reading.outcome, reached, reading.partial, reading.gatherer.backfilled, reading.scanned, real, difference
+        wish,
+        reading.outcome,
+        reading.unsilenced,
+        reached,
+        reading.partial,
+        reading.gatherer.backfilled,
+        reading.scanned,
+        real,
+        difference,
     )
     found.examples = [(one, _record(logs, one)) for one in _shown(reading.outcome, wish.examples)]
     found.new = [(one, _record(logs, one)) for one in difference.new[: wish.examples]]
     return found
 
 
-def terms_of(rule: Rule, limits: StormLimits) -> Terms:
-    """What of a rule decides what becomes of its records."""
-    counts = rule.kind in WINDOWED
-    window_s = rule.window_s or 0
-    return Terms(
-        quiet_s=rule.quiet_s,
-        ways=Ways(
-            reopen_window_s=rule.reopen_window_s,
-            auto_close_s=int(AUTO_CLOSE_AFTER.total_seconds()),
-            still_fires_s=int(STILL_FIRES_WITHIN.total_seconds()),
-            limits=limits,
-        ),
-        overflow=fingerprint_of(rule.name, "", OVERFLOW),
-        enough=Enough(rule.threshold or 0, rule.ratio_ppm, rule.minimum or 0) if counts else None,
-        width_us=width_us_of(window_s) if counts else 0,
-        idle_s=max(QUIET_WINDOWS * window_s, rule.quiet_s or 0),
+def ways_of(rule: Rule, limits: StormLimits) -> Ways:
+    """What decides how alerts find their tickets."""
+    return Ways(
+        reopen_window_s=rule.reopen_window_s,
+        auto_close_s=int(AUTO_CLOSE_AFTER.total_seconds()),
+        still_fires_s=int(STILL_FIRES_WITHIN.total_seconds()),
+        limits=limits,
     )
+
+
+def notes_on(wish: Wish) -> list[str]:
+    """What a replay takes for granted."""
+    rule, found = wish.rule, list[str]()
+    if rule.kind is Kind.NEW_PATTERN:
+        found.append(
+            "Patterns are learned from this rule's records alone, from the first one in the span on; patterns merged or"
+            " split by people, and what other rules have met, are not taken into account."
+        )
+    elif TEMPLATE in rule.group_by:
+        found.append(
+            "Records are grouped by their masked messages; patterns merged by people or learned are not taken into"
+            " account."
+        )
+    if rule.kind is Kind.ABSENCE:
+        found.append(
+            "Intake is taken to have been up all the time, and a group is known from its first record in the span on."
+        )
+    if wish.silences is None:
+        found.append("Silences are left out: what they hid is heard.")
+    elif wish.left_out:
+        found.append(f"The oldest {wish.left_out} silences of that time are left out: there were too many.")
+    return found
 
 
 def _shown(outcome: Outcome, limit: int) -> list[Episode]:
@@ -176,19 +198,29 @@ class _Reading:
         self._wish = wish
         self._budget = budget
         self._wanted = partial(wanted, wish.rule)
-        self._replay = Replay(
-            terms_of(wish.rule, wish.limits),
-            wish.zone,
-            resolved=real.resolved,
-            silenced_until=[(end, one.name) for one in wish.silences for _, end in one.spans],
-            bounds=Bounds(windows=MAX_GROUPS),
-        )
+        self._silences = wish.silences or ()
+        self._replay = self._new_replay(real, heeds=True)
+        self._unsilenced = self._new_replay(real, heeds=False) if self._silences else None
         watched = {alert.first_record_id for alert in real.alerts}
-        self.gatherer = Gatherer(wish.rule, watched, hides=bool(wish.silences))
+        self.gatherer = Gatherer(wish.rule, watched, covered=bool(self._silences))
         self.scanned = Scanned()
         self.partial: str | None = None
         self.reached = to_us(wish.until)
         self.outcome = self._replay.outcome
+        self.unsilenced: Outcome | None = None
+
+    def _new_replay(self, real: Real, *, heeds: bool) -> Replay:
+        wish = self._wish
+        return Replay(
+            wish.rule,
+            ways_of(wish.rule, wish.limits),
+            wish.zone,
+            since=to_us(wish.since),
+            resolved=real.resolved,
+            hidings=Hidings(self._silences),
+            heeds=heeds,
+            bounds=wish.bounds,
+        )
 
     def run(self) -> "_Reading":
         looks = self._looks()
@@ -206,6 +238,8 @@ class _Reading:
                 break
             size = min(size * 2, _PARTS) if rows < _MANY_ROWS else 4
         self.outcome = self._replay.finish(self.reached)
+        if self._unsilenced is not None:
+            self.unsilenced = self._unsilenced.finish(self.reached)
         return self
 
     def _stop(self, at: int, why: str) -> None:
@@ -261,26 +295,29 @@ class _Reading:
                 if self._budget.cut:
                     return False
             scanned = Scanned()  # the same parts again
-        hidden = self._hidden(parts)
+        covers = self._covers(parts)
         if self._budget.cut:
             return False
         for rows, hit in found:
-            marked = rows.join(hidden, on="id", how="left") if self._wish.silences else rows
+            marked = rows.join(covers, on="id", how="left") if self._silences else rows
             self.gatherer.add(marked, hit=hit)
         return True
 
-    def _hidden(self, parts: Sequence[Part]) -> pl.DataFrame:
-        """The records of some parts that silences hide, with what hides them."""
-        found = [pl.DataFrame(schema={"id": pl.Int64, HIDDEN: pl.String})]
-        for one in self._wish.silences:
-            name = pl.lit(one.name).alias(HIDDEN)
-            for start, end in one.spans:
-                active = Between(Named("observed_at"), start, end, high_open=True)
-                sought = Sought(And((self._arrived(self._wish.rule.node()), one.node, active)))
-                lazies = self._parts.scan(parts, sought, lambda _: ["id"], Scanned(), self._budget)
-                found += [collected(lazy).with_columns(name) for lazy in lazies]
-        return pl.concat(found).unique("id", keep="first", maintain_order=True)
+    def _covers(self, parts: Sequence[Part]) -> pl.DataFrame:
+        """The records of some parts that silences' matchers are true of, with the places of those."""
+        found = [pl.DataFrame(schema={"id": pl.Int64, _PLACE: pl.Int64})]
+        for place, one in enumerate(self._silences):
+            if self._budget.over:
+                self._budget.cut = True
+                break
+            sought = Sought(And((self._arrived(self._wish.rule.hit()), one.node)))
+            lazies = self._parts.scan(parts, sought, lambda _: ["id"], Scanned(), self._budget)
+            found += [collected(lazy).with_columns(pl.lit(place, pl.Int64).alias(_PLACE)) for lazy in lazies]
+        places = pl.col(_PLACE).sort().cast(pl.String).str.join(SEPARATOR)
+        return pl.concat(found).group_by("id").agg(places.alias(COVERS))
 
     def _hand_on(self, before: int | None) -> None:
         for at, heard in self.gatherer.commits(before):
+            if self._unsilenced is not None:
+                self._unsilenced.commit(at, [replace(one) for one in heard])
             self._replay.commit(at, heard)

@@ -26,13 +26,20 @@ class RealAlert:
 class Real:
     """What a rule of that name led to: its alerts that went on in the span, the oldest first, with the tickets they
     opened and reopened within it (ticket, alert); and when tickets with alerts of these fingerprints were resolved by
-    people (microseconds since 1970). `more`: there are more alerts than these."""
+    people (microseconds since 1970). `flapping` are the alerts that called nobody for that, as they opened too often.
+    `more`: there are more alerts than these."""
 
     alerts: Sequence[RealAlert] = ()
     opened: Sequence[tuple[int, int]] = ()
     reopened: Sequence[tuple[int, int]] = ()
     resolved: Sequence[tuple[int, str]] = ()
+    flapping: frozenset[int] = frozenset()
     more: bool = False
+
+    @property
+    def pages(self) -> int:
+        """How often somebody was called."""
+        return sum(alert not in self.flapping for _, alert in (*self.opened, *self.reopened))
 
 
 @dataclass(frozen=True, slots=True)

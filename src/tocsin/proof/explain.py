@@ -9,8 +9,7 @@ from tocsin.alerts import pattern_store, placing, silence_store
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.episodes import FLAP
 from tocsin.alerts.grouping import fingerprint_of
-from tocsin.alerts.novelty import OTHER_PATTERNS
-from tocsin.alerts.overflow import OVERFLOW, overflow_of
+from tocsin.alerts.overflow import OTHER_PATTERNS, OVERFLOW, overflow_of
 from tocsin.alerts.pattern_store import Pattern
 from tocsin.alerts.rules import WINDOWED, Rule
 from tocsin.alerts.silencing import silence_id_of

@@ -15,7 +15,7 @@ import polars as pl
 
 from tocsin.alerts.detect import shown
 from tocsin.alerts.grouping import correlation_key_of, fingerprint_of, group_of
-from tocsin.alerts.rules import TEMPLATE, WINDOWED, Rule, attribute_path
+from tocsin.alerts.rules import TEMPLATE, WINDOWED, Kind, Rule, attribute_path
 from tocsin.logs.frames import level_names
 from tocsin.logs.shapes import PREFIX
 from tocsin.proof.masks import Templates, alike
@@ -27,10 +27,12 @@ MAX_FACES: Final = 100_000
 SERVICE: Final = "service"
 SEEN: Final = "seen"
 HIT: Final = "hit"
-HIDDEN: Final = "hidden"
+COVERS: Final = "covers"
+BACKFILL: Final = "backfill"
 _ENDS: Final = ("first_id", "last_id", "first_at", "last_at")
 _NOBODY: Final = Face("", "")
 _MESSAGE: Final = "message"
+_LEVEL: Final = "severity_number"
 _ALIKE: Final = "alike"
 
 
@@ -58,12 +60,14 @@ def wanted(rule: Rule, layout: Layout) -> list[pl.Expr | str]:
         "id",
         pl.col("timestamp").cast(pl.Int64).alias("at"),
         pl.col("observed_at").cast(pl.Int64).alias(SEEN),
-        "backfill",
+        BACKFILL,
         SERVICE,
         *(_value(name, rule, layout).alias(column) for column, name in named if name != TEMPLATE),
     ]
     if TEMPLATE in (*rule.group_by, *rule.correlate_by):
         found += [_MESSAGE, alike(_MESSAGE).alias(_ALIKE)]
+    if rule.kind is Kind.ABSENCE:
+        found.append(_LEVEL)
     return found
 
 
@@ -91,16 +95,20 @@ def _texts_at(raw: pl.Series, path: str) -> pl.Series:
 
 class Gatherer:
     """Rows on their way to the replay. `watched` are ids of records of which it is to be known which group they are in;
-    `hides`: rows say in a column what hides them."""
+    `covered`: rows say in a column which silences' matchers are true of them."""
 
-    def __init__(self, rule: Rule, watched: Collection[int] = (), *, hides: bool = False) -> None:
+    def __init__(self, rule: Rule, watched: Collection[int] = (), *, covered: bool = False) -> None:
         self._rule = rule
-        self._counts = rule.kind in WINDOWED
+        self._counts = rule.kind in WINDOWED or bool(rule.for_s)
+        self._learns = rule.kind is Kind.NEW_PATTERN
         self._fields = _Fields.of(rule)
-        self._by = [SEEN, *self._fields.group, *([HIDDEN] if hides and not self._counts else [])]
-        self._hides = hides
+        self._covered = covered
+        apart = [COVERS] if covered and not self._counts else []
+        apart += [BACKFILL] if self._learns else []
+        self._by = [SEEN, *self._fields.group, *apart]
         self._first = self._of_the_first()
-        self._others = [*self._fields.group, *self._first, *([HIDDEN] if hides and not self._counts else [])]
+        self._highest = [_LEVEL] if rule.kind is Kind.ABSENCE else []
+        self._others = [*self._fields.group, *self._first, *apart, *self._highest]
         grouped = SERVICE in rule.group_by
         self._service_at = rule.group_by.index(SERVICE) if grouped else len(self._fields.group)
         self._templates = Templates()
@@ -113,7 +121,7 @@ class Gatherer:
     def _of_the_first(self) -> list[str]:
         """What is to be taken from the first record of a group, as the others may have something else."""
         mine = () if SERVICE in self._rule.group_by else (SERVICE,)
-        return [*mine, *self._fields.key]
+        return [*mine, *self._fields.key, *([_MESSAGE] if self._rule.kind is Kind.NEW_PATTERN else [])]
 
     @property
     def waiting(self) -> int:
@@ -122,17 +130,17 @@ class Gatherer:
 
     def add(self, rows: pl.DataFrame, *, hit: bool = True) -> None:
         """Rows with what is `wanted` of them; `hit`: they meet the condition."""
-        backfill = rows.get_column("backfill")
+        backfill = rows.get_column(BACKFILL)
         if backfill.any():
             self.backfilled += int(backfill.sum()) if hit else 0
-            rows = rows.filter(~backfill)
+            rows = rows if self._learns else rows.filter(~backfill)
         if rows.is_empty():
             return
         rows = self._with_templates(rows)
         if len(self._watched):
             self._watch(rows)
         if self._counts:
-            kept = [SERVICE, *self._by, *self._fields.key, "id", "at", *([HIDDEN] if self._hides else [])]
+            kept = [SERVICE, *self._by, *self._fields.key, "id", "at", *([COVERS] if self._covered else [])]
             self._waiting.append(rows.select(*kept, pl.lit(hit).alias(HIT)))
         else:
             self._waiting.append(self._summed(rows))
@@ -142,7 +150,7 @@ class Gatherer:
             return rows
         templates = self._templates.of(rows.get_column(_MESSAGE), rows.get_column(_ALIKE))
         columns = [templates.alias(column) for column, name in self._fields.named(self._rule) if name == TEMPLATE]
-        return rows.drop(_MESSAGE, _ALIKE).with_columns(columns)
+        return rows.drop(_ALIKE if self._learns else (_MESSAGE, _ALIKE)).with_columns(columns)
 
     def _watch(self, rows: pl.DataFrame) -> None:
         found = rows.filter(pl.col("id").is_in(self._watched.implode()))
@@ -151,17 +159,19 @@ class Gatherer:
 
     def _summed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """One row for each commit and group."""
-        ordered = rows.sort("id") if self._first else rows
         first = [pl.col(name).first() for name in self._first]
         ids, times = pl.col("id"), pl.col("at")
-        return ordered.group_by(self._by).agg(
+        summed = [
             pl.len().cast(pl.Int64).alias("n"),
             ids.min().alias("first_id"),
             ids.max().alias("last_id"),
             times.min().alias("first_at"),
             times.max().alias("last_at"),
-            *first,
-        )
+            *[pl.col(name).max() for name in self._highest],
+        ]
+        if not first:  # then no order is to be kept, which takes half the time
+            return rows.lazy().group_by(self._by).agg(summed).collect(engine="streaming")
+        return rows.sort("id").group_by(self._by).agg(*summed, *first)
 
     def commits(self, before: int | None) -> Iterator[tuple[int, list[Heard]]]:
         """The commits that are whole because all that follows arrived at that instant or later (None: nothing does)."""
@@ -183,7 +193,7 @@ class Gatherer:
         whole = ordered.group_by(self._by).agg(
             pl.col("n").sum(),
             pl.col("first_id", "first_at").min(),
-            pl.col("last_id", "last_at").max(),
+            pl.col("last_id", "last_at", *self._highest).max(),
             *[pl.col(name).first() for name in self._first],
         )
         ordered = whole.sort(SEEN, "first_id").select(SEEN, "n", *_ENDS, *self._others)
@@ -194,14 +204,15 @@ class Gatherer:
         """Every record by id; what is told of the first is told of the first that meets the condition."""
         the_first = [pl.col(name).sort_by(~pl.col(HIT), maintain_order=True).first() for name in self._first]
         groups = rows.sort(SEEN, "id").group_by(self._by, maintain_order=True)
-        each = ["id", "at", HIT, *([HIDDEN] if self._hides else [])]
+        each = ["id", "at", HIT, *([COVERS] if self._covered else [])]
         lists = groups.agg(pl.col(each), *the_first).select(SEEN, *self._others, *each)
         for row in lists.iter_rows():
-            others, (ids, times, hits, *hidden) = row[1 : -len(each)], row[-len(each) :]
+            others, (ids, times, hits, *covering) = row[1 : -len(each)], row[-len(each) :]
             mine = ids if all(hits) else list(compress(ids, hits))
             at = times if mine is ids else list(compress(times, hits)) or times
             ends = ((mine or ids)[0], (mine or ids)[-1], min(at), max(at))
-            heard = Heard(_NOBODY, "", "", len(mine), *ends, ids=ids, times=times, hits=hits, hidden=[*hidden, ()][0])
+            heard = Heard(_NOBODY, "", "", len(mine), *ends, ids=ids, times=times, hits=hits)
+            heard.covering = covering[0] if covering else ()
             yield row[0], self._heard(heard, others)
 
     def _heard(self, heard: Heard, others: Sequence[Any]) -> Heard:
@@ -210,7 +221,13 @@ class Gatherer:
         heard.face = self._faces.get(group) or self._face(group)
         heard.service = self._rule.service or others[self._service_at]
         heard.key = heard.face.fingerprint if not self._fields.key else self._key(others, heard.service)
-        heard.hidden_by = others[-1] if self._hides and not self._counts else None
+        if self._covered and not self._counts:
+            heard.covers = others[self._others.index(COVERS)]
+        if self._learns:
+            heard.group, heard.message = group, others[self._others.index(_MESSAGE)]
+            heard.backfill = others[self._others.index(BACKFILL)]
+        if self._highest:
+            heard.level = others[-1]
         return heard
 
     def _face(self, group: tuple[str, ...]) -> Face:

@@ -19,8 +19,10 @@ class Heard:
     """The records of one commit in one group: `n` of them meet the condition.
 
     For a rule that counts, `ids`, `times` and `hits` list all that it looks at, by id. `key` and `service` are those of
-    the first that meets the condition. `hidden_by` names the silence that keeps them from people; before a rule has
-    counted them all, `hidden` does for each.
+    the first that meets the condition, and so are `message` and `group` (the values that make it), for a rule about new
+    patterns; `level` is the highest, for one about absence. `covers` says which silences' matchers are true of them;
+    before a rule has counted them all, `covering` does for each. `hidden_by` names the one that hides them now.
+    `backfill`: nothing follows from them, but they are learned from.
     """
 
     face: Face
@@ -34,21 +36,29 @@ class Heard:
     ids: Sequence[int] = ()
     times: Sequence[int] = ()
     hits: Sequence[bool] = ()
-    hidden: Sequence[str | None] = ()
+    covering: Sequence[str | None] = ()
+    covers: str | None = None
     hidden_by: str | None = None
+    message: str = ""
+    group: tuple[str, ...] = ()
+    level: int = 0
+    backfill: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
     """A ticket there would have been. `opened_at` are when it opened and reopened, `pages` how often somebody would
-    have been called for that. `storm`: it gathers what would have been too many. `going_on` are its alerts that have
-    not ended."""
+    have been called for that. `priority` is a number, lower is more urgent; `raised`: it is more urgent than it began,
+    as its alerts have grown. `storm`: it gathers what would have been too many. `going_on` are its alerts that have not
+    ended."""
 
     number: int
     service: str | None
     first_id: int
     recurrence_of: int | None
     opened_at: list[int]
+    priority: int = 0
+    raised: bool = False
     pages: int = 0
     alerts: int = 0
     storm: str | None = None
@@ -61,7 +71,8 @@ class Ticket:
 class Episode:
     """An alert there would have been. `how`: it opened its ticket, joined or reopened it; `silenced`: it has none.
     `suppressed_by`: `flap`, `storm` or a silence. `ended_by`: `quiet`, `resolved` as its like really was, or `silence`:
-    it fired no more when what hid it was over."""
+    it fired no more when what hid it was over. `covers` is of its newest record, `label` the silence that hides the
+    records it began with, whether that is heeded or not, `hid` are all that hid records of it."""
 
     face: Face
     service: str
@@ -73,7 +84,11 @@ class Episode:
     last_id: int
     first_at: int
     last_at: int
+    priority: int = 0
     suppressed_by: str | None = None
+    covers: str | None = None
+    label: str | None = None
+    hid: set[str] = field(default_factory=set)
     ticket: Ticket | None = None
     how: str = "silenced"
     ended_at: int | None = None
@@ -104,7 +119,10 @@ class Unfinished:
 @dataclass(slots=True)
 class Outcome:
     """What there would have been. `episodes` and `tickets` are the first of them, as many as are named; the counts are
-    of all. `hours` and `days` count pages, by the hour of the day and by day. `hidden` counts records by silence."""
+    of all. `hours` and `days` count pages, by the hour of the day and by day. `priorities` counts tickets by what they
+    are at the end, `raised` those that became more urgent. By silence, `hidden` counts records and `hidden_alerts` the
+    alerts these are of, `labelled` the tickets and `labelled_pages` the pages that came of records it hid although they
+    were heard."""
 
     matched: int = 0
     pending: int = 0
@@ -127,6 +145,11 @@ class Outcome:
     days: Counter[date] = field(default_factory=Counter)
     alert_days: Counter[date] = field(default_factory=Counter)
     hidden: Counter[str] = field(default_factory=Counter)
+    hidden_alerts: Counter[str] = field(default_factory=Counter)
+    labelled: Counter[str] = field(default_factory=Counter)
+    labelled_pages: Counter[str] = field(default_factory=Counter)
+    raised: int = 0
+    priorities: Counter[int] = field(default_factory=Counter)
     groups: dict[str, Tally] = field(default_factory=dict)
     unfinished: list[Unfinished] = field(default_factory=list)
 

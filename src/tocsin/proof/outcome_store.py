@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from sqlalchemy import or_, select
 
+from tocsin.alerts.episodes import FLAP
 from tocsin.alerts.model import alerts
 from tocsin.kit.clock import to_us
-from tocsin.kit.events import AlertEnded, TicketOpened, TicketReopened
+from tocsin.kit.events import AlertEnded, AlertOpened, TicketOpened, TicketReopened
 from tocsin.proof.comparing import Real, RealAlert
 from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx
@@ -36,12 +37,14 @@ def really(tx: ReadTx, rule: str, since: datetime, until: datetime, *, most: int
     tickets = sorted({alert.ticket_id for alert in found if alert.ticket_id is not None})
     moved = _events(tx, [f"ticket:{ticket}" for ticket in tickets], (TicketOpened, TicketReopened), since, until)
     brought = [(row.kind, row.data["ticket_id"], row.data["alert_id"]) for row in moved if row.data["alert_id"] in mine]
+    openings = _events(tx, [f"alert:{alert_id}" for _, _, alert_id in brought], (AlertOpened,), since, until)
     ended = _events(tx, [f"alert:{alert.id}" for alert in found if alert.ended_at], (AlertEnded,), since, until)
     return Real(
         alerts=found,
         opened=[(ticket, alert) for kind, ticket, alert in brought if kind == TicketOpened.__name__],
         reopened=[(ticket, alert) for kind, ticket, alert in brought if kind == TicketReopened.__name__],
         resolved=[(to_us(row.at), mine[row.data["alert_id"]].fingerprint) for row in ended],
+        flapping=frozenset(row.data["alert_id"] for row in openings if row.data["suppressed_by"] == FLAP),
         more=len(rows) > most,
     )
 

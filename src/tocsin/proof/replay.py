@@ -10,122 +10,142 @@ fingerprint, and else goes on.
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, assert_never
 
 from tocsin.alerts import flapping
-from tocsin.alerts.windows import Enough, Window, weigh
+from tocsin.alerts.overflow import MAX_GROUPS, OVERFLOW, overflow_of
+from tocsin.alerts.rules import WINDOWED, Kind, Rule
 from tocsin.kit.clock import from_us
-from tocsin.proof.outcome import Episode, Face, Heard, Outcome, Tally, Unfinished
+from tocsin.proof.hushing import NOTHING, Hidings
+from tocsin.proof.missing import TURN, Absences, heard_of
+from tocsin.proof.newness import NewPatterns
+from tocsin.proof.outcome import Episode, Face, Heard, Outcome, Tally
 from tocsin.proof.ticketing import FLAP, SECOND_US, Storm, Tickets, Ways, tick, us
+from tocsin.proof.weighing import Each, Weigher, Windows
 
-OVERFLOW: Final = "(other groups)"
 _TICK: Final = 0  # before what came in at the same instant
 _RESOLVED: Final = 1  # after it
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What of a rule decides what becomes of its records. `enough`, `width_us` and `idle_s` (after which a window may
-    be forgotten) are for rules that count. `overflow` is the fingerprint of groups beyond those that are kept apart."""
-
-    quiet_s: int | None
-    ways: Ways
-    overflow: str
-    enough: Enough | None = None
-    width_us: int = 0
-    idle_s: int = 0
+_COVERS: Final = attrgetter("covers")
+_HIDDEN_BY: Final = attrgetter("hidden_by")
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much is held at most: groups that are told apart, windows at a time (as live), alerts and tickets that can be
-    named; what is beyond that is counted all the same."""
+    """How much is held at most: groups that are told apart, windows and open alerts at a time (as live), alerts and
+    tickets that can be named; what is beyond that is counted all the same."""
 
     groups: int = 50_000
-    windows: int = 10_000
+    windows: int = MAX_GROUPS
+    alerts: int = MAX_GROUPS
     named: int = 20_000
 
 
-@dataclass(slots=True)
-class _Held:
-    """A window, when it last held enough, and when something was last added."""
-
-    window: Window
-    face: Face
-    service: str
-    full_at: int | None = None
-    seen_at: int = 0
+DEFAULT_BOUNDS: Final = Bounds()
 
 
 class Replay:
-    """What goes on at one moment of the replay. Commits are given in the order of their arrival."""
+    """What goes on at one moment of the replay. Commits are given in the order of their arrival.
+
+    Without `heeds`, what silences hide is heard all the same; the outcome says what came of it. `since`: when the
+    replay begins. `resolved`: when people resolved the tickets of which fingerprints.
+    """
 
     def __init__(
         self,
-        terms: Terms,
+        rule: Rule,
+        ways: Ways,
         zone: tzinfo,
         *,
+        since: int = 0,
         resolved: Iterable[tuple[int, str]] = (),
-        silenced_until: Iterable[tuple[int, str]] = (),
-        bounds: Bounds | None = None,
+        hidings: Hidings = NOTHING,
+        heeds: bool = True,
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
-        self._terms = terms
+        self._rule = rule
+        self._quiet_s = rule.quiet_s
+        self._ways = ways
         self._zone = zone
-        self._bounds = bounds or Bounds()
-        self._windows: dict[str, _Held] = {}
+        self._hidings = hidings
+        self._heeds = heeds
+        self._bounds = bounds
+        self._overflow_face = Face(overflow_of(rule.name), OVERFLOW)
         self._firing: dict[str, Episode] = {}
         self._changed: dict[str, deque[int]] = {}
-        self._due: list[tuple[int, int, int, Any]] = [
-            (at, _RESOLVED, place, fingerprint) for place, (at, fingerprint) in enumerate(sorted(resolved))
+        self._due: list[tuple[int, int, int, int, Any]] = [
+            (at, _RESOLVED, at, place, fingerprint) for place, (at, fingerprint) in enumerate(sorted(resolved))
         ]
-        self._due += [(tick(at), _TICK, -place, name) for place, (at, name) in enumerate(sorted(silenced_until), 1)]
+        ends = hidings.ends() if heeds else []
+        self._due += [(tick(at), _TICK, tick(at), place - len(ends), name) for place, (at, name) in enumerate(ends)]
         heapq.heapify(self._due)
         self._serial = 0
         self.outcome = Outcome()
-        self._tickets = Tickets(terms.ways, self.outcome, zone, named=self._bounds.named, look_again=self._look_again)
+        self._tickets = Tickets(ways, self.outcome, zone, named=self._bounds.named, look_again=self._look_again)
+        self._weigher: Weigher = self._weigher_of(rule, since)
+        if isinstance(self._weigher, Absences):
+            self._look_again(self._weigher.next_due(since), self._weigher)
+
+    def _weigher_of(self, rule: Rule, since: int) -> Weigher:
+        match rule.kind:
+            case Kind.ABSENCE:
+                return Absences(rule, self.outcome, since=since, most=self._bounds.windows)
+            case Kind.NEW_PATTERN:
+                return NewPatterns(rule, self.outcome)
+            case Kind.THRESHOLD | Kind.RATIO:
+                return Windows(rule, self.outcome, most=self._bounds.windows)
+            case Kind.MATCH:
+                return Windows(rule, self.outcome, most=self._bounds.windows) if rule.for_s else Each()
+            case _:
+                assert_never(rule.kind)  # one that is not replayed must not be taken for another
 
     def commit(self, at: int, heard: Sequence[Heard]) -> None:
         """Records that arrived at an instant, by group."""
         self._until(at, _TICK)
-        self.outcome.matched += sum(one.n for one in heard)
-        seen = sorted(heard, key=_first_id)
-        told = self._weigh(at, self._bounded(at, seen)) if self._terms.enough else self._apart(seen)
-        for one in told:
-            if one.hidden_by is not None:
-                self.outcome.hidden[one.hidden_by] += one.n
+        seen = self._apart_from_backfill(at, sorted(heard, key=_first_id))
+        if isinstance(self._weigher, Absences):
+            seen = _together(seen, lambda _: None)  # whether silences cover a sign of life makes no difference
+        self.outcome.matched += sum(one.n for one in seen)
+        for one in self._weigher.beyond(at, seen):
+            self._overflow(one)
+        seen = self._apart(seen)
+        told = self._weigher.weigh(at, seen, self._firing)
+        if self._hidings:
+            told = self._hide(at, told)
+        told = self._within_bounds(told)
         opening = self._count_or_open(at, told)
         if opening:
             opening.sort(key=_first_id)
             self._tickets.give(at, [one for one in opening if one.suppressed_by in {None, FLAP}])
-        self._show(at, told)
+        if self._hidings:
+            self._show(at, told)
+        if self._rule.raise_at:
+            self._tickets.raise_for(self._rule, [self._firing[one.face.fingerprint] for one in told])
+        if isinstance(self._weigher, Absences):
+            self._come_back(at, self._weigher.back(at, seen))
+
+    def _apart_from_backfill(self, at: int, heard: Sequence[Heard]) -> list[Heard]:
+        live = [one for one in heard if not one.backfill]
+        if isinstance(self._weigher, NewPatterns) and len(live) < len(heard):
+            self._weigher.learn_from(at, [one for one in heard if one.backfill])
+        return live
 
     def finish(self, until: int) -> Outcome:
         """The end: what is due until then still happens."""
         self._until(until, _TICK)
-        waiting = [held for held in self._windows.values() if not held.window.fired and held.window.sum]
-        waiting.sort(key=lambda held: (-held.window.sum, held.face.fingerprint))
-        self.outcome.unfinished = [
-            Unfinished(held.face, held.service, held.window.sum, sum(held.window.totals)) for held in waiting
-        ]
+        self.outcome.unfinished = self._weigher.unfinished()
         return self.outcome
 
-    # Groups and windows.
+    # Groups.
 
     def _apart(self, heard: Sequence[Heard]) -> list[Heard]:
         """Groups beyond those that are kept apart become one."""
         for one in heard:
             self._tally(one).n += one.n
-        moved: dict[tuple[str, str | None], Heard] = {}
-        for one in heard:
-            earlier = moved.get((one.face.fingerprint, one.hidden_by))
-            if earlier is None:
-                moved[one.face.fingerprint, one.hidden_by] = one
-            else:
-                _join(earlier, one)
-        return list(moved.values())
+        return _together(heard, _COVERS)
 
     def _tally(self, one: Heard) -> Tally:
         groups = self.outcome.groups
@@ -133,50 +153,49 @@ class Replay:
         if found is None:
             if len(groups) >= self._bounds.groups:
                 self._overflow(one)
-                return groups.setdefault(one.face.fingerprint, Tally(one.face, ""))
-            found = groups[one.face.fingerprint] = Tally(one.face, one.service)
+            found = self._tally_of(one)
         return found
 
+    def _tally_of(self, one: Heard) -> Tally:
+        service = "" if one.face.template == OVERFLOW else one.service
+        return self.outcome.groups.setdefault(one.face.fingerprint, Tally(one.face, service))
+
     def _overflow(self, one: Heard) -> None:
+        if one.face == self._overflow_face:
+            return
         self.outcome.overflowed += one.n
-        one.face = Face(self._terms.overflow, OVERFLOW)
+        one.face = self._overflow_face
         one.key = one.face.fingerprint
 
-    def _bounded(self, at: int, heard: Sequence[Heard]) -> list[Heard]:
-        """As live: windows that were idle are forgotten when there are too many, and then new groups become one."""
-        new = [one for one in heard if one.face.fingerprint not in self._windows]
-        if len(self._windows) + len(new) > self._bounds.windows:
-            idle = at - self._terms.idle_s * SECOND_US
-            present = {one.face.fingerprint for one in heard}
-            self._windows = {f: w for f, w in self._windows.items() if w.seen_at >= idle or f in present}
-            for one in new[max(self._bounds.windows - len(self._windows), 0) :]:
-                self._overflow(one)
-        return self._apart(heard)
-
-    def _weigh(self, at: int, heard: Sequence[Heard]) -> list[Heard]:
-        """What fires or is counted; the rest is pending."""
-        terms, told = self._terms, list[Heard]()
-        assert terms.enough is not None
-        for one in heard:
+    def _within_bounds(self, told: list[Heard]) -> list[Heard]:
+        """As live: so many alerts are open at most, and then new groups become one; windows have a bound of their
+        own."""
+        left = self._bounds.alerts - len(self._firing)
+        if self._rule.kind in WINDOWED or len(told) <= left:
+            return told
+        seats: set[str] = set()
+        for one in sorted(told, key=lambda one: (one.first_id, one.face.fingerprint)):
             fingerprint = one.face.fingerprint
-            held = self._windows.get(fingerprint)
-            if held is None:
-                held = self._windows[fingerprint] = _Held(Window(terms.width_us), one.face, one.service)
-            weighed = weigh(
-                held.window,
-                zip(one.times, one.hits, strict=True),
-                terms.enough,
-                observed_us=at,
-                firing=fingerprint in self._firing,
-            )
-            held.window, held.seen_at = weighed.window, at
-            held.full_at = at if weighed.full else held.full_at
-            self.outcome.pending += weighed.pending
-            self.outcome.late += weighed.late_pending + weighed.late_counted
-            if weighed.pending < one.n:
-                whole = not weighed.pending and not one.hidden
-                told += [one] if whole else _by_silence(one, _left(one, weighed.pending))
-        return told
+            if fingerprint in self._firing or fingerprint in seats:
+                continue
+            if left > 0:
+                left -= 1
+                seats.add(fingerprint)
+            else:
+                self._tally_of(one).n -= one.n
+                self._overflow(one)
+                self._tally_of(one).n += one.n
+        return _together(told, _HIDDEN_BY)
+
+    def _hide(self, at: int, told: Sequence[Heard]) -> list[Heard]:
+        """Say of each what hides it; what one silence hides is one, and what is heard comes first."""
+        for one in told:
+            one.hidden_by = self._hidings.by(at, one.covers)
+            if one.hidden_by is not None:
+                self.outcome.hidden[one.hidden_by] += one.n
+        if not self._heeds:
+            return list(told)
+        return sorted(_together(told, _HIDDEN_BY), key=lambda one: self._hidings.place(one.hidden_by))
 
     # Alerts.
 
@@ -185,19 +204,24 @@ class Replay:
         openers: dict[str, Heard] = {}
         for one in told:
             first = openers.setdefault(one.face.fingerprint, one)
-            if first.hidden_by is not None and one.hidden_by is None:
+            if self._heeds and first.hidden_by is not None and one.hidden_by is None:
                 openers[one.face.fingerprint] = one
         opened = [self._begin(at, one) for fingerprint, one in openers.items() if fingerprint not in self._firing]
         new = {id(openers[one.face.fingerprint]) for one in opened}
         for one in told:
+            episode = self._firing[one.face.fingerprint]
+            if one.hidden_by is not None and one.hidden_by not in episode.hid:
+                episode.hid.add(one.hidden_by)
+                self.outcome.hidden_alerts[one.hidden_by] += 1
             if id(one) not in new:
-                _count(self._firing[one.face.fingerprint], one, at)
+                _count(episode, one, at)
         return opened
 
     def _begin(self, at: int, one: Heard) -> Episode:
         fingerprint = one.face.fingerprint
         flaps = self._would_flap(at, fingerprint)
-        key = one.key if one.key in self._tickets or len(self._tickets) < self._bounds.groups else self._terms.overflow
+        overflow = self._overflow_face.fingerprint
+        key = one.key if one.key in self._tickets or len(self._tickets) < self._bounds.groups else overflow
         episode = self._firing[fingerprint] = Episode(
             face=one.face,
             service=one.service,
@@ -209,16 +233,19 @@ class Replay:
             last_id=one.last_id,
             first_at=one.first_at,
             last_at=one.last_at,
-            suppressed_by=one.hidden_by or (FLAP if flaps else None),
+            priority=int(self._rule.priority),
+            suppressed_by=(one.hidden_by if self._heeds else None) or (FLAP if flaps else None),
+            covers=one.covers,
+            label=one.hidden_by,
         )
         self._changes(fingerprint, at)
         self.outcome.flapping += flaps
         self.outcome.alerts += 1
         self.outcome.alert_days[from_us(at).astimezone(self._zone).date()] += 1
-        self.outcome.groups[fingerprint].alerts += 1
+        self._tally_of(one).alerts += 1
         if len(self.outcome.episodes) < self._bounds.named:
             self.outcome.episodes.append(episode)
-        if self._terms.quiet_s is not None:
+        if self._quiet_s is not None:
             self._look_again(at + self._quiet_us(flaps=flaps), episode)
         return episode
 
@@ -226,30 +253,62 @@ class Replay:
         """An alert that a silence kept without a ticket gets one when a record comes that nothing hides."""
         seen = {one.face.fingerprint for one in told if one.hidden_by is None}
         known = [self._firing[fingerprint] for fingerprint in seen]
-        released = sorted((one for one in known if one.ticket is None), key=_first_id)
-        for one in released:
+        self._release(at, [one for one in known if one.ticket is None])
+
+    def _release(self, at: int, alerts: Sequence[Episode]) -> None:
+        """What a silence hid is heard."""
+        for one in alerts:
             one.suppressed_by = None
-        if released:
-            self._tickets.give(at, released, released=True)
+        if alerts:
+            self._tickets.give(at, sorted(alerts, key=_first_id))
 
     def _let_go(self, now: int, silence: str) -> None:
-        """A silence is over: what still fires is heard, the rest has ended."""
+        """A silence is over: another one hides what it hid, or it is heard because it still fires; the rest has
+        ended."""
         mine = sorted((one for one in self._firing.values() if one.suppressed_by == silence), key=_first_id)
-        since = now - self._terms.ways.still_fires_s * SECOND_US
-        still = [one for one in mine if self._terms.quiet_s is not None or one.said_at >= since]
+        since = now - self._ways.still_fires_s * SECOND_US
+        still: list[Episode] = []
         for one in mine:
-            if one not in still:
+            heir = self._hidings.by(now, one.covers)
+            if heir is not None:
+                one.suppressed_by = heir
+            elif self._quiet_s is not None or one.said_at >= since:
+                still.append(one)
+            else:
                 self.outcome.unheard += 1
                 self._end(now, one, "silence")
-        for one in still:
-            one.suppressed_by = None
-        if still:
-            self._tickets.give(now, still, released=True)
+        self._release(now, still)
+
+    # What is missing.
+
+    def _look_for_missing(self, now: int, absences: Absences) -> None:
+        while missing := absences.missing(now):
+            told = []
+            for match, covers in missing:
+                one = heard_of(match, covers)
+                one.hidden_by = self._hidings.by_for_absence(now, match) if self._hidings else None
+                told.append(one)
+            told.sort(key=_first_id)
+            new = [self._begin(now, one) for one in told if one.face.fingerprint not in self._firing]
+            self.outcome.hidden_alerts.update(one.label for one in new if one.label is not None)
+            self._tickets.give(now, [one for one in new if one.suppressed_by in {None, FLAP}])
+            if len(missing) < TURN:
+                break
+        self._look_again(absences.next_due(now), absences)
+
+    def _come_back(self, at: int, fingerprints: Sequence[str]) -> None:
+        """Alerts about what is there again end when that has lasted."""
+        for episode in [self._firing[one] for one in fingerprints if one in self._firing]:
+            if self._quiet_s == 0:
+                self.outcome.quieted += 1
+                self._end(at, episode, "quiet")
+            elif self._quiet_s is not None:
+                self._look_again(at + self._quiet_us(flaps=False), episode)
 
     # What flaps.
 
     def _changes(self, fingerprint: str, at: int) -> None:
-        if self._terms.quiet_s is not None or self._due:  # else nothing ever ends
+        if self._quiet_s is not None or self._due:  # else nothing ever ends
             self._changed.setdefault(fingerprint, deque(maxlen=flapping.CHANGES)).append(at)
 
     def _would_flap(self, at: int, fingerprint: str) -> bool:
@@ -258,21 +317,23 @@ class Replay:
         return flapping.flaps(1 + sum(changed >= since for changed in self._changed.get(fingerprint, ())))
 
     def _quiet_us(self, *, flaps: bool) -> int:
-        return us(flapping.quiet_for(self._terms.quiet_s or 0, flapping=flaps))
+        return us(flapping.quiet_for(self._quiet_s or 0, flapping=flaps))
 
     # What ends by time.
 
-    def _look_again(self, due: int, subject: Episode | Storm) -> None:
+    def _look_again(self, due: int, subject: Episode | Storm | Absences) -> None:
         self._serial += 1
-        heapq.heappush(self._due, (tick(due), _TICK, self._serial, subject))
+        heapq.heappush(self._due, (tick(due), _TICK, due, self._serial, subject))
 
     def _until(self, at: int, kind: int) -> None:
         while self._due and self._due[0][:2] <= (at, kind):
-            now, what, _, subject = heapq.heappop(self._due)
+            now, what, _, _, subject = heapq.heappop(self._due)
             if isinstance(subject, Episode):
                 self._end_if_quiet(now, subject)
             elif isinstance(subject, Storm):
                 self._tickets.look_at(now, subject)
+            elif isinstance(subject, Absences):
+                self._look_for_missing(now, subject)
             elif what == _TICK:
                 self._let_go(now, subject)
             elif subject in self._firing:
@@ -282,10 +343,9 @@ class Replay:
     def _end_if_quiet(self, now: int, episode: Episode) -> None:
         if episode.ended_at is not None:
             return
-        said_at: int | None = episode.said_at
-        if self._terms.enough is not None:
-            held = self._windows.get(episode.face.fingerprint)
-            said_at = None if held is None else held.full_at
+        said_at = self._weigher.said_at(episode.face.fingerprint, episode.said_at)
+        if said_at is None and isinstance(self._weigher, Absences):
+            return  # it is still missing; the next sign of life is waited for
         said_at = episode.opened_at if said_at is None else said_at
         flaps = episode.suppressed_by == FLAP
         due = said_at + self._quiet_us(flaps=flaps)
@@ -314,39 +374,21 @@ def _first_id(one: Heard | Episode) -> int:
 
 def _count(episode: Episode, one: Heard, at: int) -> None:
     episode.n += one.n
-    episode.last_id = max(episode.last_id, one.last_id)
+    if one.last_id >= episode.last_id:
+        episode.last_id, episode.covers = one.last_id, one.covers
     episode.first_at = min(episode.first_at, one.first_at)
     episode.last_at = max(episode.last_at, one.last_at)
     episode.said_at = at
 
 
-Record = tuple[int, int, str | None]  # id, time, and what hides it
-
-
-def _left(one: Heard, pending: int) -> list[Record]:
-    """What is left behind the first `pending` records that meet the condition."""
-    hidden = one.hidden or [None] * len(one.ids)
-    rows = zip(one.ids, one.times, hidden, one.hits, strict=True)
-    return [(record_id, at, by) for record_id, at, by, hit in rows if hit][pending:]
-
-
-def _by_silence(one: Heard, records: Sequence[Record]) -> list[Heard]:
-    """Records that share their fate: those that nothing hides, and those that each silence does."""
-    parts: dict[str, list[Record]] = {}
-    for record in records:
-        parts.setdefault(record[2] or "", []).append(record)
-    return [
-        replace(
-            one,
-            n=len(part),
-            first_id=part[0][0],
-            last_id=part[-1][0],
-            first_at=min(at for _, at, _ in part),
-            last_at=max(at for _, at, _ in part),
-            hidden_by=by or None,
-        )
-        for by, part in sorted(parts.items())
-    ]
+def _together(heard: Sequence[Heard], fate: Callable[[Heard], str | None]) -> list[Heard]:
+    """What has one fingerprint, and one fate, as one."""
+    found: dict[tuple[str, str | None], Heard] = {}
+    for one in heard:
+        earlier = found.setdefault((one.face.fingerprint, fate(one)), one)
+        if earlier is not one:
+            _join(earlier, one)
+    return list(found.values())
 
 
 def _join(one: Heard, other: Heard) -> None:
@@ -356,11 +398,14 @@ def _join(one: Heard, other: Heard) -> None:
             other.first_id, other.service, other.first_at, other.last_at,
         )  # fmt: skip
     if other.n:
-        one.first_id, one.last_id = min(one.first_id, other.first_id), max(one.last_id, other.last_id)
+        if other.last_id > one.last_id:
+            one.last_id, one.covers = other.last_id, other.covers
+        one.first_id = min(one.first_id, other.first_id)
         one.first_at, one.last_at = min(one.first_at, other.first_at), max(one.last_at, other.last_at)
     one.n += other.n
-    hidden = [*(one.hidden or [None] * len(one.ids)), *(other.hidden or [None] * len(other.ids))]
+    one.level = max(one.level, other.level)
+    covering = [*(one.covering or [None] * len(one.ids)), *(other.covering or [None] * len(other.ids))]
     ids, times, hits = [*one.ids, *other.ids], [*one.times, *other.times], [*one.hits, *other.hits]
     order = sorted(range(len(ids)), key=ids.__getitem__)
     one.ids, one.times = [ids[n] for n in order], [times[n] for n in order]
-    one.hits, one.hidden = [hits[n] for n in order], [hidden[n] for n in order]
+    one.hits, one.covering = [hits[n] for n in order], [covering[n] for n in order]

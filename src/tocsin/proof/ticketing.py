@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from typing import Final
 
+from tocsin.alerts.rules import Rule
 from tocsin.kit.clock import MICROSECOND, from_us
 from tocsin.proof.outcome import Episode, Outcome, Ticket
 from tocsin.tickets.storming import ALL, LOOK_EVERY, WITHIN, StormLimits, begins, is_over, scope_of, service_of
@@ -178,7 +179,8 @@ class Tickets:
 
     def _begin_storm(self, at: int, scope: str, groups: Groups) -> None:
         first = min((group[0] for group in groups.values()), key=lambda one: one.face.fingerprint)
-        ticket = self._made(at, first, None, service=service_of(scope), storm=scope)
+        everything = [one for group in groups.values() for one in group]
+        ticket = self._made(at, everything, None, service=service_of(scope), storm=scope)
         self._outcome.storms += 1
         self._page(at, ticket, first, always=True)
         storm = self._storms[scope] = Storm(scope, ticket, deque())
@@ -189,16 +191,27 @@ class Tickets:
         self._look_again(at + us(WITHIN), storm)
 
     def _new(self, at: int, key: str, group: Sequence[Episode], recurrence_of: int | None) -> None:
-        ticket = self._made(at, group[0], recurrence_of, service=group[0].service)
+        ticket = self._made(at, group, recurrence_of, service=group[0].service)
+        if group[0].label is not None:
+            self._outcome.labelled[group[0].label] += 1
         self._outcome.recurrences += recurrence_of is not None
         self._page(at, ticket, group[0])
         self._assign(key, group, ticket, "opened")
 
     def _made(
-        self, at: int, first: Episode, recurrence_of: int | None, *, service: str | None, storm: str | None = None
+        self,
+        at: int,
+        group: Sequence[Episode],
+        recurrence_of: int | None,
+        *,
+        service: str | None,
+        storm: str | None = None,
     ) -> Ticket:
         self._outcome.opened += 1
-        ticket = Ticket(self._outcome.opened, service, first.first_id, recurrence_of, [at], storm=storm)
+        priority = min(one.priority for one in group)
+        self._outcome.priorities[priority] += 1
+        number, first_id = self._outcome.opened, group[0].first_id
+        ticket = Ticket(number, service, first_id, recurrence_of, [at], priority, storm=storm)
         if len(self._outcome.tickets) < self._named:
             self._outcome.tickets.append(ticket)
         return ticket
@@ -216,6 +229,24 @@ class Tickets:
             self._outcome.joined += one.how == "joined"
             ticket.alerts += 1
             ticket.going_on.add(one)
+        self._raise(ticket, min(one.priority for one in group))
+
+    def raise_for(self, rule: Rule, grown: Iterable[Episode]) -> None:
+        """Tickets become as urgent as the rule says of alerts with so many records. One without a ticket waits until
+        it has one, and grows again."""
+        for one in grown:
+            wanted = int(rule.priority_at(one.n))
+            if one.ticket is not None and wanted < one.priority:
+                one.priority = wanted
+                self._raise(one.ticket, wanted)
+
+    def _raise(self, ticket: Ticket, priority: int) -> None:
+        if priority >= ticket.priority or ticket.resolved_at is not None:
+            return
+        self._outcome.priorities[ticket.priority] -= 1
+        self._outcome.priorities[priority] += 1
+        self._outcome.raised += not ticket.raised
+        ticket.priority, ticket.raised = priority, True
 
     def _page(self, at: int, ticket: Ticket, first: Episode, *, always: bool = False) -> None:
         """Somebody is called, unless the alert that moves the ticket flaps."""
@@ -224,6 +255,8 @@ class Tickets:
         local = from_us(at).astimezone(self._zone)
         ticket.pages += 1
         self._outcome.pages += 1
+        if first.label is not None:
+            self._outcome.labelled_pages[first.label] += 1
         self._outcome.hours[local.hour] += 1
         self._outcome.days[local.date()] += 1
         self._outcome.groups[first.face.fingerprint].pages += 1

@@ -12,10 +12,11 @@ from pydantic import AfterValidator, Field, StringConstraints
 from tocsin.alerts.rules import DEFINED, Kind, Rule
 from tocsin.kit.clock import from_us
 from tocsin.kit.errors import FieldError, Invalid
+from tocsin.kit.priorities import Priority
 from tocsin.logs.record import Record
 from tocsin.proof.backtest import Found, Wish
 from tocsin.proof.comparing import RealAlert
-from tocsin.proof.outcome import Episode
+from tocsin.proof.outcome import Episode, Outcome
 from tocsin.tickets.storming import StormLimits
 from tocsin.web.log_schemas import ScannedOut
 from tocsin.web.rule_schemas import MAX_CONDITION_CHARS, RuleDefinitionIn, rule_values
@@ -23,7 +24,9 @@ from tocsin.web.schemas import InstantIn, LogOut, Out, Word, no_nul
 
 DEFAULT_SPAN: Final = timedelta(days=7)
 DRAFT: Final = "draft"
-_COUNTING: Final = ("threshold", "window_s", "ratio", "minimum")
+_OF_KIND: Final = ("threshold", "window_s", "ratio", "minimum", "learn_s")
+_WITHOUT_FOR: Final = frozenset({Kind.ABSENCE, Kind.NEW_PATTERN})
+_GROUPED_AS_ITS_KIND: Final = frozenset({Kind.RATIO, Kind.ABSENCE, Kind.NEW_PATTERN})
 
 
 class BacktestIn(RuleDefinitionIn):
@@ -42,6 +45,7 @@ class BacktestIn(RuleDefinitionIn):
     until: InstantIn | None = Field(None, description="Arrived before that; now by default.")
     time_zone: Word = Field("UTC", description="Whose hours and days.", examples=["Europe/Berlin"])
     examples: int = Field(5, ge=0, le=100, description="How many alerts and groups are shown.")
+    silences: bool = Field(True, description="Whether silences that there were hide what they hid.")
     within_s: float = Field(30.0, gt=0, le=600, description="Answer after so many seconds with what is known by then.")
 
     def wish(self, base: Rule | None, now: datetime, limits: StormLimits) -> Wish:
@@ -66,8 +70,11 @@ class BacktestIn(RuleDefinitionIn):
         changed = {field: values[field] for field in said}
         kind = changed.get("kind", base.kind)
         if kind is not base.kind:  # what only the other kind has
-            changed = {**dict.fromkeys(_COUNTING), "of": "*", **changed}
-            changed["group_by"] = values["group_by"] if "group_by" in said or kind is Kind.RATIO else base.group_by
+            changed = {**dict.fromkeys(_OF_KIND), "of": "*", **changed}
+            if kind in _WITHOUT_FOR:
+                changed.setdefault("for_s", None)
+            own = "group_by" in said or kind in _GROUPED_AS_ITS_KIND
+            changed["group_by"] = values["group_by"] if own else base.group_by
         return replace(base, **changed)
 
 
@@ -106,25 +113,51 @@ class BacktestRecordsOut(Out):
 
 
 class BacktestAlertsOut(Out):
-    """`quieted` ended by themselves, `resolved` when people really resolved the ticket of their like, `going_on` not by
-    the end, `flapping` ones opened and ended too often and called nobody for that."""
+    """`quieted` ended by themselves, `resolved` when people really resolved the ticket of their like, `unheard` when
+    the silence that hid them was over, `going_on` not by the end; `flapping` ones opened and ended too often and called
+    nobody for that."""
 
     opened: int
     quieted: int
     resolved: int
+    unheard: int
     going_on: int
     flapping: int
 
 
 class BacktestTicketsOut(Out):
     """`recurrences` are those of the opened ones that follow an earlier one which could no longer be reopened; `joined`
-    are alerts that came to an open ticket, `storms` are tickets that gathered what would have been too many."""
+    are alerts that came to an open ticket, `storms` are tickets that gathered what would have been too many. `raised`
+    ones became more urgent as their alerts grew; `by_priority` are all by what they were at the end."""
 
     opened: int
     reopened: int
     recurrences: int
     joined: int
     storms: int
+    raised: int
+    by_priority: dict[str, int] = Field(examples=[{"P1": 1, "P3": 4}])
+
+
+class BacktestSilenceOut(Out):
+    """A silence there was, and what it kept from people: `records` and the `alerts` they are of; `tickets` and `pages`
+    are those that would have begun with such a record, had it hidden nothing. Some of these may have come later, when
+    it was over."""
+
+    silence: str = Field(examples=["silence:3"])
+    what: str = Field(description="Its owner and reason.")
+    records: int
+    alerts: int
+    tickets: int
+    pages: int
+
+
+class BacktestUnsilencedOut(Out):
+    """What there would have been without any silence."""
+
+    alerts: int
+    tickets: int
+    pages: int
 
 
 class BacktestDayOut(Out):
@@ -162,6 +195,7 @@ class BacktestAlertOut(Out):
     template: str
     service: str
     ticket: int | None
+    ticket_priority: str | None = Field(description="At the end.")
     how: str
     suppressed_by: str | None
     opened_at: datetime
@@ -223,6 +257,9 @@ class BacktestOut(Out):
     examples: list[BacktestAlertOut] = Field(description="The first alert of each of those groups.")
     pending: list[BacktestPendingOut] = Field(description="Windows at the end, the fullest first.")
     pending_groups: int
+    silences: list[BacktestSilenceOut] = Field(description="Those that hid something.")
+    unsilenced: BacktestUnsilencedOut | None = Field(description="Null when no silence could hide anything.")
+    notes: list[str] = Field(description="What was taken for granted.")
     overflowed: int = Field(description="Records of groups beyond those that are told apart; they count as one group.")
     really: ReallyOut
     scanned: ScannedOut
@@ -253,6 +290,7 @@ def backtest_out(found: Found, time_zone: str) -> BacktestOut:
             opened=outcome.alerts,
             quieted=outcome.quieted,
             resolved=outcome.resolved,
+            unheard=outcome.unheard,
             going_on=outcome.alerts - outcome.quieted - outcome.resolved - outcome.unheard,
             flapping=outcome.flapping,
         ),
@@ -262,6 +300,8 @@ def backtest_out(found: Found, time_zone: str) -> BacktestOut:
             recurrences=outcome.recurrences,
             joined=outcome.joined,
             storms=outcome.storms,
+            raised=outcome.raised,
+            by_priority={Priority(n).name: count for n, count in sorted(outcome.priorities.items()) if count},
         ),
         pages=outcome.pages,
         time_zone=time_zone,
@@ -287,10 +327,35 @@ def backtest_out(found: Found, time_zone: str) -> BacktestOut:
             for one in found.unfinished
         ],
         pending_groups=found.pending_groups,
+        silences=_silences(found),
+        unsilenced=_unsilenced(found.unsilenced),
+        notes=found.notes,
         overflowed=outcome.overflowed,
         really=_really(found),
         scanned=ScannedOut.model_validate(found.scanned, from_attributes=True),
     )
+
+
+def _silences(found: Found) -> list[BacktestSilenceOut]:
+    outcome, unsilenced = found.outcome, found.unsilenced or found.outcome
+    return [
+        BacktestSilenceOut(
+            silence=one.name,
+            what=one.told,
+            records=outcome.hidden[one.name],
+            alerts=outcome.hidden_alerts[one.name],
+            tickets=unsilenced.labelled[one.name],
+            pages=unsilenced.labelled_pages[one.name],
+        )
+        for one in found.wish.silences or ()
+        if outcome.hidden_alerts[one.name]
+    ]
+
+
+def _unsilenced(outcome: Outcome | None) -> BacktestUnsilencedOut | None:
+    if outcome is None:
+        return None
+    return BacktestUnsilencedOut(alerts=outcome.alerts, tickets=outcome.opened, pages=outcome.pages)
 
 
 def _alerts(found: Sequence[tuple[Episode, Record | None]]) -> list[BacktestAlertOut]:
@@ -300,6 +365,7 @@ def _alerts(found: Sequence[tuple[Episode, Record | None]]) -> list[BacktestAler
             template=one.face.template,
             service=one.service,
             ticket=None if one.ticket is None else one.ticket.number,
+            ticket_priority=None if one.ticket is None else Priority(one.ticket.priority).name,
             how=one.how,
             suppressed_by=one.suppressed_by,
             opened_at=from_us(one.opened_at),
@@ -325,7 +391,7 @@ def _really(found: Found) -> ReallyOut:
         alerts=len(within),
         tickets_opened=len(real.opened),
         tickets_reopened=len(real.reopened),
-        pages=len(real.opened) + len(real.reopened),
+        pages=real.pages,
         kept=len(difference.kept),
         gone=len(difference.gone),
         gone_tickets=sorted(difference.gone_tickets)[: max(shown, 1) * 20],
