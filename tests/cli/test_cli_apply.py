@@ -120,7 +120,7 @@ def test_at_a_terminal_one_is_asked_before_anything_is_removed(at_fresh, write, 
 def test_what_is_exported_and_applied_is_unchanged(at_fresh, write, stdin):
     at_fresh("apply", "-f", write())
     at_fresh("silences", "create", "service:x", "--for", "2h", "-r", "by hand")
-    assert at_fresh("export", "-o", "all.yaml").out == "all.yaml: 2 rules, 2 silences, 1 services.\n"
+    assert at_fresh("export", "-o", "all.yaml").out == "all.yaml: 2 rules, 2 silences, 1 service.\n"
     text = at_fresh("export").out
     assert text.startswith("# What this Tocsin has.")
     said = yaml.safe_load(text)

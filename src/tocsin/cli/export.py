@@ -60,4 +60,6 @@ def export(
 
 
 def _told(sections: dict[str, Any]) -> str:
-    return ", ".join(f"{len(entries)} {name}" for name, entries in sections.items())
+    return ", ".join(
+        f"{len(entries)} {SECTIONS[name] if len(entries) == 1 else name}" for name, entries in sections.items()
+    )

@@ -136,6 +136,7 @@ def show(
             ("id", str(silence["id"])),
             ("version", str(silence["version"])),
             ("state", styled(silence["state"], STATE_STYLES)),
+            ("in a file", silence["applied_as"]),
             ("matcher", silence["matcher"]),
             ("owner", silence["owner"]),
             ("reason", silence["reason"]),

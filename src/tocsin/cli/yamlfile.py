@@ -23,6 +23,7 @@ _PLAIN: Final = {"": None, "~": None, "null": None, "Null": None, "NULL": None} 
 _INT: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})")
 # Exponents have a sign: without one, other writers of YAML leave texts like these bare.
 _FLOAT: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})\.[0-9]{0,30}([eE][-+][0-9]{1,3})?")
+_LINES: Final = re.compile(r"\n.*\S\n?\Z", re.DOTALL)  # one that ends with blank lines would end the document as well
 _STR: Final = "tag:yaml.org,2002:str"
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -200,7 +201,7 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
     """Writes texts of several lines as such."""
 
     def represent_str(self, data: str) -> Any:
-        return self.represent_scalar(_STR, data, style="|" if "\n" in data else None)
+        return self.represent_scalar(_STR, data, style="|" if _LINES.search(data) else None)
 
 
 _Dumper.add_representer(str, _Dumper.represent_str)

@@ -30,7 +30,7 @@ class _Service:
     since: int | None = None
 
     def learn(self, form: Form) -> None:
-        if len(self.forms) >= MAX_FORMS or form.template in self.forms:
+        if len(self.forms) >= MAX_FORMS or not self.forms.teaches(form):
             return
         lesson = self.forms.learn(form)
         self.template_of[lesson.number] = form.template

@@ -296,6 +296,7 @@ _WINDOW: Final[dict[str, Any]] = {
 _OCCURRENCE: Final[dict[str, Any]] = {"starts_at": "2026-11-29T02:00:00Z", "ends_at": "2026-11-29T04:00:00Z"}
 _SILENCE: Final[dict[str, Any]] = {
     "id": 3,
+    "applied_as": None,
     "version": 1,
     "state": "scheduled",
     **_WINDOW,
@@ -341,6 +342,11 @@ _PATTERN_CHANGE: Final[dict[str, Any]] = {
     "at": "2026-11-24T02:30:00Z",
     "undone_at": None,
     "undone_by": None,
+}
+
+_FILE: Final[dict[str, Any]] = {
+    "rules": [{"name": "payments-timeouts", "condition": 'service:payments "timed out"', "priority": "P2"}],
+    "services": [{"name": "payments", "depends_on": ["postgres"]}],
 }
 
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
@@ -512,6 +518,23 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
             }
         ],
     },
+    "ApplyIn": _FILE | {"prune": False, "dry_run": True},
+    "ApplyOut": {
+        "applied": False,
+        "plan": [
+            {
+                "section": "rules",
+                "name": "payments-timeouts",
+                "action": "change",
+                "changed": {"priority": {"before": "P3", "after": "P2"}},
+                "note": None,
+            },
+            {"section": "services", "name": "payments", "action": "unchanged", "changed": {}, "note": None},
+        ],
+        "counts": {"create": 0, "change": 1, "delete": 0, "unchanged": 1, "kept": 0},
+        "fingerprint": "58fcf821ea0a54608c14c92ce084a8fa",
+    },
+    "ExportOut": _FILE,
     "HeartbeatIn": {"interval_s": 86_400, "grace_s": 3_600, "priority": "P2"},
     "HeartbeatOut": _HEARTBEAT,
     "HeartbeatPageOut": {"items": [_HEARTBEAT], "next": None},
