@@ -114,7 +114,7 @@ def test_at_a_terminal_one_is_asked_before_anything_is_removed(at_fresh, write, 
     assert at_fresh("rules", "show", "payments-errors").code == REFUSED
     terminal("y\n")
     said = at_fresh("apply", "-f", "tocsin.yaml", "--prune")
-    assert (said.code, said.out.splitlines()[-1]) == (0, "Applied: 3 made, 1 removed.")
+    assert (said.code, said.out.splitlines()[-1].strip()) == (0, "Applied: 3 made, 1 removed.")
 
 
 def test_what_is_exported_and_applied_is_unchanged(at_fresh, write, stdin):

@@ -63,7 +63,7 @@ class NewPatterns:
 
     def learn_from(self, at: int, backfill: Sequence[Heard]) -> None:
         """Take the patterns of backfilled records for known."""
-        self._learn(backfill)
+        self._learn([one for one in backfill if self._of(one).forms.number_of(_form(one)) is None])
         for one in backfill:
             number = self._number(one)
             service = self._of(one)
@@ -134,8 +134,7 @@ class NewPatterns:
         return False
 
     def _learn(self, heard: Iterable[Heard]) -> None:
-        unknown = [one for one in heard if self._of(one).forms.number_of(_form(one)) is None]
-        for one in unknown:
+        for one in heard:
             self._of(one).learn(_form(one))
 
     def _number(self, one: Heard) -> int:
