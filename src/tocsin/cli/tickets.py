@@ -61,6 +61,8 @@ def list_tickets(
     priority: Annotated[str | None, typer.Option("--priority", "-p", help="One or several: P1,P2.")] = None,
     service: Annotated[str | None, typer.Option("--service", "-s", help="Only this service.")] = None,
     assignee: Annotated[str | None, typer.Option("--assignee", "-a", help="Only theirs; none: nobody's.")] = None,
+    team: Annotated[str | None, typer.Option("--team", help="Only this team's; none: no team's.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only with this tag.")] = None,
     text: Annotated[str | None, typer.Option("--text", "-t", help="Found in title or description, any case.")] = None,
     sort: Annotated[str, typer.Option("--sort", help="opened, updated (newest first) or priority.")] = "opened",
     limit: LimitOption = 50,
@@ -71,7 +73,7 @@ def list_tickets(
 ) -> None:
     """List tickets that match all filters."""
     filters = {"q": query, "status": status, "priority": priority, "service": service, "assignee": assignee}
-    filters["text"] = text
+    filters |= {"team": team, "tag": tag, "text": text}
     with Server(url, key_file) as server:
         page = server.get("/tickets", **filters, sort=sort, limit=limit, cursor=cursor)
     if as_json:
@@ -111,14 +113,15 @@ def show(
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one ticket with its alerts and its timeline (--json: without the timeline)."""
+    """Show one ticket with its alerts, comments and timeline (--json: without the last two)."""
     with Server(url, key_file) as server:
         answer = server.get(f"/tickets/{ticket_id}")
         if as_json:
             print_json(answer.text)
             return
         timeline = server.get(f"/tickets/{ticket_id}/events", limit=_TIMELINE_SHOWN).data
-    print_ticket(answer.data, timeline, utc=utc)
+        comments = server.get(f"/tickets/{ticket_id}/comments", limit=_TIMELINE_SHOWN).data
+    print_ticket(answer.data, timeline, comments, utc=utc)
 
 
 @app.command(
@@ -155,23 +158,28 @@ def ack(
     _each(ids, lambda server, id_: server.patch(f"/tickets/{id_}", body), url, key_file, as_json=as_json)
 
 
-@app.command(epilog=examples("tocsin tickets resolve 7 8"))
+@app.command(
+    epilog=examples("tocsin tickets resolve 7 8", 'tocsin tickets resolve 7 --code fixed --note "Restarted the pool."')
+)
 def resolve(
     ids: IdsArgument,
+    code: Annotated[str | None, typer.Option("--code", help="Of what kind that is: fixed, no-fault, ...")] = None,
+    note: Annotated[str | None, typer.Option("--note", help="How it came about.")] = None,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Resolve tickets; one that is still OPEN is taken up first, in your name unless it has an assignee."""
-    _each(ids, _resolve, url, key_file, as_json=as_json)
+    said = {"resolution_code": code, "resolution_note": note}
+    _each(ids, lambda server, id_: _resolve(server, id_, said), url, key_file, as_json=as_json)
 
 
-def _resolve(server: Server, ticket_id: int) -> Answer:
+def _resolve(server: Server, ticket_id: int, said: dict[str, str | None]) -> Answer:
     ticket = server.get(f"/tickets/{ticket_id}").data
     if _RESOLVED not in ticket["allowed"] and _ACKNOWLEDGED in ticket["allowed"]:
         taken_up = {"status": _ACKNOWLEDGED, "assignee": ticket["assignee"] or _login_name()}
         ticket = server.patch(f"/tickets/{ticket_id}", taken_up, version=ticket["version"]).data
-    return server.patch(f"/tickets/{ticket_id}", {"status": _RESOLVED}, version=ticket["version"])
+    return server.patch(f"/tickets/{ticket_id}", {"status": _RESOLVED, **said}, version=ticket["version"])
 
 
 @app.command(epilog=examples("tocsin tickets close 7 8"))
@@ -264,6 +272,74 @@ def priority(
     """Change a ticket's priority."""
     with Server(url, key_file) as server:
         _tell(server.patch(f"/tickets/{ticket_id}/priority", {"priority": priority}), as_json=as_json)
+
+
+@app.command(epilog=examples('tocsin tickets comment 7 "The vendor **confirmed** the outage."'))
+def comment(
+    ticket_id: IdArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Markdown.")],
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Comment on a ticket, also on a closed one."""
+    with Server(url, key_file) as server:
+        answer = server.post(f"/tickets/{ticket_id}/comments", {"text": text})
+    if as_json:
+        print_json(answer.text)
+        return
+    typer.echo(f"Comment {answer.data['id']} on ticket {ticket_id}.")
+
+
+@app.command(
+    epilog=examples("tocsin tickets tag 7 database eu", "tocsin tickets tag 7 --remove eu", "tocsin tickets tag 7")
+)
+def tag(
+    ticket_id: IdArgument,
+    tags: Annotated[list[str] | None, typer.Argument(metavar="TAG...", help="To add.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", "-r", help="To take away; several times.")] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add tags to a ticket, take some away; without any, list those it has."""
+    away = {text.lower() for text in remove or ()}
+    with Server(url, key_file) as server:
+        answer = server.get(f"/tickets/{ticket_id}")
+        if tags or away:
+            wanted = [text for text in [*answer.data["tags"], *(tags or ())] if text.lower() not in away]
+            answer = server.patch(f"/tickets/{ticket_id}", {"tags": wanted}, version=answer.data["version"])
+    if as_json:
+        print_json(answer.text)
+        return
+    listed = ", ".join(answer.data["tags"])
+    none_yet = f"Ticket {ticket_id} has no tags. Add some: tocsin tickets tag {ticket_id} TAG"
+    typer.echo(f"Ticket {ticket_id}: {printable(listed)}" if listed else none_yet)
+
+
+@app.command(
+    epilog=examples("tocsin tickets link 7 caused-by 3", "tocsin tickets link 7 related 9 --remove"),
+)
+def link(
+    ticket_id: IdArgument,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="duplicate-of, caused-by, recurrence-of or related.")],
+    other_id: Annotated[int, typer.Argument(metavar="OTHER", min=1, help="The other ticket.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take the link away.")] = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a ticket is to another one; both show it."""
+    with Server(url, key_file) as server:
+        if remove:
+            answer = server.ask("DELETE", f"/tickets/{ticket_id}/links/{kind}/{other_id}")
+        else:
+            answer = server.post(f"/tickets/{ticket_id}/links", {"kind": kind, "ticket_id": other_id})
+    if as_json:
+        print_json(answer.text)
+        return
+    listed = "; ".join(f"{one['kind'].replace('_', ' ')} {one['ticket_id']}" for one in answer.data["items"])
+    typer.echo(f"Ticket {ticket_id}: {listed or 'no links'}")
 
 
 def _each(

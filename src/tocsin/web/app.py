@@ -10,6 +10,7 @@ from tocsin import __version__
 from tocsin.web import (
     alerts_routes,
     backtest_routes,
+    collaboration_routes,
     declaration_routes,
     docs_page,
     explain_routes,
@@ -56,6 +57,7 @@ class Application(FastAPI):
             tickets_routes,
             rules_routes,
             sla_routes,
+            collaboration_routes,
             backtest_routes,
             silences_routes,
             heartbeats_routes,
