@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from desk import critical
+from desk import FakeClock, critical
 
 
 def opened(api: TestClient, **fields: Any) -> Any:
@@ -181,3 +181,59 @@ def test_a_policy_may_ask_for_a_resolution(api: TestClient) -> None:
     assert [error["pointer"] for error in refused.json()["errors"]] == ["/resolution_note"]
     assert api.get("/tickets/1").json()["status"] == "IN_PROGRESS"
     patched(api, status="RESOLVED", resolution_code="fixed", resolution_note="Restarted it.")
+
+
+def test_many_tickets_are_changed_at_once_and_each_outcome_is_told(api: TestClient) -> None:
+    for _ in range(3):
+        opened(api, tags=["old"])
+    patched(api, 2, status="IN_PROGRESS")
+    what = {"status": "IN_PROGRESS", "assignee": "ana", "add_tags": ["New"], "remove_tags": ["OLD"], "comment": "All."}
+    answer = api.post("/tickets/bulk", json={"ids": [1, 2, 9, 3, 1], **what}).json()
+    assert [(one["id"], one["done"]) for one in answer["items"]] == [(1, True), (2, False), (9, False), (3, True)]
+    assert (answer["done"], answer["refused"]) == (2, 2)
+    assert [one["problem"]["status"] for one in answer["items"] if one["problem"]] == [409, 404]
+    assert found(api, q="status:IN_PROGRESS assignee:ana tag:new -tag:old") == [1, 3]
+    assert api.get("/tickets/2/comments").json()["items"] == [], "all of it or nothing"
+
+
+def test_many_tickets_are_found_by_a_query_and_a_repeat_does_nothing_again(api: TestClient) -> None:
+    opened(api, priority="P1")
+    opened(api)
+    body = {"q": "status:OPEN", "priority": "P2", "comment": "Seen."}
+    first = api.post("/tickets/bulk", json=body, headers={"Idempotency-Key": "once"}).json()
+    assert (first["done"], found(api, priority="P2")) == (2, [1, 2])
+    assert api.post("/tickets/bulk", json=body, headers={"Idempotency-Key": "once"}).json() == first
+    assert [len(api.get(f"/tickets/{n}/comments").json()["items"]) for n in (1, 2)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "CLOSED"},
+        {"ids": [1]},
+        {"ids": [], "status": "CLOSED"},
+        {"ids": [1], "q": "id:1", "status": "CLOSED"},
+        {"ids": [1], "status": "GONE"},
+        {"ids": [0], "priority": "P1"},
+        {"q": "(", "priority": "P1"},
+        {"ids": list(range(1, 1002)), "priority": "P1"},
+    ],
+)
+def test_a_change_of_many_that_says_too_little_or_too_much_is_refused(api: TestClient, body: dict[str, Any]) -> None:
+    opened(api)
+    assert api.post("/tickets/bulk", json=body).status_code in {400, 422}
+    assert kinds(api) == ["TicketOpened"]
+
+
+def test_a_ticket_is_shown_as_it_was(api: TestClient, clock: FakeClock) -> None:
+    opened(api, tags=["a"])
+    clock.advance(minutes=10)
+    patched(api, status="IN_PROGRESS", assignee="ana", tags=["b"])
+    clock.advance(minutes=10)
+    patched(api, status="RESOLVED", resolution_code="fixed")
+    before, then, now = (api.get("/tickets/1", params={"at": at}).json() for at in ("15m", "5m", "0s"))
+    assert (before["status"], before["assignee"], before["tags"]) == ("OPEN", None, ["a"])
+    assert (then["status"], then["assignee"], then["tags"]) == ("IN_PROGRESS", "ana", ["b"])
+    assert (now["status"], now["resolution_code"]) == ("RESOLVED", "fixed")
+    assert api.get("/tickets/1", params={"at": "1h"}).status_code == 404
+    assert api.get("/tickets/1", params={"at": "2200-01-01T00:00:00Z"}).status_code == 422

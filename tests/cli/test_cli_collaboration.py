@@ -19,7 +19,7 @@ def test_comments_tags_and_links_are_made_and_shown(at_server):
         assert text in shown
     assert f"causes {one} (OPEN)" in at_server("tickets", "show", other).out
     again = at_server("tickets", "link", one, "caused-by", other)
-    assert (again.exit_code, "linked already" in again.err) == (1, True)
+    assert (again.code, "linked already" in again.err) == (4, True)
     assert at_server("tickets", "link", one, "caused-by", other, "--remove").out == f"Ticket {one}: no links\n"
 
 
@@ -27,3 +27,18 @@ def test_a_ticket_is_resolved_with_a_code_and_a_note(at_server):
     one = opened(at_server)
     at_server("tickets", "resolve", one, "--code", "fixed", "--note", "Restarted it.")
     assert "fixed: Restarted it." in at_server("tickets", "show", one).out
+
+
+def test_many_tickets_are_changed_and_those_that_are_refused_are_named(at_server):
+    one, other = opened(at_server), opened(at_server)
+    done = at_server("tickets", "bulk", one, other, "--move", "IN_PROGRESS", "-a", "ana", "--tag", "x", "-c", "Same.")
+    assert (done.code, done.out) == (0, "2 done, 0 refused\n")
+    at_server("tickets", "resolve", one)
+    again = at_server("tickets", "bulk", "-q", f"id:{one} OR id:{other}", "--move", "RESOLVED")
+    assert (again.code, again.out, f"ticket {one}: " in again.err) == (4, "1 done, 1 refused\n", True)
+
+
+def test_a_ticket_is_shown_as_it_was(at_server):
+    one = opened(at_server)
+    assert "as it was" in at_server("tickets", "show", one, "--at", "0s").out
+    assert at_server("tickets", "show", one, "--at", "7d").code == 4

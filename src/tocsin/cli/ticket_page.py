@@ -79,6 +79,33 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
     )
 
 
+def print_past(ticket: dict[str, Any], *, utc: bool) -> None:
+    """Print a ticket as it was at an instant."""
+    links = "; ".join(f"{one['kind'].replace('_', ' ')} {one['ticket_id']}" for one in ticket["links"])
+    print_fields(
+        [
+            ("ticket", str(ticket["id"])),
+            ("as it was", when(ticket["at"], utc=utc)),
+            ("title", ticket["title"]),
+            ("status", styled(ticket["status"], STATUS_STYLES)),
+            ("priority", styled(ticket["priority"], PRIORITY_STYLES)),
+            ("service", ticket["service"]),
+            ("assignee", ticket["assignee"]),
+            ("team", ticket["team"]),
+            ("tags", ", ".join(ticket["tags"]) or None),
+            ("links", links or None),
+            ("opened", when(ticket["opened_at"], utc=utc)),
+            ("on hold", _held(ticket, utc=utc)),
+            ("SLA policy", _policy(ticket)),
+            *((f"to {name}", _clock(ticket, name, utc=utc)) for name in ("acknowledge", "resolve")),
+            ("acknowledged", when(ticket["acknowledged_at"], utc=utc)),
+            ("resolved", when(ticket["resolved_at"], utc=utc)),
+            ("closed", when(ticket["closed_at"], utc=utc)),
+            ("description", ticket["description"]),
+        ]
+    )
+
+
 def _comment_head(comment: dict[str, Any], *, utc: bool) -> Text:
     edited = ", edited" if comment["edited_at"] else ""
     head = f"comment {comment['id']} by {printable(comment['author'])}{edited}"

@@ -32,12 +32,13 @@ from tocsin.cli.output import (
     styled,
 )
 from tocsin.cli.remote import Answer, Server
-from tocsin.cli.ticket_page import print_ticket, sla_of
+from tocsin.cli.ticket_page import print_past, print_ticket, sla_of
 
 _ACKNOWLEDGED = "IN_PROGRESS"
 _RESOLVED = "RESOLVED"
 _CLOSED = "CLOSED"
 _TIMELINE_SHOWN = 1000
+_BULK_TIMEOUT_S = 300.0  # each of a thousand tickets is a commit
 
 AssigneeOption = Annotated[str | None, typer.Option("--assignee", "-a", help="Who has it.")]
 PriorityOption = Annotated[str, typer.Option("--priority", "-p", help="P1 (wakes people) to P5, or HIGH, LOW, ...")]
@@ -105,9 +106,12 @@ def _row(ticket: dict[str, Any], *, with_sla: bool) -> list[Any]:
     ]
 
 
-@app.command(epilog=examples("tocsin tickets show 7"))
+@app.command(epilog=examples("tocsin tickets show 7", "tocsin tickets show 7 --at 2h"))
 def show(
     ticket_id: IdArgument,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="As it was then: RFC 3339, or how long ago: 15m, 2h.")
+    ] = None,
     utc: UtcOption = False,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
@@ -115,9 +119,12 @@ def show(
 ) -> None:
     """Show one ticket with its alerts, comments and timeline (--json: without the last two)."""
     with Server(url, key_file) as server:
-        answer = server.get(f"/tickets/{ticket_id}")
+        answer = server.get(f"/tickets/{ticket_id}", at=at)
         if as_json:
             print_json(answer.text)
+            return
+        if at is not None:
+            print_past(answer.data, utc=utc)
             return
         timeline = server.get(f"/tickets/{ticket_id}/events", limit=_TIMELINE_SHOWN).data
         comments = server.get(f"/tickets/{ticket_id}/comments", limit=_TIMELINE_SHOWN).data
@@ -340,6 +347,44 @@ def link(
         return
     listed = "; ".join(f"{one['kind'].replace('_', ' ')} {one['ticket_id']}" for one in answer.data["items"])
     typer.echo(f"Ticket {ticket_id}: {listed or 'no links'}")
+
+
+@app.command(
+    epilog=examples(
+        "tocsin tickets bulk 7 8 9 --assignee ana --tag outage",
+        "tocsin tickets bulk --query 'service:payments status:OPEN' --move IN_PROGRESS --comment 'Same outage.'",
+    )
+)
+def bulk(
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID...", help="Up to 1,000 ids.")] = None,
+    query: Annotated[str | None, typer.Option("--query", "-q", help="Or all that this finds, 1,000 at most.")] = None,
+    move: Annotated[str | None, typer.Option("--move", metavar="STATUS", help="To this status.")] = None,
+    code: Annotated[str | None, typer.Option("--code", help="Resolution code, with --move RESOLVED.")] = None,
+    note: Annotated[str | None, typer.Option("--note", help="Resolution note, with --move RESOLVED.")] = None,
+    assignee: AssigneeOption = None,
+    priority: Annotated[str | None, typer.Option("--priority", "-p", help="P1 to P5, or HIGH, LOW, ...")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="To add; several times.")] = None,
+    untag: Annotated[list[str] | None, typer.Option("--untag", help="To take away; several times.")] = None,
+    comment: Annotated[str | None, typer.Option("--comment", "-c", help="Markdown.")] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move, assign, prioritise, tag or comment on many tickets; each is done wholly or not at all."""
+    said = {"ids": ids, "q": query, "status": move, "resolution_code": code, "resolution_note": note,
+            "assignee": assignee, "priority": priority, "add_tags": tag, "remove_tags": untag,
+            "comment": comment}  # fmt: skip
+    with Server(url, key_file, timeout_s=_BULK_TIMEOUT_S) as server:
+        answer = server.post("/tickets/bulk", {name: value for name, value in said.items() if value})
+    if as_json:
+        print_json(answer.text)
+    else:
+        for one in answer.data["items"]:
+            if not one["done"]:
+                typer.echo(f"tocsin: ticket {one['id']}: {printable(one['problem']['detail'])}", err=True)
+        typer.echo(f"{answer.data['done']} done, {answer.data['refused']} refused")
+    if answer.data["refused"]:
+        raise typer.Exit(REFUSED)
 
 
 def _each(

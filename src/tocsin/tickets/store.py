@@ -15,6 +15,7 @@ from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
+from tocsin.tickets.sla import Happened
 from tocsin.tickets.sla_sql import sla_condition
 from tocsin.tickets.tag_sql import tag_condition
 from tocsin.tickets.workflow import UNRESOLVED, Status
@@ -357,3 +358,10 @@ def timeline(tx: ReadTx, ticket_id: int, *, after_id: int, limit: int) -> list[T
         TimelineEntry(**row._mapping)
         for row in tx.execute(select(*columns).where(mine).order_by(events.c.id).limit(limit))
     ]
+
+
+def happened(tx: ReadTx, ticket_id: int, *, until: datetime) -> list[Happened]:
+    """A ticket's events that were true at `until`, in the order they were written."""
+    columns = (events.c.at, events.c.kind, events.c.actor, events.c.data)
+    mine = (events.c.subject == f"ticket:{ticket_id}") & (events.c.at <= until)
+    return [Happened(*row) for row in tx.execute(select(*columns).where(mine).order_by(events.c.id))]

@@ -10,6 +10,7 @@ from tocsin import __version__
 from tocsin.web import (
     alerts_routes,
     backtest_routes,
+    bulk_routes,
     collaboration_routes,
     declaration_routes,
     docs_page,
@@ -54,6 +55,7 @@ class Application(FastAPI):
             logs_routes,
             alerts_routes,
             patterns_routes,
+            bulk_routes,
             tickets_routes,
             rules_routes,
             sla_routes,

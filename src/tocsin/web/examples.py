@@ -398,6 +398,25 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "SplitIn": {"template": "connection to db-7 lost after <*> ms"},
     "TicketOut": _TICKET,
     "TicketDetailOut": {**_TICKET, "alerts": [_ALERT], "links": [_LINK], "service_info": _SERVICE_INFO},
+    "BulkIn": {"ids": [3, 4], "status": "IN_PROGRESS", "assignee": "ana", "add_tags": ["database"]},
+    "BulkOut": {
+        "done": 1,
+        "refused": 1,
+        "items": [
+            {"id": 3, "done": True, "version": 3, "problem": None},
+            {
+                "id": 4,
+                "done": False,
+                "version": None,
+                "problem": {
+                    "type": "urn:tocsin:problem:not-found",
+                    "title": "Not found",
+                    "status": 404,
+                    "detail": "There is no ticket 4.",
+                },
+            },
+        ],
+    },
     "CommentIn": {"text": "The vendor **confirmed** the outage."},
     "CommentOut": _COMMENT,
     "CommentPageOut": {"items": [_COMMENT], "next": None},

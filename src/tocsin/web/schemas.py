@@ -279,6 +279,41 @@ class TicketDetailOut(TicketOut):
     service_info: ServiceInfoOut | None = Field(description="Null when its service is not declared.")
 
 
+class PastLinkOut(Out):
+    kind: str
+    ticket_id: int
+
+
+class TicketPastOut(Out):
+    """A ticket as it was at an instant, from its events."""
+
+    id: int
+    at: datetime
+    status: str
+    priority: str
+    title: str
+    description: str
+    service: str | None
+    assignee: str | None
+    team: str | None
+    tags: list[str]
+    impact: int | None
+    urgency: int | None
+    opened_at: datetime
+    acknowledged_at: datetime | None
+    resolved_at: datetime | None
+    closed_at: datetime | None
+    resolution_code: str | None
+    resolution_note: str | None
+    reopen_count: int
+    late_s: int | None
+    recurrence_of: int | None
+    released_from: int | None
+    on_hold: OnHoldOut | None
+    sla: SlaOut | None
+    links: list[PastLinkOut]
+
+
 class TicketPageOut(Out):
     items: list[TicketOut]
     next: str | None

@@ -1,5 +1,6 @@
 """Tickets over HTTP: find, open by hand, move, edit, prioritise, reopen, read the timeline."""
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -12,7 +13,7 @@ from tocsin.kit.priorities import Priority, priority_of
 from tocsin.query.letters import fold
 from tocsin.query.parse import parse
 from tocsin.storage.tx import ReadTx, Tx
-from tocsin.tickets import link_service, link_store
+from tocsin.tickets import history_service, link_service, link_store
 from tocsin.tickets import service as tickets
 from tocsin.tickets import sla_service as sla
 from tocsin.tickets.fields import TICKETS
@@ -28,16 +29,19 @@ from tocsin.web.schemas import (
     InstantIn,
     LinkOut,
     OnHoldOut,
+    PastLinkOut,
     PriorityPatchIn,
     ProblemOut,
     QueryIn,
     QueryText,
+    Reckoned,
     ReopenIn,
     ServiceInfoOut,
     TicketDetailOut,
     TicketIn,
     TicketOut,
     TicketPageOut,
+    TicketPastOut,
     TicketPatchIn,
     Word,
 )
@@ -135,7 +139,8 @@ class TicketQueryIn(QueryIn):
     order: Literal["asc", "desc"] | None = None
 
 
-def _status(text: str, pointer: str) -> Status:
+def status_of(text: str, pointer: str) -> Status:
+    """The status that a text names, in any case. Raises Invalid."""
     try:
         return Status(text.strip().upper().replace("-", "_"))
     except ValueError:
@@ -163,7 +168,7 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
     found, cursor = tickets.find(
         with_.database,
         TicketQuery(
-            statuses=tuple(_status(part, "status") for part in query.status.split(",")) if query.status else (),
+            statuses=tuple(status_of(part, "status") for part in query.status.split(",")) if query.status else (),
             priorities=tuple(int(priority_of(part)) for part in query.priority.split(",")) if query.priority else (),
             service=query.service,
             assignee=query.assignee,
@@ -206,9 +211,19 @@ def open_ticket(ticket: TicketIn, at: AtDesk) -> Response:
     )
 
 
-@router.get("/tickets/{id}", response_model=TicketDetailOut, summary="One ticket", responses=_MISSING)
-def get_ticket(id: Id, with_: With) -> Response:  # noqa: A002
-    """A ticket with its newest 100 alerts and its links, and what is declared of its service."""
+class AtIn(Reckoned):
+    at: InstantIn | None = Field(None, description="As it was then.", examples=["2h", "2026-11-24T02:30:00Z"])
+
+
+@router.get("/tickets/{id}", response_model=TicketDetailOut | TicketPastOut, summary="One ticket", responses=_MISSING)
+def get_ticket(id: Id, query: Annotated[AtIn, Query()], with_: With) -> Response:  # noqa: A002
+    """A ticket with its newest 100 alerts and its links, and what is declared of its service.
+
+    With `at`, as it was at an instant, rebuilt from its events, with its clocks as they stood then; 404 before it
+    opened.
+    """
+    if query.at is not None:
+        return _past(id, query.reckoned(with_.clock.now())["at"], with_)
 
     def look(tx: ReadTx) -> tuple[TicketDetailOut, str]:
         ticket = tickets.get(tx, id)
@@ -222,6 +237,32 @@ def get_ticket(id: Id, with_: With) -> Response:  # noqa: A002
 
     out, etag = with_.database.read(look)
     return Response(out.model_dump_json(), 200, {"etag": etag}, "application/json")
+
+
+def _past(ticket_id: int, at: datetime, with_: Services) -> Response:
+    if at > with_.clock.now():
+        raise Invalid("at: expected a time that is over", errors=(FieldError("at", "expected a time that is over"),))
+    past, standing = with_.database.read(lambda tx: history_service.past(tx, ticket_id, at))
+    facts, held = past.facts, None
+    if facts.held_since is not None:
+        held = OnHoldOut(since=facts.held_since, until=facts.held_until, reason=past.hold_reason or "")
+    same = {name: getattr(past, name) for name in TicketPastOut.model_fields if hasattr(past, name)}
+    links = [PastLinkOut(kind=kind.value, ticket_id=other_id) for kind, other_id in sorted(past.links)]
+    instants = {name: getattr(facts, name) for name in ("opened_at", "acknowledged_at", "resolved_at")}
+    out = TicketPastOut(
+        **{
+            **same,
+            **instants,
+            "id": ticket_id,
+            "at": at,
+            "status": past.status.value,
+            "priority": Priority(past.priority).name,
+            "on_hold": held,
+            "links": links,
+            "sla": None if standing is None else sla_out(standing),
+        }
+    )
+    return Response(out.model_dump_json(), media_type="application/json")
 
 
 @router.patch("/tickets/{id}", response_model=TicketOut, summary="Move or edit a ticket", responses=CHANGES)
@@ -241,7 +282,7 @@ def change_ticket(
         if name in edits and edits[name] is None:
             raise Invalid(f"{name} can't be null", errors=(FieldError(f"/{name}", f"expected {expected}"),))
     resolution = Resolution(change.resolution_code, change.resolution_note)
-    status = None if change.status is None else _status(change.status, "/status")
+    status = None if change.status is None else status_of(change.status, "/status")
     seen = seen_tags(if_match)
     return at.write(
         lambda tx: ticket_answer(
