@@ -261,6 +261,10 @@ def save_policy(
         str | None, typer.Option("--at-risk-left", metavar="TIME", help="... or when so much is left.")
     ] = None,
     description: Annotated[str | None, typer.Option("--description", "-d", help="What to know about it.")] = None,
+    require_resolution: Annotated[
+        bool | None,
+        typer.Option("--require-resolution/--no-require-resolution", help="Resolving takes a code and a note."),
+    ] = None,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -278,6 +282,7 @@ def save_policy(
         "at_risk_share": at_risk,
         "at_risk_left_s": _seconds("--at-risk-left", at_risk_left),
         "description": description,
+        "require_resolution": require_resolution,
     }
     body |= {field: value for field, value in said.items() if value is not None}
     with Server(url, key_file) as server:

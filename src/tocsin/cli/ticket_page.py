@@ -20,8 +20,8 @@ from tocsin.cli.output import (
 )
 
 
-def print_ticket(ticket: dict[str, Any], timeline: dict[str, Any], *, utc: bool) -> None:
-    """Print a ticket with its newest alerts and its events, the oldest first."""
+def print_ticket(ticket: dict[str, Any], timeline: dict[str, Any], comments: dict[str, Any], *, utc: bool) -> None:
+    """Print a ticket with its newest alerts, and its events and comments, the oldest first."""
     _print_head(ticket, utc=utc)
     if ticket["alerts"]:
         typer.echo("")
@@ -34,6 +34,10 @@ def print_ticket(ticket: dict[str, Any], timeline: dict[str, Any], *, utc: bool)
     out = console()
     for entry in timeline["items"]:
         out.print(_event_line(entry, utc=utc), soft_wrap=True)
+    for comment in comments["items"]:
+        if not comment["deleted_at"]:
+            out.print(_comment_head(comment, utc=utc), soft_wrap=True)
+            typer.echo("".join(f"  {printable(line)}\n" for line in comment["text"].splitlines()), nl=False)
     if timeline["next"]:
         typer.echo(f"More of the timeline: GET /tickets/{ticket['id']}/events?cursor={timeline['next']}", err=True)
 
@@ -49,6 +53,11 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("service", _service(ticket)),
             ("runbook", (ticket["service_info"] or {}).get("runbook_url")),
             ("assignee", ticket["assignee"]),
+            ("team", ticket["team"]),
+            ("tags", ", ".join(ticket["tags"]) or None),
+            ("impact", _step(ticket["impact"])),
+            ("urgency", _step(ticket["urgency"])),
+            ("links", "; ".join(_link(one) for one in ticket["links"]) or None),
             (
                 "opened",
                 f"{when(ticket['opened_at'], utc=utc)} ({age(ticket['opened_at'])} ago) by {ticket['opened_by']}",
@@ -58,6 +67,7 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             *((f"to {name}", _clock(ticket, name, utc=utc)) for name in ("acknowledge", "resolve")),
             ("acknowledged", _after(ticket, "acknowledged_at", "time_to_acknowledge_s", utc=utc)),
             ("resolved", _after(ticket, "resolved_at", "time_to_resolve_s", utc=utc)),
+            ("resolution", ": ".join(filter(None, (ticket["resolution_code"], ticket["resolution_note"]))) or None),
             ("closed", when(ticket["closed_at"], utc=utc)),
             ("reopened", f"{reopened} times" if reopened > 1 else "once" if reopened else None),
             ("came late by", duration(ticket["late_s"]) if ticket["late_s"] else None),
@@ -67,6 +77,39 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("description", ticket["description"]),
         ]
     )
+
+
+def print_past(ticket: dict[str, Any], *, utc: bool) -> None:
+    """Print a ticket as it was at an instant."""
+    links = "; ".join(f"{one['kind'].replace('_', ' ')} {one['ticket_id']}" for one in ticket["links"])
+    print_fields(
+        [
+            ("ticket", str(ticket["id"])),
+            ("as it was", when(ticket["at"], utc=utc)),
+            ("title", ticket["title"]),
+            ("status", styled(ticket["status"], STATUS_STYLES)),
+            ("priority", styled(ticket["priority"], PRIORITY_STYLES)),
+            ("service", ticket["service"]),
+            ("assignee", ticket["assignee"]),
+            ("team", ticket["team"]),
+            ("tags", ", ".join(ticket["tags"]) or None),
+            ("links", links or None),
+            ("opened", when(ticket["opened_at"], utc=utc)),
+            ("on hold", _held(ticket, utc=utc)),
+            ("SLA policy", _policy(ticket)),
+            *((f"to {name}", _clock(ticket, name, utc=utc)) for name in ("acknowledge", "resolve")),
+            ("acknowledged", when(ticket["acknowledged_at"], utc=utc)),
+            ("resolved", when(ticket["resolved_at"], utc=utc)),
+            ("closed", when(ticket["closed_at"], utc=utc)),
+            ("description", ticket["description"]),
+        ]
+    )
+
+
+def _comment_head(comment: dict[str, Any], *, utc: bool) -> Text:
+    edited = ", edited" if comment["edited_at"] else ""
+    head = f"comment {comment['id']} by {printable(comment['author'])}{edited}"
+    return Text.assemble("\n", (when(comment["created_at"], utc=utc), "dim"), f"  {head}")
 
 
 def sla_of(ticket: dict[str, Any]) -> Text:
@@ -107,6 +150,14 @@ def _clock(ticket: dict[str, Any], name: str, *, utc: bool) -> Text | None:
     parts += [f"{duration(clock['elapsed_s'])} counted", f"{duration(abs(left))} {'left' if left >= 0 else 'over'}"]
     parts += [f"{duration(clock['paused_s'])} did not count"] if clock["paused_s"] else []
     return Text.assemble(styled(clock["state"], SLA_STYLES), f" ({', '.join(parts)})")
+
+
+def _step(number: int | None) -> str | None:
+    return None if number is None else f"{number} ({('high', 'medium', 'low')[number - 1]})"
+
+
+def _link(one: dict[str, Any]) -> str:
+    return f"{one['kind'].replace('_', ' ')} {one['ticket_id']} ({one['status']})"
 
 
 def _service(ticket: dict[str, Any]) -> str | None:
@@ -156,7 +207,12 @@ def told(kind: str, data: dict[str, Any]) -> str:
         "TicketEffectSuspected": lambda: (
             f"probably the cause of ticket {data['effect_ticket_id']}: {data['effect_service']} depends on it"
         ),
-        "TicketMoved": lambda: f"{data['before']} → {data['after']}",
+        "TicketMoved": lambda: f"{data['before']} → {data['after']}" + _resolution(data),
+        "TicketCommented": lambda: f"comment {data['comment_id']}",
+        "TicketCommentEdited": lambda: f"comment {data['comment_id']} edited",
+        "TicketCommentDeleted": lambda: f"comment {data['comment_id']} deleted",
+        "TicketLinked": lambda: f"{data['link'].replace('_', ' ')} ticket {data['other_id']}",
+        "TicketUnlinked": lambda: f"no longer {data['link'].replace('_', ' ')} ticket {data['other_id']}",
         "TicketReopened": lambda: f"reopened, {data['before']} → {data['after']}{_by_alert(data)}: {data['reason']}",
         "TicketEdited": lambda: "; ".join(_edit(name, data) for name in data["after"]),
         "TicketPrioritised": lambda: f"priority {data['before']} → {data['after']}",
@@ -170,6 +226,11 @@ def told(kind: str, data: dict[str, Any]) -> str:
         return words[kind]()
     except KeyError:
         return kind
+
+
+def _resolution(data: dict[str, Any]) -> str:
+    said = [data.get("resolution_code"), data.get("resolution_note")]
+    return f" ({': '.join(filter(None, said))})" if any(said) else ""
 
 
 def _reason_of(data: dict[str, Any]) -> str:
@@ -198,4 +259,6 @@ def _edit(name: str, data: dict[str, Any]) -> str:
     if name == "description":
         return "description changed"
     before, after = data["before"][name], data["after"][name]
+    if name == "tags":
+        return f"tags → {', '.join(after) or 'none'}"
     return f"{name} {before or 'nobody'} → {after or 'nobody'}" if name == "assignee" else f"{name} → {after}"

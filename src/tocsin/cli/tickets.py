@@ -32,12 +32,13 @@ from tocsin.cli.output import (
     styled,
 )
 from tocsin.cli.remote import Answer, Server
-from tocsin.cli.ticket_page import print_ticket, sla_of
+from tocsin.cli.ticket_page import print_past, print_ticket, sla_of
 
 _ACKNOWLEDGED = "IN_PROGRESS"
 _RESOLVED = "RESOLVED"
 _CLOSED = "CLOSED"
 _TIMELINE_SHOWN = 1000
+_BULK_TIMEOUT_S = 300.0  # each of a thousand tickets is a commit
 
 AssigneeOption = Annotated[str | None, typer.Option("--assignee", "-a", help="Who has it.")]
 PriorityOption = Annotated[str, typer.Option("--priority", "-p", help="P1 (wakes people) to P5, or HIGH, LOW, ...")]
@@ -61,6 +62,8 @@ def list_tickets(
     priority: Annotated[str | None, typer.Option("--priority", "-p", help="One or several: P1,P2.")] = None,
     service: Annotated[str | None, typer.Option("--service", "-s", help="Only this service.")] = None,
     assignee: Annotated[str | None, typer.Option("--assignee", "-a", help="Only theirs; none: nobody's.")] = None,
+    team: Annotated[str | None, typer.Option("--team", help="Only this team's; none: no team's.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only with this tag.")] = None,
     text: Annotated[str | None, typer.Option("--text", "-t", help="Found in title or description, any case.")] = None,
     sort: Annotated[str, typer.Option("--sort", help="opened, updated (newest first) or priority.")] = "opened",
     limit: LimitOption = 50,
@@ -71,7 +74,7 @@ def list_tickets(
 ) -> None:
     """List tickets that match all filters."""
     filters = {"q": query, "status": status, "priority": priority, "service": service, "assignee": assignee}
-    filters["text"] = text
+    filters |= {"team": team, "tag": tag, "text": text}
     with Server(url, key_file) as server:
         page = server.get("/tickets", **filters, sort=sort, limit=limit, cursor=cursor)
     if as_json:
@@ -103,22 +106,29 @@ def _row(ticket: dict[str, Any], *, with_sla: bool) -> list[Any]:
     ]
 
 
-@app.command(epilog=examples("tocsin tickets show 7"))
+@app.command(epilog=examples("tocsin tickets show 7", "tocsin tickets show 7 --at 2h"))
 def show(
     ticket_id: IdArgument,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="As it was then: RFC 3339, or how long ago: 15m, 2h.")
+    ] = None,
     utc: UtcOption = False,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one ticket with its alerts and its timeline (--json: without the timeline)."""
+    """Show one ticket with its alerts, comments and timeline (--json: without the last two)."""
     with Server(url, key_file) as server:
-        answer = server.get(f"/tickets/{ticket_id}")
+        answer = server.get(f"/tickets/{ticket_id}", at=at)
         if as_json:
             print_json(answer.text)
             return
+        if at is not None:
+            print_past(answer.data, utc=utc)
+            return
         timeline = server.get(f"/tickets/{ticket_id}/events", limit=_TIMELINE_SHOWN).data
-    print_ticket(answer.data, timeline, utc=utc)
+        comments = server.get(f"/tickets/{ticket_id}/comments", limit=_TIMELINE_SHOWN).data
+    print_ticket(answer.data, timeline, comments, utc=utc)
 
 
 @app.command(
@@ -155,23 +165,28 @@ def ack(
     _each(ids, lambda server, id_: server.patch(f"/tickets/{id_}", body), url, key_file, as_json=as_json)
 
 
-@app.command(epilog=examples("tocsin tickets resolve 7 8"))
+@app.command(
+    epilog=examples("tocsin tickets resolve 7 8", 'tocsin tickets resolve 7 --code fixed --note "Restarted the pool."')
+)
 def resolve(
     ids: IdsArgument,
+    code: Annotated[str | None, typer.Option("--code", help="Of what kind that is: fixed, no-fault, ...")] = None,
+    note: Annotated[str | None, typer.Option("--note", help="How it came about.")] = None,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Resolve tickets; one that is still OPEN is taken up first, in your name unless it has an assignee."""
-    _each(ids, _resolve, url, key_file, as_json=as_json)
+    said = {"resolution_code": code, "resolution_note": note}
+    _each(ids, lambda server, id_: _resolve(server, id_, said), url, key_file, as_json=as_json)
 
 
-def _resolve(server: Server, ticket_id: int) -> Answer:
+def _resolve(server: Server, ticket_id: int, said: dict[str, str | None]) -> Answer:
     ticket = server.get(f"/tickets/{ticket_id}").data
     if _RESOLVED not in ticket["allowed"] and _ACKNOWLEDGED in ticket["allowed"]:
         taken_up = {"status": _ACKNOWLEDGED, "assignee": ticket["assignee"] or _login_name()}
         ticket = server.patch(f"/tickets/{ticket_id}", taken_up, version=ticket["version"]).data
-    return server.patch(f"/tickets/{ticket_id}", {"status": _RESOLVED}, version=ticket["version"])
+    return server.patch(f"/tickets/{ticket_id}", {"status": _RESOLVED, **said}, version=ticket["version"])
 
 
 @app.command(epilog=examples("tocsin tickets close 7 8"))
@@ -264,6 +279,112 @@ def priority(
     """Change a ticket's priority."""
     with Server(url, key_file) as server:
         _tell(server.patch(f"/tickets/{ticket_id}/priority", {"priority": priority}), as_json=as_json)
+
+
+@app.command(epilog=examples('tocsin tickets comment 7 "The vendor **confirmed** the outage."'))
+def comment(
+    ticket_id: IdArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Markdown.")],
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Comment on a ticket, also on a closed one."""
+    with Server(url, key_file) as server:
+        answer = server.post(f"/tickets/{ticket_id}/comments", {"text": text})
+    if as_json:
+        print_json(answer.text)
+        return
+    typer.echo(f"Comment {answer.data['id']} on ticket {ticket_id}.")
+
+
+@app.command(
+    epilog=examples("tocsin tickets tag 7 database eu", "tocsin tickets tag 7 --remove eu", "tocsin tickets tag 7")
+)
+def tag(
+    ticket_id: IdArgument,
+    tags: Annotated[list[str] | None, typer.Argument(metavar="TAG...", help="To add.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", "-r", help="To take away; several times.")] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add tags to a ticket, take some away; without any, list those it has."""
+    away = {text.lower() for text in remove or ()}
+    with Server(url, key_file) as server:
+        answer = server.get(f"/tickets/{ticket_id}")
+        if tags or away:
+            wanted = [text for text in [*answer.data["tags"], *(tags or ())] if text.lower() not in away]
+            answer = server.patch(f"/tickets/{ticket_id}", {"tags": wanted}, version=answer.data["version"])
+    if as_json:
+        print_json(answer.text)
+        return
+    listed = ", ".join(answer.data["tags"])
+    none_yet = f"Ticket {ticket_id} has no tags. Add some: tocsin tickets tag {ticket_id} TAG"
+    typer.echo(f"Ticket {ticket_id}: {printable(listed)}" if listed else none_yet)
+
+
+@app.command(
+    epilog=examples("tocsin tickets link 7 caused-by 3", "tocsin tickets link 7 related 9 --remove"),
+)
+def link(
+    ticket_id: IdArgument,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="duplicate-of, caused-by, recurrence-of or related.")],
+    other_id: Annotated[int, typer.Argument(metavar="OTHER", min=1, help="The other ticket.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take the link away.")] = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a ticket is to another one; both show it."""
+    with Server(url, key_file) as server:
+        if remove:
+            answer = server.ask("DELETE", f"/tickets/{ticket_id}/links/{kind}/{other_id}")
+        else:
+            answer = server.post(f"/tickets/{ticket_id}/links", {"kind": kind, "ticket_id": other_id})
+    if as_json:
+        print_json(answer.text)
+        return
+    listed = "; ".join(f"{one['kind'].replace('_', ' ')} {one['ticket_id']}" for one in answer.data["items"])
+    typer.echo(f"Ticket {ticket_id}: {listed or 'no links'}")
+
+
+@app.command(
+    epilog=examples(
+        "tocsin tickets bulk 7 8 9 --assignee ana --tag outage",
+        "tocsin tickets bulk --query 'service:payments status:OPEN' --move IN_PROGRESS --comment 'Same outage.'",
+    )
+)
+def bulk(
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID...", help="Up to 1,000 ids.")] = None,
+    query: Annotated[str | None, typer.Option("--query", "-q", help="Or all that this finds, 1,000 at most.")] = None,
+    move: Annotated[str | None, typer.Option("--move", metavar="STATUS", help="To this status.")] = None,
+    code: Annotated[str | None, typer.Option("--code", help="Resolution code, with --move RESOLVED.")] = None,
+    note: Annotated[str | None, typer.Option("--note", help="Resolution note, with --move RESOLVED.")] = None,
+    assignee: AssigneeOption = None,
+    priority: Annotated[str | None, typer.Option("--priority", "-p", help="P1 to P5, or HIGH, LOW, ...")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="To add; several times.")] = None,
+    untag: Annotated[list[str] | None, typer.Option("--untag", help="To take away; several times.")] = None,
+    comment: Annotated[str | None, typer.Option("--comment", "-c", help="Markdown.")] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Move, assign, prioritise, tag or comment on many tickets; each is done wholly or not at all."""
+    said = {"ids": ids, "q": query, "status": move, "resolution_code": code, "resolution_note": note,
+            "assignee": assignee, "priority": priority, "add_tags": tag, "remove_tags": untag,
+            "comment": comment}  # fmt: skip
+    with Server(url, key_file, timeout_s=_BULK_TIMEOUT_S) as server:
+        answer = server.post("/tickets/bulk", {name: value for name, value in said.items() if value})
+    if as_json:
+        print_json(answer.text)
+    else:
+        for one in answer.data["items"]:
+            if not one["done"]:
+                typer.echo(f"tocsin: ticket {one['id']}: {printable(one['problem']['detail'])}", err=True)
+        typer.echo(f"{answer.data['done']} done, {answer.data['refused']} refused")
+    if answer.data["refused"]:
+        raise typer.Exit(REFUSED)
 
 
 def _each(

@@ -470,6 +470,10 @@ class TicketOpened(_OfTicket):
     late_s: int | None
     recurrence_of: int | None
     released_from: int | None = None
+    team: str | None = None
+    tags: tuple[str, ...] = ()
+    impact: int | None = None
+    urgency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -525,10 +529,12 @@ class TicketEffectSuspected(_OfTicket):
 
 @dataclass(frozen=True, slots=True)
 class TicketMoved(_OfTicket):
-    """A ticket changed its status along the transition table."""
+    """A ticket changed its status along the transition table. A resolution may say of what kind it is, and how."""
 
     before: str
     after: str
+    resolution_code: str | None = None
+    resolution_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -556,6 +562,42 @@ class TicketPrioritised(_OfTicket):
 
     before: str
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OfComment(_OfTicket):
+    comment_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketCommented(_OfComment):
+    """Somebody commented on a ticket. The text is with the comment, so that it goes when that is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class TicketCommentEdited(_OfComment):
+    """The author of a comment changed its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class TicketCommentDeleted(_OfComment):
+    """The author of a comment took it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class TicketLinked(_OfTicket):
+    """A ticket was linked with another one; `link` is what it is to that one. The other has an event too."""
+
+    link: str
+    other_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketUnlinked(_OfTicket):
+    """A link of a ticket was taken away; the other one has an event too."""
+
+    link: str
+    other_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -645,3 +687,14 @@ class CalendarSaved(_OfCalendar):
 @dataclass(frozen=True, slots=True)
 class CalendarRemoved(_OfCalendar):
     """A calendar was removed. Its versions are kept: tickets run by them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityMatrixSaved(Event):
+    """Which priority follows from impact and urgency was changed; tickets get it when either is set from now on."""
+
+    SUBJECT: ClassVar[str] = "priority_matrix"
+
+    version: int
+    before: Mapping[str, str]
+    after: Mapping[str, str]

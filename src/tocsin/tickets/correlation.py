@@ -25,6 +25,7 @@ from tocsin.tickets.gathering import Gathering
 from tocsin.tickets.store import Ticket
 from tocsin.tickets.storming import StormLimits
 from tocsin.tickets.storms import Gathered
+from tocsin.tickets.teams import teams_of
 from tocsin.tickets.wanting import Wanting, by_opening, by_release, most_urgent
 from tocsin.tickets.workflow import REOPENABLE, REOPENED_BY_ALERT, UNRESOLVED
 
@@ -165,6 +166,8 @@ def _set_open(tx: Tx, ticket: Ticket) -> None:
         "acknowledge_from": tx.now,
         "acknowledged_at": None,
         "resolved_at": None,
+        "resolution_code": None,
+        "resolution_note": None,
         "reopen_count": ticket.reopen_count + 1,
     }
     if not store.compare_and_set(tx, ticket, changes):
@@ -177,7 +180,8 @@ def _create(tx: Tx, groups: Mapping[str, Sequence[Wanting]], outcome: _Outcome) 
         return
     earlier = alerts.latest_ticket_of_keys(tx, groups)
     keys = sorted(groups, key=lambda key: groups[key][0].alert_id)
-    rows = [_row(groups[key], earlier.get(key)) for key in keys]
+    teams = teams_of(tx, [groups[key][0].service for key in keys])
+    rows = [_row(groups[key], earlier.get(key), teams) for key in keys]
     for key, row, ticket_id in zip(keys, rows, store.create(tx, rows), strict=True):
         outcome.new_keys[key] = ticket_id
         first = groups[key][0]
@@ -192,11 +196,12 @@ def _create(tx: Tx, groups: Mapping[str, Sequence[Wanting]], outcome: _Outcome) 
             late_s=row["late_s"],
             recurrence_of=row["recurrence_of"],
             released_from=first.released_from,
+            team=row["team"],
         )
         outcome.told.append((event, first.event_id))
 
 
-def _row(group: Sequence[Wanting], recurrence_of: int | None) -> dict[str, Any]:
+def _row(group: Sequence[Wanting], recurrence_of: int | None, teams: Mapping[str | None, str | None]) -> dict[str, Any]:
     first = group[0]
     return {
         "priority": int(most_urgent(group)),
@@ -208,6 +213,7 @@ def _row(group: Sequence[Wanting], recurrence_of: int | None) -> dict[str, Any]:
         "late_s": first.late_s,
         "recurrence_of": None if recurrence_of == first.released_from else recurrence_of,
         "released_from": first.released_from,
+        "team": teams.get(first.service),
     }
 
 

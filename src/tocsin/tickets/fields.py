@@ -29,6 +29,11 @@ TICKETS: Final = Schema(
         Field("description", Kind.TEXT),
         Field("assignee", Kind.KEYWORD),
         Field("opened_by", Kind.KEYWORD),
+        Field("team", Kind.KEYWORD),
+        Field("tag", Kind.KEYWORD),
+        Field("impact", Kind.NUMBER),
+        Field("urgency", Kind.NUMBER),
+        Field("resolution_code", Kind.KEYWORD),
         *(
             Field(name, Kind.INSTANT, parse_instant=us_of_text)
             for name in (

@@ -1,4 +1,4 @@
-"""Tables of stage 3: tickets, the open correlation keys that make one thing one ticket, storms, SLA policies."""
+"""Tables of stage 3: tickets and what people say of them, the open correlation keys, storms, SLA policies."""
 
 from typing import Any
 
@@ -44,6 +44,13 @@ tickets = Table(
     Column("sla_state", Text),
     Column("sla_due_at", Instant),
     Column("sla_at_risk_at", Instant),
+    Column("team", Text),
+    Column("tags", Json),  # in order; `ticket_tags` is where they are looked for
+    Column("impact", Integer),
+    Column("urgency", Integer),
+    Column("resolution_code", Text),
+    Column("resolution_note", Text),
+    Index("ix_tickets_team_opened_at_id", "team", "opened_at", "id"),
     Index("ix_tickets_sla_state_opened_at_id", "sla_state", "opened_at", "id"),
     Index("ix_tickets_sla_due_at", "sla_due_at", **_where("sla_due_at IS NOT NULL")),
     Index("ix_tickets_sla_at_risk_at", "sla_at_risk_at", **_where("sla_at_risk_at IS NOT NULL")),
@@ -104,4 +111,38 @@ sla_versions = Table(
     Column("definition", Json),
     Column("at", Instant, nullable=False),
     Column("actor", Text, nullable=False),
+)
+
+ticket_tags = Table(
+    "ticket_tags",
+    metadata,
+    Column("ticket_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("tag", Text, primary_key=True),
+    Index("ix_ticket_tags_tag_ticket_id", "tag", "ticket_id"),
+)
+
+# One that was deleted keeps its place, not its text.
+ticket_comments = Table(
+    "ticket_comments",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("ticket_id", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("edited_at", Instant),
+    Column("deleted_at", Instant),
+    Column("version", Integer, nullable=False),
+    Index("ix_ticket_comments_ticket_id_id", "ticket_id", "id"),
+)
+
+# Each link is there twice: as it is seen from either ticket.
+ticket_links = Table(
+    "ticket_links",
+    metadata,
+    Column("ticket_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True),
+    Column("other_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("linked_at", Instant, nullable=False),
+    Column("linked_by", Text, nullable=False),
 )

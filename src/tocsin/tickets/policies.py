@@ -22,7 +22,7 @@ class Policy:
     """Within how many seconds of working time a ticket is to be acknowledged and resolved.
 
     Without `calendar` all time is working time. A clock is at risk once `at_risk_share` of its target has passed, or
-    when `at_risk_left_s` are left of it.
+    when `at_risk_left_s` are left of it. `require_resolution`: whoever resolves says of what kind that is, and how.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Policy:
     at_risk_share: float | None = DEFAULT_AT_RISK_SHARE
     at_risk_left_s: int | None = None
     description: str = ""
+    require_resolution: bool = False
 
     def definition(self) -> dict[str, Any]:
         """What it says, as JSON values."""

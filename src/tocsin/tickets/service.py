@@ -1,6 +1,7 @@
 """Use cases of stage 3: open by hand, move, edit, prioritise, reopen, find. Every change is compare-and-set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
@@ -27,9 +28,11 @@ from tocsin.storage import timers
 from tocsin.storage.database import Database
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import ReadTx, Tx
-from tocsin.tickets import sla_service, store
+from tocsin.tickets import matrix_service, sla_service, store
 from tocsin.tickets.correlation import AUTO_CLOSE
 from tocsin.tickets.store import Ticket, TicketQuery, TimelineEntry
+from tocsin.tickets.tags import tags_of
+from tocsin.tickets.teams import teams_of
 from tocsin.tickets.workflow import REOPENED_BY_PERSON, UNRESOLVED, Status, check_edit, check_move, check_reopen
 
 AUTO_CLOSE_AFTER: Final = timedelta(days=7)
@@ -48,10 +51,31 @@ def get(tx: ReadTx, ticket_id: int) -> Ticket:
 
 
 def open_by_hand(
-    tx: Tx, *, title: str, description: str, priority: Priority, service: str | None, assignee: str | None
+    tx: Tx,
+    *,
+    title: str,
+    description: str,
+    priority: Priority | None,
+    service: str | None,
+    assignee: str | None,
+    team: str | None = None,
+    tags: Collection[str] = (),
+    impact: int | None = None,
+    urgency: int | None = None,
 ) -> Ticket:
-    """Open a ticket that no alert asked for."""
+    """Open a ticket that no alert asked for.
+
+    Without `priority` that follows from impact and urgency, else it is P3; without `team` it is that of its service.
+    """
+    priority = priority or matrix_service.priority_by(tx, impact, urgency) or Priority.P3
+    theirs: dict[str, Any] = {
+        "team": team or teams_of(tx, [service]).get(service),
+        "tags": tags_of(tags),
+        "impact": impact,
+        "urgency": urgency,
+    }
     row = {
+        **theirs,
         "priority": int(priority),
         "service": service,
         "title": title,
@@ -74,35 +98,95 @@ def open_by_hand(
             alert_id=None,
             late_s=None,
             recurrence_of=None,
+            **theirs,
         )
     )
     return get(tx, ticket_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Of what kind the end of a ticket was, and how it came about."""
+
+    code: str | None = None
+    note: str | None = None
+
+
+NO_RESOLUTION: Final = Resolution()
+
+
 def change(
-    tx: Tx, ticket_id: int, *, status: Status | None, edits: Mapping[str, Any], seen_version: int | None = None
+    tx: Tx,
+    ticket_id: int,
+    *,
+    status: Status | None,
+    edits: Mapping[str, Any],
+    resolution: Resolution = NO_RESOLUTION,
+    seen_version: int | None = None,
 ) -> Ticket:
     """Edit fields and, after them, move along the transition table; both or neither.
 
-    `edits` may hold `assignee`, `title`, `description`; `seen_version` is the version the caller decided on.
-    Raises TransitionRefused, Conflict, PreconditionFailed, NotFound.
+    `edits` may hold `assignee`, `team`, `tags`, `title`, `description`, `impact`, `urgency`, from which the priority
+    follows once both are known; `resolution` goes with a move to RESOLVED; `seen_version` is the version the caller
+    decided on. Raises Invalid, TransitionRefused, Conflict, PreconditionFailed, NotFound.
     """
     ticket = _seen(tx, ticket_id, seen_version)
+    if "tags" in edits:
+        edits = {**edits, "tags": tags_of(edits["tags"])}
     changes: dict[str, Any] = {k: v for k, v in edits.items() if getattr(ticket, k) != v}
     told: list[Event] = []
     if changes:
         check_edit(ticket.status)
         told.append(TicketEdited(ticket_id, before={k: getattr(ticket, k) for k in changes}, after=dict(changes)))
+        changes |= _priority_by_matrix(tx, ticket, changes, told)
     if status is not None:
         check_move(ticket.status, status)
+        _check_resolution(tx, ticket, status, resolution)
         changes |= _moved(tx, ticket, status)
-        told.append(TicketMoved(ticket_id, before=ticket.status.value, after=status.value))
+        said = {"resolution_code": resolution.code, "resolution_note": resolution.note}
+        changes |= said if status is Status.RESOLVED else {}
+        told.append(TicketMoved(ticket_id, ticket.status.value, status.value, resolution.code, resolution.note))
+    elif resolution != NO_RESOLUTION:
+        _refuse_resolution("goes with a move to RESOLVED", resolution)
     saved = _save(tx, ticket, changes, told, seen_version) if changes else ticket
+    if "tags" in changes:
+        store.set_tags(tx, ticket_id, changes["tags"])
     if status is Status.RESOLVED:
         # Others were gathered in it while it was waited for; from now on nobody can.
         store.release_keys(tx, ticket_id)
         alerts.end_episodes(tx, ticket_id)
     return saved
+
+
+def _priority_by_matrix(tx: Tx, ticket: Ticket, changes: Mapping[str, Any], told: list[Event]) -> dict[str, Any]:
+    """The priority that follows from impact and urgency, if one of them changes."""
+    if not {"impact", "urgency"} & changes.keys():
+        return {}
+    impact, urgency = changes.get("impact", ticket.impact), changes.get("urgency", ticket.urgency)
+    priority = matrix_service.priority_by(tx, impact, urgency)
+    if priority is None or priority == ticket.priority:
+        return {}
+    told.append(TicketPrioritised(ticket.id, before=Priority(ticket.priority).name, after=priority.name))
+    return {"priority": int(priority)}
+
+
+def _check_resolution(tx: Tx, ticket: Ticket, after: Status, resolution: Resolution) -> None:
+    """Raises Invalid for a resolution where there is none, and for none where the SLA policy asks for one."""
+    if after is not Status.RESOLVED:
+        if resolution != NO_RESOLUTION:
+            _refuse_resolution("goes with a move to RESOLVED", resolution)
+        return
+    missing = [name for name in ("code", "note") if not getattr(resolution, name)]
+    policy = sla_service.asks_for_resolution(tx, ticket) if missing else None
+    if policy is not None:
+        detail = f"the SLA policy {policy} asks for resolution_code and resolution_note"
+        raise Invalid(detail, errors=tuple(FieldError(f"/resolution_{name}", detail) for name in missing))
+
+
+def _refuse_resolution(detail: str, resolution: Resolution) -> None:
+    given = [name for name in ("code", "note") if getattr(resolution, name) is not None]
+    errors = tuple(FieldError(f"/resolution_{name}", detail) for name in given)
+    raise Invalid(f"resolution_{given[0]}: {detail}", errors=errors)
 
 
 def _moved(tx: Tx, ticket: Ticket, after: Status) -> dict[str, Any]:
@@ -147,6 +231,8 @@ def reopen(tx: Tx, ticket_id: int, *, reason: str, assignee: str | None, seen_ve
         "status": REOPENED_BY_PERSON.value,
         "assignee": taken_by,
         "resolved_at": None,
+        "resolution_code": None,
+        "resolution_note": None,
         "reopen_count": ticket.reopen_count + 1,
     }
     told = TicketReopened(

@@ -474,3 +474,12 @@ def standings(tx: ReadTx, tickets: Iterable[Ticket]) -> dict[int, Standing]:
             clocks = sla.clocks(known, terms[known.assigned], tx.now)
             found[ticket_id] = Standing(known.assigned, sla.loudest(clocks), clocks)
     return found
+
+
+def asks_for_resolution(tx: ReadTx, ticket: Ticket) -> str | None:
+    """The name of a ticket's policy, if that asks for a resolution's code and note."""
+    assigned = None if ticket.sla is None else sla.of_values(ticket.sla).assigned
+    if assigned is None:
+        return None
+    one = (assigned.policy, assigned.policy_version)
+    return assigned.policy if store.definitions(tx, POLICY, {one})[one].get("require_resolution") else None

@@ -14,8 +14,10 @@ from tocsin.storage.columns import row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets.fields import TICKETS
-from tocsin.tickets.model import open_keys, storms, tickets
+from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
+from tocsin.tickets.sla import Happened
 from tocsin.tickets.sla_sql import sla_condition
+from tocsin.tickets.tag_sql import tag_condition
 from tocsin.tickets.workflow import UNRESOLVED, Status
 
 IN_CLAUSE: Final = 500
@@ -54,6 +56,12 @@ class Ticket:
     sla_state: str | None = None
     sla_due_at: datetime | None = None
     sla_at_risk_at: datetime | None = None
+    team: str | None = None
+    tags: tuple[str, ...] = ()
+    impact: int | None = None
+    urgency: int | None = None
+    resolution_code: str | None = None
+    resolution_note: str | None = None
 
     def is_held(self, now: datetime) -> bool:
         """Whether it is on hold; one that has run out is over, also before anybody has noticed."""
@@ -75,6 +83,7 @@ class Ticket:
 def _ticket(row: Any) -> Ticket:
     values = dict(row._mapping)
     values["status"] = Status(values["status"])
+    values["tags"] = tuple(values["tags"] or ())
     return Ticket(**values)
 
 
@@ -117,7 +126,11 @@ def create(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         "version": 1,
     }
     statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
-    return list(tx.execute(statement, [{**shared, **row} for row in rows]).scalars())
+    ids = list(tx.execute(statement, [{**shared, **row} for row in rows]).scalars())
+    for ticket_id, row in zip(ids, rows, strict=True):
+        if row.get("tags"):
+            set_tags(tx, ticket_id, row["tags"])
+    return ids
 
 
 def compare_and_set(tx: Tx, ticket: Ticket, changes: Mapping[str, Any]) -> bool:
@@ -125,6 +138,13 @@ def compare_and_set(tx: Tx, ticket: Ticket, changes: Mapping[str, Any]) -> bool:
     unchanged = (tickets.c.id == ticket.id) & (tickets.c.version == ticket.version)
     values = {**changes, "version": ticket.version + 1, "updated_at": tx.now}
     return tx.execute(update(tickets).where(unchanged).values(**values)).rowcount == 1
+
+
+def set_tags(tx: Tx, ticket_id: int, tags: Collection[str]) -> None:
+    """Let a ticket be found by these tags and no others."""
+    tx.execute(delete(ticket_tags).where(ticket_tags.c.ticket_id == ticket_id))
+    if tags:
+        tx.execute(insert(ticket_tags), [{"ticket_id": ticket_id, "tag": tag} for tag in sorted(tags)])
 
 
 def join_keys(tx: Tx, keys: Collection[str]) -> dict[str, int]:
@@ -237,14 +257,16 @@ SORTS: Final[dict[str, ColumnElement[Any]]] = {
 class TicketQuery:
     """Which tickets, in which order. `text` is looked for in title and description, case-insensitively.
 
-    `condition` is a query in the filter language, over `fields.TICKETS`. `assignee` "none" means
-    nobody. `opened_since` is included, `opened_until` is not.
+    `condition` is a query in the filter language, over `fields.TICKETS`. `assignee` and `team` "none" mean
+    nobody's. `opened_since` is included, `opened_until` is not.
     """
 
     statuses: tuple[Status, ...] = ()
     priorities: tuple[int, ...] = ()
     service: str | None = None
     assignee: str | None = None
+    team: str | None = None
+    tag: str | None = None
     opened_since: datetime | None = None
     opened_until: datetime | None = None
     text: str | None = None
@@ -279,6 +301,11 @@ def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[
     if query.assignee is not None:
         nobody = query.assignee == "none"
         statement = statement.where(tickets.c.assignee.is_(None) if nobody else tickets.c.assignee == query.assignee)
+    if query.team is not None:
+        none = query.team == "none"
+        statement = statement.where(tickets.c.team.is_(None) if none else tickets.c.team == query.team)
+    if query.tag is not None:
+        statement = statement.where(tag_condition(Equals(Named("tag"), query.tag)))
     if query.opened_since is not None:
         statement = statement.where(tickets.c.opened_at >= query.opened_since)
     if query.opened_until is not None:
@@ -290,8 +317,8 @@ def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[
         )
         statement = statement.where(inside)
     if query.condition is not None:
-        columns: Columns = {**_COLUMNS, "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect)}
-        statement = statement.where(compile_condition(query.condition, columns, TICKETS))
+        made: Columns = {"tag": tag_condition, "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect)}
+        statement = statement.where(compile_condition(query.condition, {**_COLUMNS, **made}, TICKETS))
     return statement
 
 
@@ -331,3 +358,10 @@ def timeline(tx: ReadTx, ticket_id: int, *, after_id: int, limit: int) -> list[T
         TimelineEntry(**row._mapping)
         for row in tx.execute(select(*columns).where(mine).order_by(events.c.id).limit(limit))
     ]
+
+
+def happened(tx: ReadTx, ticket_id: int, *, until: datetime) -> list[Happened]:
+    """A ticket's events that were true at `until`, in the order they were written."""
+    columns = (events.c.at, events.c.kind, events.c.actor, events.c.data)
+    mine = (events.c.subject == f"ticket:{ticket_id}") & (events.c.at <= until)
+    return [Happened(*row) for row in tx.execute(select(*columns).where(mine).order_by(events.c.id))]

@@ -11,6 +11,7 @@ from tocsin.storage import timers
 from tocsin.storage.tx import Tx
 from tocsin.tickets import store
 from tocsin.tickets.storming import ALL, WITHIN, WITHIN_S, StormLimits, begins, scope_of, service_of
+from tocsin.tickets.teams import teams_of
 from tocsin.tickets.wanting import STORM, Wanting, most_urgent
 
 TIMER: Final = "ticket.storm"
@@ -78,7 +79,7 @@ def _begin(tx: Tx, scope: str, groups: Groups, found: Gathered, *, limit: int, l
     alerts = sorted((one for group in groups.values() for one in group), key=lambda one: one.alert_id)
     service = service_of(scope)
     before = store.titles_opened_since(tx, tx.now - WITHIN, service=service, limit=MAX_NAMED)
-    row = _row(service, alerts, before, limit)
+    row = _row(service, alerts, before, limit) | {"team": teams_of(tx, [service]).get(service)}
     [ticket_id] = store.create(tx, [row])
     store.begin_storm(tx, ticket_id, scope)
     timers.put(tx, TIMER, str(ticket_id), due_at=tx.now + WITHIN, version=1)
@@ -92,6 +93,7 @@ def _begin(tx: Tx, scope: str, groups: Groups, found: Gathered, *, limit: int, l
         alert_id=alerts[0].alert_id,
         late_s=row["late_s"],
         recurrence_of=None,
+        team=row["team"],
     )
     began = StormBegan(
         ticket_id,

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from tocsin.tickets.matrix import DEFAULT, definition_of
+
 _LOG: Final[dict[str, Any]] = {
     "id": 17,
     "timestamp": "2026-11-24T02:21:00.123000Z",
@@ -59,10 +61,35 @@ _TICKET: Final[dict[str, Any]] = {
     "late_s": 0,
     "recurrence_of": None,
     "released_from": None,
+    "team": "shop",
+    "tags": ["database"],
+    "impact": None,
+    "urgency": None,
+    "resolution_code": None,
+    "resolution_note": None,
     "on_hold": None,
     "allowed": ["RESOLVED"],
     "version": 2,
 }
+_COMMENT: Final[dict[str, Any]] = {
+    "id": 12,
+    "ticket_id": 3,
+    "text": "The vendor **confirmed** the outage.",
+    "author": "local:ana",
+    "created_at": "2026-11-24T02:23:40.500000Z",
+    "edited_at": None,
+    "deleted_at": None,
+    "version": 1,
+}
+_LINK: Final[dict[str, Any]] = {
+    "kind": "caused_by",
+    "ticket_id": 2,
+    "title": "database: disk full",
+    "status": "OPEN",
+    "linked_at": "2026-11-24T02:23:40.500000Z",
+    "linked_by": "local:ana",
+}
+_MATRIX: Final[dict[str, Any]] = definition_of(DEFAULT)
 _CLOCK: Final[dict[str, Any]] = {
     "state": "on_track",
     "due_at": "2026-11-24T13:00:00Z",
@@ -98,6 +125,7 @@ _POLICY: Final[dict[str, Any]] = {
     "at_risk_share": 0.75,
     "at_risk_left_s": None,
     "description": "Contract 4711, paragraph 3.",
+    "require_resolution": False,
 }
 _KEPT: Final[dict[str, Any]] = {
     "version": 3,
@@ -375,7 +403,33 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "MergeIn": {"into": 5},
     "SplitIn": {"template": "connection to db-7 lost after <*> ms"},
     "TicketOut": _TICKET,
-    "TicketDetailOut": {**_TICKET, "alerts": [_ALERT], "service_info": _SERVICE_INFO},
+    "TicketDetailOut": {**_TICKET, "alerts": [_ALERT], "links": [_LINK], "service_info": _SERVICE_INFO},
+    "BulkIn": {"ids": [3, 4], "status": "IN_PROGRESS", "assignee": "ana", "add_tags": ["database"]},
+    "BulkOut": {
+        "done": 1,
+        "refused": 1,
+        "items": [
+            {"id": 3, "done": True, "version": 3, "problem": None},
+            {
+                "id": 4,
+                "done": False,
+                "version": None,
+                "problem": {
+                    "type": "urn:tocsin:problem:not-found",
+                    "title": "Not found",
+                    "status": 404,
+                    "detail": "There is no ticket 4.",
+                },
+            },
+        ],
+    },
+    "CommentIn": {"text": "The vendor **confirmed** the outage."},
+    "CommentOut": _COMMENT,
+    "CommentPageOut": {"items": [_COMMENT], "next": None},
+    "LinkIn": {"kind": "caused_by", "ticket_id": 2},
+    "LinkPageOut": {"items": [_LINK], "next": None},
+    "MatrixIn": {"priorities": _MATRIX},
+    "MatrixOut": {"version": 1, "priorities": _MATRIX},
     "DeclarationIn": _DECLARATION,
     "DeclarationPatchIn": {"tier": 2},
     "DeclaredServiceOut": _DECLARED,

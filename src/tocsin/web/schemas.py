@@ -73,6 +73,7 @@ Reason = Annotated[
 Template = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000), AfterValidator(no_nul)
 ]
+Step = Annotated[int, Field(ge=1, le=3, description="1 (high) to 3 (low).", examples=[2])]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(no_nul)]
 PriorityIn = Annotated[
     Priority,
@@ -234,6 +235,12 @@ class TicketOut(Out):
     late_s: int | None = Field(description="How long before the ticket opened its first record had happened.")
     recurrence_of: int | None = Field(description="The closed or older ticket of the same kind of trouble.")
     released_from: int | None = Field(description="The ticket of the storm that its alert was gathered in before.")
+    team: str | None = Field(description="Whose it is; that of its declared service unless somebody said otherwise.")
+    tags: list[str] = Field(examples=[["database"]])
+    impact: int | None = Field(description="1 (high) to 3 (low).")
+    urgency: int | None = Field(description="1 (high) to 3 (low).")
+    resolution_code: str | None = Field(description="Of what kind its resolution is.", examples=["fixed"])
+    resolution_note: str | None
     on_hold: OnHoldOut | None
     sla: SlaOut | None = Field(description="Null for a ticket that no SLA policy is about.")
     allowed: list[str] = Field(description="The moves PATCH takes now.", examples=[["IN_PROGRESS"]])
@@ -249,11 +256,62 @@ class ServiceInfoOut(Out):
     runbook_url: str | None
 
 
+class LinkOut(Out):
+    """A link as this ticket shows it: what it is to the other one."""
+
+    kind: str = Field(
+        description="`duplicate_of`, `caused_by`, `recurrence_of`, `related`; or, where the other one says so,"
+        " `duplicated_by`, `causes`, `recurred_as`.",
+        examples=["caused_by"],
+    )
+    ticket_id: int
+    title: str
+    status: str
+    linked_at: datetime
+    linked_by: str
+
+
 class TicketDetailOut(TicketOut):
-    """A ticket with its newest alerts, and what is declared of its service now."""
+    """A ticket with its newest alerts and its links, and what is declared of its service now."""
 
     alerts: list[AlertOut]
+    links: list[LinkOut]
     service_info: ServiceInfoOut | None = Field(description="Null when its service is not declared.")
+
+
+class PastLinkOut(Out):
+    kind: str
+    ticket_id: int
+
+
+class TicketPastOut(Out):
+    """A ticket as it was at an instant, from its events."""
+
+    id: int
+    at: datetime
+    status: str
+    priority: str
+    title: str
+    description: str
+    service: str | None
+    assignee: str | None
+    team: str | None
+    tags: list[str]
+    impact: int | None
+    urgency: int | None
+    opened_at: datetime
+    acknowledged_at: datetime | None
+    resolved_at: datetime | None
+    closed_at: datetime | None
+    resolution_code: str | None
+    resolution_note: str | None
+    reopen_count: int
+    late_s: int | None
+    recurrence_of: int | None
+    released_from: int | None
+    on_hold: OnHoldOut | None
+    sla: SlaOut | None
+    links: list[PastLinkOut]
 
 
 class TicketPageOut(Out):
@@ -283,9 +341,15 @@ class TicketIn(In):
 
     title: Line = Field(examples=["Checkout page is blank"])
     description: Prose = ""
-    priority: PriorityIn = Priority.P3
+    priority: PriorityIn | None = Field(
+        None, description="Without it, what follows from impact and urgency, else P3.", examples=["P2"]
+    )
     service: Word | None = None
     assignee: Name | None = None
+    team: Name | None = Field(None, description="Without it, that of the declared service.")
+    tags: list[Word] = Field(default_factory=list, max_length=200, examples=[["database"]])
+    impact: Step | None = None
+    urgency: Step | None = None
 
 
 class TicketPatchIn(In):
@@ -293,8 +357,16 @@ class TicketPatchIn(In):
 
     status: str | None = Field(None, description="IN_PROGRESS, RESOLVED or CLOSED.", examples=["IN_PROGRESS"])
     assignee: Name | None = None
+    team: Name | None = None
     title: Line | None = None
     description: Prose | None = None
+    tags: list[Word] | None = Field(None, max_length=200, description="All of them.", examples=[["database"]])
+    impact: Step | None = None
+    urgency: Step | None = None
+    resolution_code: Name | None = Field(
+        None, description="With a move to RESOLVED: of what kind that is.", examples=["fixed"]
+    )
+    resolution_note: Reason | None = Field(None, description="With a move to RESOLVED: how it came about.")
 
 
 class PriorityPatchIn(In):

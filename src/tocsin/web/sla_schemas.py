@@ -133,6 +133,9 @@ class PolicyDefinitionIn(In):
     )
     at_risk_left_s: int | None = Field(None, description="Or: when so much is left of a target.", examples=[3600])
     description: Prose = ""
+    require_resolution: bool = Field(
+        False, description="Whoever resolves such a ticket gives `resolution_code` and `resolution_note`."
+    )
 
     def policy(self, name: str) -> Policy:
         """The policy that is meant; it is checked when it is saved."""
@@ -152,6 +155,7 @@ class PolicyDefinitionIn(In):
             at_risk_share=share,
             at_risk_left_s=self.at_risk_left_s,
             description=self.description,
+            require_resolution=self.require_resolution,
         )
 
 
@@ -174,6 +178,7 @@ class PolicyOut(_KeptOut):
     at_risk_share: float | None
     at_risk_left_s: int | None
     description: str
+    require_resolution: bool = False
 
 
 class PolicyPageOut(Out):

@@ -1,5 +1,6 @@
 """Tickets over HTTP: find, open by hand, move, edit, prioritise, reopen, read the timeline."""
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -12,9 +13,11 @@ from tocsin.kit.priorities import Priority, priority_of
 from tocsin.query.letters import fold
 from tocsin.query.parse import parse
 from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets import history_service, link_service, link_store
 from tocsin.tickets import service as tickets
 from tocsin.tickets import sla_service as sla
 from tocsin.tickets.fields import TICKETS
+from tocsin.tickets.service import Resolution
 from tocsin.tickets.sla_service import Standing
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.workflow import Status, allowed
@@ -24,17 +27,21 @@ from tocsin.web.schemas import (
     EventOut,
     EventPageOut,
     InstantIn,
+    LinkOut,
     OnHoldOut,
+    PastLinkOut,
     PriorityPatchIn,
     ProblemOut,
     QueryIn,
     QueryText,
+    Reckoned,
     ReopenIn,
     ServiceInfoOut,
     TicketDetailOut,
     TicketIn,
     TicketOut,
     TicketPageOut,
+    TicketPastOut,
     TicketPatchIn,
     Word,
 )
@@ -46,6 +53,7 @@ Id = Annotated[int, Path(ge=1, le=2**53)]
 AtDesk = Annotated[Desk, Depends(desk)]
 With = Annotated[Services, Depends(services)]
 MAX_ALERTS_SHOWN: Final = 100
+_WITH_A_MOVE: Final = {"status", "resolution_code", "resolution_note"}
 _MISSING: Final[dict[int | str, dict[str, Any]]] = {404: {"model": ProblemOut}}
 CHANGES: Final[dict[int | str, dict[str, Any]]] = {
     **_MISSING,
@@ -78,6 +86,11 @@ def _service_info(tx: ReadTx, service: str | None) -> ServiceInfoOut | None:
     key = fold(service or "")
     declared = declaration_store.names(tx, [key]).get(key)
     return None if declared is None else ServiceInfoOut.model_validate(declared)
+
+
+def links_out(tx: ReadTx, ticket_id: int) -> list[LinkOut]:
+    """All links of a ticket."""
+    return [LinkOut.model_validate(one) for one in link_store.of(tx, ticket_id, limit=link_service.MAX_LINKS)]
 
 
 def _etag(ticket: Ticket) -> str:
@@ -117,6 +130,8 @@ class TicketQueryIn(QueryIn):
     )
     service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
     assignee: Word | None = Field(None, description="`none` finds those nobody has.", examples=["ana"])
+    team: Word | None = Field(None, description="`none` finds those of no team.", examples=["shop"])
+    tag: Word | None = Field(None, description="Has this tag.", examples=["database"])
     opened_since: InstantIn | None = Field(None, description="Included.", examples=["24h", "2026-11-24T00:00:00Z"])
     opened_until: InstantIn | None = Field(None, description="Excluded.", examples=["1h"])
     text: Word | None = Field(None, description="Found in title or description, in any case.", examples=["timed out"])
@@ -124,7 +139,8 @@ class TicketQueryIn(QueryIn):
     order: Literal["asc", "desc"] | None = None
 
 
-def _status(text: str, pointer: str) -> Status:
+def status_of(text: str, pointer: str) -> Status:
+    """The status that a text names, in any case. Raises Invalid."""
     try:
         return Status(text.strip().upper().replace("-", "_"))
     except ValueError:
@@ -138,8 +154,9 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
 
     `q` is in the filter language, over `status`, `priority` (P1 is the least: `priority:<=P2`), `sla` (the state of
     the clock that calls the loudest: `sla:at_risk`, `sla:none` without any), `sla_due_at`, `service`, `title`,
-    `description`, `assignee`, `opened_by`, the instants, `reopen_count`, `recurrence_of` and `id`; without regular
-    expressions. A bare word is looked for in title and description.
+    `description`, `assignee`, `team`, `tag`, `opened_by`, `impact`, `urgency`, `resolution_code`, the instants,
+    `reopen_count`, `recurrence_of` and `id`; without regular expressions. A bare word is looked for in title and
+    description.
 
     `status` and `priority` take several, comma-separated; `assignee=none` finds those nobody has; `text` is found in
     title and description, in any case. `sort` is `opened`, `updated` (newest first) or `priority` (P1 first); `order`
@@ -151,10 +168,12 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
     found, cursor = tickets.find(
         with_.database,
         TicketQuery(
-            statuses=tuple(_status(part, "status") for part in query.status.split(",")) if query.status else (),
+            statuses=tuple(status_of(part, "status") for part in query.status.split(",")) if query.status else (),
             priorities=tuple(int(priority_of(part)) for part in query.priority.split(",")) if query.priority else (),
             service=query.service,
             assignee=query.assignee,
+            team=query.team,
+            tag=query.tag,
             opened_since=wanted["opened_since"],
             opened_until=wanted["opened_until"],
             text=query.text,
@@ -182,26 +201,68 @@ def open_ticket(ticket: TicketIn, at: AtDesk) -> Response:
                 priority=ticket.priority,
                 service=ticket.service,
                 assignee=ticket.assignee,
+                team=ticket.team,
+                tags=ticket.tags,
+                impact=ticket.impact,
+                urgency=ticket.urgency,
             ),
             201,
         )
     )
 
 
-@router.get("/tickets/{id}", response_model=TicketDetailOut, summary="One ticket", responses=_MISSING)
-def get_ticket(id: Id, with_: With) -> Response:  # noqa: A002
-    """A ticket with its newest 100 alerts, and what is declared of its service."""
+class AtIn(Reckoned):
+    at: InstantIn | None = Field(None, description="As it was then.", examples=["2h", "2026-11-24T02:30:00Z"])
 
-    def look(tx: ReadTx) -> tuple[Ticket, Standing | None, list[alert_store.Alert], ServiceInfoOut | None]:
+
+@router.get("/tickets/{id}", response_model=TicketDetailOut | TicketPastOut, summary="One ticket", responses=_MISSING)
+def get_ticket(id: Id, query: Annotated[AtIn, Query()], with_: With) -> Response:  # noqa: A002
+    """A ticket with its newest 100 alerts and its links, and what is declared of its service.
+
+    With `at`, as it was at an instant, rebuilt from its events, with its clocks as they stood then; 404 before it
+    opened.
+    """
+    if query.at is not None:
+        return _past(id, query.reckoned(with_.clock.now())["at"], with_)
+
+    def look(tx: ReadTx) -> tuple[TicketDetailOut, str]:
         ticket = tickets.get(tx, id)
-        standing = sla.standings(tx, [ticket]).get(id)
-        alerts = alert_store.of_tickets(tx, id, limit=MAX_ALERTS_SHOWN)
-        return ticket, standing, alerts, _service_info(tx, ticket.service)
+        out = TicketDetailOut(
+            **_ticket_fields(ticket, sla.standings(tx, [ticket]).get(id)),
+            alerts=[alert_out(alert) for alert in alert_store.of_tickets(tx, id, limit=MAX_ALERTS_SHOWN)],
+            links=links_out(tx, id),
+            service_info=_service_info(tx, ticket.service),
+        )
+        return out, _etag(ticket)
 
-    ticket, standing, alerts, info = with_.database.read(look)
-    shown = [alert_out(alert) for alert in alerts]
-    out = TicketDetailOut(**_ticket_fields(ticket, standing), alerts=shown, service_info=info)
-    return Response(out.model_dump_json(), 200, {"etag": _etag(ticket)}, "application/json")
+    out, etag = with_.database.read(look)
+    return Response(out.model_dump_json(), 200, {"etag": etag}, "application/json")
+
+
+def _past(ticket_id: int, at: datetime, with_: Services) -> Response:
+    if at > with_.clock.now():
+        raise Invalid("at: expected a time that is over", errors=(FieldError("at", "expected a time that is over"),))
+    past, standing = with_.database.read(lambda tx: history_service.past(tx, ticket_id, at))
+    facts, held = past.facts, None
+    if facts.held_since is not None:
+        held = OnHoldOut(since=facts.held_since, until=facts.held_until, reason=past.hold_reason or "")
+    same = {name: getattr(past, name) for name in TicketPastOut.model_fields if hasattr(past, name)}
+    links = [PastLinkOut(kind=kind.value, ticket_id=other_id) for kind, other_id in sorted(past.links)]
+    instants = {name: getattr(facts, name) for name in ("opened_at", "acknowledged_at", "resolved_at")}
+    out = TicketPastOut(
+        **{
+            **same,
+            **instants,
+            "id": ticket_id,
+            "at": at,
+            "status": past.status.value,
+            "priority": Priority(past.priority).name,
+            "on_hold": held,
+            "links": links,
+            "sla": None if standing is None else sla_out(standing),
+        }
+    )
+    return Response(out.model_dump_json(), media_type="application/json")
 
 
 @router.patch("/tickets/{id}", response_model=TicketOut, summary="Move or edit a ticket", responses=CHANGES)
@@ -213,17 +274,27 @@ def change_ticket(
 ) -> Response:
     """Move a ticket along OPEN → IN_PROGRESS → RESOLVED → CLOSED, or edit it. A field that is absent stays.
 
-    `assignee: null` takes the assignee away.
+    `assignee: null` takes the assignee away. Once `impact` and `urgency` are both known, setting one of them sets the
+    priority by the matrix (`GET /sla/matrix`).
     """
-    edits = {name: getattr(change, name) for name in change.model_fields_set - {"status"}}
-    for name in ("title", "description"):
+    edits = {name: getattr(change, name) for name in change.model_fields_set - _WITH_A_MOVE}
+    for name, expected in (("title", "a string"), ("description", "a string"), ("tags", "a list")):
         if name in edits and edits[name] is None:
-            raise Invalid(f"{name} can't be null", errors=(FieldError(f"/{name}", "expected a string"),))
-    status = None if change.status is None else _status(change.status, "/status")
+            raise Invalid(f"{name} can't be null", errors=(FieldError(f"/{name}", f"expected {expected}"),))
+    resolution = Resolution(change.resolution_code, change.resolution_note)
+    status = None if change.status is None else status_of(change.status, "/status")
     seen = seen_tags(if_match)
     return at.write(
         lambda tx: ticket_answer(
-            tx, tickets.change(tx, id, status=status, edits=edits, seen_version=agreed_version(tx, id, seen))
+            tx,
+            tickets.change(
+                tx,
+                id,
+                status=status,
+                edits=edits,
+                resolution=resolution,
+                seen_version=agreed_version(tx, id, seen),
+            ),
         )
     )
 

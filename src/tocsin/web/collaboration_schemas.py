@@ -1,0 +1,66 @@
+"""Comments, links and the priority matrix as they go in and out over HTTP."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from tocsin.kit.priorities import Priority
+from tocsin.tickets.matrix import DEFAULT, definition_of
+from tocsin.web.schemas import In, LinkOut, Out, Reason
+
+_Place = Annotated[str, StringConstraints(max_length=10)]
+_PriorityName = Annotated[str, StringConstraints(max_length=20)]
+
+
+class CommentIn(In):
+    """What there is to say, in Markdown; it is kept as it is given."""
+
+    text: Reason = Field(examples=["The vendor **confirmed** the outage."])
+
+
+class CommentOut(Out):
+    """A comment. `version` is also its ETag."""
+
+    id: int
+    ticket_id: int
+    text: str = Field(description="Markdown, as it was given: whoever shows it has to make it safe. Empty if deleted.")
+    author: str = Field(examples=["local:ana"])
+    created_at: datetime
+    edited_at: datetime | None
+    deleted_at: datetime | None
+    version: int
+
+
+class CommentPageOut(Out):
+    items: list[CommentOut]
+    next: str | None
+
+
+class LinkIn(In):
+    """What a ticket is to another one."""
+
+    kind: str = Field(description="`duplicate_of`, `caused_by`, `recurrence_of`, `related`.", examples=["caused_by"])
+    ticket_id: int = Field(ge=1, le=2**53, description="The other one.", examples=[2])
+
+
+class LinkPageOut(Out):
+    """The links of a ticket, the oldest first; a ticket has 500 at most, all of them are here."""
+
+    items: list[LinkOut]
+    next: None = None
+
+
+class MatrixIn(In):
+    """Which priority follows from impact and urgency."""
+
+    priorities: dict[_Place, _PriorityName] = Field(
+        description="By `impact,urgency`, each from 1 (high) to 3 (low); all nine.", examples=[definition_of(DEFAULT)]
+    )
+
+
+class MatrixOut(Out):
+    """Which priority follows from impact and urgency. `version` is also its ETag; 0: nobody has changed it."""
+
+    version: int
+    priorities: dict[str, str] = Field(examples=[{"1,1": Priority.P1.name}])
