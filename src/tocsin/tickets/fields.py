@@ -42,6 +42,9 @@ TICKETS: Final = Schema(
                 "sla_due_at",
             )
         ),
+        Field("team", Kind.KEYWORD),
+        Field("source", Kind.KEYWORD),
+        Field("external_id", Kind.KEYWORD),
         Field("reopen_count", Kind.NUMBER),
         Field("recurrence_of", Kind.NUMBER),
     ),

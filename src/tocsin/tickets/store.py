@@ -54,6 +54,11 @@ class Ticket:
     sla_state: str | None = None
     sla_due_at: datetime | None = None
     sla_at_risk_at: datetime | None = None
+    team: str | None = None
+    source: str | None = None
+    external_id: str | None = None
+    reassignment_count: int = 0
+    met_at_source: int | None = None
 
     def is_held(self, now: datetime) -> bool:
         """Whether it is on hold; one that has run out is over, also before anybody has noticed."""

@@ -15,9 +15,11 @@ from tocsin.web import (
     explain_routes,
     health,
     heartbeats_routes,
+    import_routes,
     logs_routes,
     patterns_routes,
     problems,
+    report_routes,
     rules_routes,
     silences_routes,
     sla_routes,
@@ -53,6 +55,7 @@ class Application(FastAPI):
             logs_routes,
             alerts_routes,
             patterns_routes,
+            import_routes,
             tickets_routes,
             rules_routes,
             sla_routes,
@@ -61,6 +64,7 @@ class Application(FastAPI):
             heartbeats_routes,
             declaration_routes,
             explain_routes,
+            report_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
