@@ -62,6 +62,7 @@ COMMANDS: Final = (
     Command("heartbeats", "tocsin.cli.heartbeats", "List, show, save, ping and remove heartbeats.", _WORK),
     Command("services", "tocsin.cli.services", "Say which services there are and what depends on what.", _WORK),
     Command("silences", "tocsin.cli.silences", "Look at, make, show, extend and end silences.", _WORK),
+    Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )
 

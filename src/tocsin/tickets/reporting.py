@@ -4,7 +4,7 @@ Pure: columns in, figures out. A median of an even number of times is the mean o
 neighbours in the same way (linear interpolation, as `percentile_cont` in SQL).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
@@ -16,16 +16,8 @@ GROUPS: Final = ("priority", "service", "team", "assignee", "opened_by", "source
 HOUR_OF_WEEK: Final = "hour_of_week"
 _US: Final = 1_000_000
 _SLOT_US: Final = 900 * _US  # offsets of time zones change at quarters of an hour
-TYPES: Final[Mapping[str, Any]] = {
-    "key": pl.String,
-    "opened_at": pl.Int64,
-    "acknowledge_us": pl.Int64,
-    "resolve_us": pl.Int64,
-    "open": pl.Int8,
-    "reopens": pl.Int32,
-    "reassignments": pl.Int32,
-    "met": pl.Int8,
-}
+MISSING: Final = -1 << 62  # of a time that is not there; no other is so short
+COUNTS: Final = 1 << 21  # a packed count is less
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +52,28 @@ class Figures:
         return self.sla_met / known if known else None
 
 
-def frame(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
-    """Columns as they were read, with the types they have."""
-    return pl.DataFrame({name: pl.Series(values, dtype=TYPES[name]) for name, values in columns.items()})
+def frame(columns: Mapping[str, Any]) -> pl.DataFrame:
+    """Columns as `report_store` reads them: times, where they are, and what is packed into `packed`:
+    ((reopens * COUNTS + reassignments) * 4 + (met: 0, 1, or 2 for not known)) * 2 + (1 while it is not resolved).
+    """
+    read = pl.DataFrame(
+        {name: pl.Series(values, dtype=pl.String if name == "key" else pl.Int64) for name, values in columns.items()}
+    )
+    if "packed" not in columns:
+        return read
+    times = [_missing_is_null(name) for name in ("acknowledge_us", "resolve_us")]
+    counts = pl.col("packed") // 8
+    return read.with_columns(
+        *times,
+        open=pl.col("packed") % 2,
+        met=pl.col("packed") // 2 % 4,
+        reopens=counts // COUNTS,
+        reassignments=counts % COUNTS,
+    )
+
+
+def _missing_is_null(name: str) -> pl.Expr:
+    return pl.when(pl.col(name) != MISSING).then(pl.col(name)).alias(name)
 
 
 def with_hours(tickets: pl.DataFrame, zone: tzinfo) -> pl.DataFrame:

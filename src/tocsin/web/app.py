@@ -13,6 +13,7 @@ from tocsin.web import (
     declaration_routes,
     docs_page,
     explain_routes,
+    forecast_routes,
     health,
     heartbeats_routes,
     import_routes,
@@ -65,6 +66,7 @@ class Application(FastAPI):
             declaration_routes,
             explain_routes,
             report_routes,
+            forecast_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
