@@ -19,6 +19,7 @@ import grouping
 import import_file
 import ingest
 import memory
+import reports
 import rules
 import search
 import sla
@@ -42,6 +43,7 @@ SHORT: Final[dict[str, Part]] = {
     "backtest": partial(backtest.measure, records=500_000),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
     "sla": partial(sla.measure, count=20_000),
+    "reports": partial(reports.measure, count=20_000),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
 }
 FULL: Final[dict[str, Part]] = {
@@ -58,6 +60,7 @@ FULL: Final[dict[str, Part]] = {
     "backtest": partial(backtest.measure, records=10_000_000),
     "tickets": partial(tickets.measure, tickets=1_000_000),
     "sla": partial(sla.measure, closed=900_000),
+    "reports": reports.measure,
     "import_file": import_file.measure,
 }
 

@@ -45,6 +45,7 @@ COMMANDS: Final = (
     Command("backup", "tocsin.cli.backup", "Copy an embedded installation into one file while it runs.", _DATA),
     Command("restore", "tocsin.cli.restore", "Set up a data folder from a backup.", _DATA),
     Command("import", "tocsin.cli.import_", "Send log files to a server.", _DATA),
+    Command("import-tickets", "tocsin.cli.import_tickets", "Take in tickets from elsewhere with their history.", _DATA),
     Command("send", "tocsin.cli.send", "Send one log record.", _WORK),
     Command("logs", "tocsin.cli.logs", "Find, follow, count and export log records.", _WORK),
     Command("alerts", "tocsin.cli.alerts", "List alerts, or show one.", _WORK),
@@ -63,6 +64,7 @@ COMMANDS: Final = (
     Command("silences", "tocsin.cli.silences", "Look at, make, show, extend and end silences.", _WORK),
     Command("apply", "tocsin.cli.apply", "Bring about the rules, silences and services of a file.", _WORK),
     Command("export", "tocsin.cli.export", "Write a file with the rules, silences and services there are.", _WORK),
+    Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )
 

@@ -616,6 +616,31 @@ class TicketResumed(_OfTicket):
 
 
 @dataclass(frozen=True, slots=True)
+class TicketNoted(_OfTicket):
+    """What was said of a ticket where it comes from; `by` is who or what said it, as it is called there."""
+
+    text: str
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketImported(_OfTicket):
+    """A ticket came from elsewhere with its history: the events before this one are at their own times. What is said
+    here holds over them. `met`: whether it kept its SLA there."""
+
+    source: str
+    external_id: str
+    status: str
+    team: str | None
+    acknowledged_at: datetime | None
+    resolved_at: datetime | None
+    closed_at: datetime | None
+    reopen_count: int
+    reassignment_count: int
+    met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class SlaAssigned(_OfTicket):
     """The clocks of a ticket run by these versions from now on, reckoned from its opening; `policy` null: by none.
 

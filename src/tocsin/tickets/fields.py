@@ -47,6 +47,8 @@ TICKETS: Final = Schema(
                 "sla_due_at",
             )
         ),
+        Field("source", Kind.KEYWORD),
+        Field("external_id", Kind.KEYWORD),
         Field("reopen_count", Kind.NUMBER),
         Field("recurrence_of", Kind.NUMBER),
     ),

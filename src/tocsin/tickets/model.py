@@ -1,6 +1,6 @@
 """Tables of stage 3: tickets and what people say of them, the open correlation keys, storms, SLA policies."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
 
@@ -10,6 +10,12 @@ from tocsin.storage.columns import BigId, Instant, Json, metadata
 def _where(condition: str) -> dict[str, Any]:
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
+
+# What reports count.
+REPORTED: Final = (
+    "opened_at", "priority", "service", "team", "assignee", "opened_by", "status", "acknowledge_from",
+    "acknowledged_at", "resolved_at", "reopen_count", "reassignment_count", "met_at_source", "sla_state", "sla_due_at",
+)  # fmt: skip
 
 tickets = Table(
     "tickets",
@@ -50,7 +56,15 @@ tickets = Table(
     Column("urgency", Integer),
     Column("resolution_code", Text),
     Column("resolution_note", Text),
+    # One that comes from elsewhere has a name there, and may say how its SLA ended there (1: in time, 0: not).
+    Column("source", Text),
+    Column("external_id", Text),
+    Column("reassignment_count", Integer, nullable=False, default=0, server_default="0"),
+    Column("met_at_source", Integer),
     Index("ix_tickets_team_opened_at_id", "team", "opened_at", "id"),
+    Index("uq_tickets_source_external_id", "source", "external_id", unique=True, **_where("external_id IS NOT NULL")),
+    # Reports read it alone, never the rows.
+    Index("ix_tickets_reports", *REPORTED),
     Index("ix_tickets_sla_state_opened_at_id", "sla_state", "opened_at", "id"),
     Index("ix_tickets_sla_due_at", "sla_due_at", **_where("sla_due_at IS NOT NULL")),
     Index("ix_tickets_sla_at_risk_at", "sla_at_risk_at", **_where("sla_at_risk_at IS NOT NULL")),

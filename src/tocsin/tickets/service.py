@@ -139,6 +139,8 @@ def change(
         check_edit(ticket.status)
         told.append(TicketEdited(ticket_id, before={k: getattr(ticket, k) for k in changes}, after=dict(changes)))
         changes |= _priority_by_matrix(tx, ticket, changes, told)
+        if ticket.assignee is not None and changes.get("assignee") is not None:
+            changes["reassignment_count"] = ticket.reassignment_count + 1  # from one to another
     if status is not None:
         check_move(ticket.status, status)
         _check_resolution(tx, ticket, status, resolution)

@@ -62,6 +62,10 @@ class Ticket:
     urgency: int | None = None
     resolution_code: str | None = None
     resolution_note: str | None = None
+    source: str | None = None
+    external_id: str | None = None
+    reassignment_count: int = 0
+    met_at_source: int | None = None
 
     def is_held(self, now: datetime) -> bool:
         """Whether it is on hold; one that has run out is over, also before anybody has noticed."""

@@ -16,11 +16,14 @@ from tocsin.web import (
     declaration_routes,
     docs_page,
     explain_routes,
+    forecast_routes,
     health,
     heartbeats_routes,
+    import_routes,
     logs_routes,
     patterns_routes,
     problems,
+    report_routes,
     rules_routes,
     silences_routes,
     sla_routes,
@@ -57,6 +60,7 @@ class Application(FastAPI):
             alerts_routes,
             patterns_routes,
             bulk_routes,
+            import_routes,
             tickets_routes,
             rules_routes,
             sla_routes,
@@ -67,6 +71,8 @@ class Application(FastAPI):
             declaration_routes,
             explain_routes,
             apply_routes,
+            report_routes,
+            forecast_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from tocsin.web import logs_routes
 from tocsin.web.examples import EXAMPLES
+from tocsin.web.import_schemas import ImportedTicketIn
 from tocsin.web.schemas import IngestedOut, LogOut, ProblemOut
 
 _REF: Final = "#/components/schemas/"
@@ -39,8 +40,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
     document["paths"].setdefault("/logs", {})["post"] = deepcopy(logs_routes.INTAKE_OPERATION)
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for model in (IngestedOut, LogOut, ProblemOut):
-        schemas.setdefault(model.__name__, model.model_json_schema(ref_template=_REF + "{model}"))
+    for model in (IngestedOut, LogOut, ProblemOut, ImportedTicketIn):
+        schema = model.model_json_schema(ref_template=_REF + "{model}")
+        for name, part in schema.pop("$defs", {}).items():
+            schemas.setdefault(name, part)
+        schemas.setdefault(model.__name__, schema)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)  # FastAPI's own form of errors, which is not what is sent
     for name, example in EXAMPLES.items():

@@ -232,6 +232,9 @@ class TicketOut(Out):
     time_to_acknowledge_s: float | None
     time_to_resolve_s: float | None
     reopen_count: int
+    reassignment_count: int = Field(description="How often it went from one assignee to another.")
+    source: str | None = Field(description="Where it was imported from.", examples=["servicenow"])
+    external_id: str | None = Field(description="What it is called there.", examples=["INC0010023"])
     late_s: int | None = Field(description="How long before the ticket opened its first record had happened.")
     recurrence_of: int | None = Field(description="The closed or older ticket of the same kind of trouble.")
     released_from: int | None = Field(description="The ticket of the storm that its alert was gathered in before.")

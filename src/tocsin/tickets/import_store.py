@@ -1,0 +1,31 @@
+"""Every query of the import of tickets."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import insert, select, update
+
+from tocsin.storage.model import counters
+from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets.model import tickets
+
+_IMPORTS: Final = "imports"
+
+
+def lock(tx: Tx) -> None:
+    """Whoever else imports waits until this transaction ends."""
+    tx.execute(update(counters).where(counters.c.name == _IMPORTS).values(value=counters.c.value + 1))
+
+
+def known(tx: ReadTx, source: str, external_ids: Sequence[str]) -> dict[str, int]:
+    """Those of these that were imported before, with their tickets."""
+    mine = (tickets.c.source == source) & tickets.c.external_id.in_(sorted(set(external_ids)))
+    return {row.external_id: row.id for row in tx.execute(select(tickets.c.external_id, tickets.c.id).where(mine))}
+
+
+def create(tx: Tx, rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Insert tickets as they are; returns their ids in the order of the rows."""
+    if not rows:
+        return []
+    statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
+    return list(tx.execute(statement, list(rows)).scalars())

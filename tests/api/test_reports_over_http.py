@@ -1,0 +1,152 @@
+"""Reports: what tickets add up to is exact, by group, beside the period before, and over real incidents."""
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+from starlette.testclient import TestClient
+
+from desk import ANA, START, Desk
+from tocsin.cli.import_tickets import _batches
+from tocsin.settings import Settings
+from tocsin.storage.database import Database
+from tocsin.tickets import import_service
+from tocsin.tickets.model import tickets
+from tocsin.tickets.sources.formats import FORMATS
+from tocsin.tickets.sources.rows import Mapped
+
+ITSM = Path(__file__).parents[2].parent / "shared" / "data" / "itsm"
+
+
+def row(minutes_ago: int, resolved_after: int | None = None, **more: Any) -> dict[str, Any]:
+    opened = START - timedelta(minutes=minutes_ago)
+    ended = None if resolved_after is None else opened + timedelta(minutes=resolved_after)
+    return {
+        "status": "OPEN" if ended is None else "CLOSED", "priority": 2, "service": "pay", "title": "t",
+        "description": "", "assignee": None, "opened_by": "local:ana", "opened_at": opened, "updated_at": opened,
+        "acknowledge_from": opened, "acknowledged_at": None, "resolved_at": ended, "reopen_count": 0, "version": 1,
+        "reassignment_count": 0, "sla_state": None, "sla_due_at": None, "met_at_source": None, **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def some(api: TestClient, database: Database) -> TestClient:
+    """Tickets of the last two hours: four in the last, two before it."""
+    rows = [
+        row(100, 10, sla_state="met"),
+        row(90, 20, priority=1),
+        row(50, 10, sla_state="met", reopen_count=2, acknowledged_at=START - timedelta(minutes=49)),
+        row(40, 20, priority=1, sla_state="met_late", reassignment_count=1),
+        row(30, 29, service="mail", met_at_source=1),
+        row(20, None, service=None, sla_state="on_track", sla_due_at=START - timedelta(minutes=1)),
+    ]
+    database.write(lambda tx: tx.execute(insert(tickets), rows), actor=ANA)
+    return api
+
+
+def report(api: TestClient, what: str = "tickets", **asked: Any) -> Any:
+    answer = api.get(f"/reports/{what}", params=asked)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_period_is_added_up_beside_the_one_before(some: TestClient) -> None:
+    found = report(some, since="1h")["total"]
+    assert (found["tickets"], found["unresolved"], found["reopened"], found["reopens"]) == (4, 1, 1, 2)
+    assert found["resolve"] == {"n": 3, "mean_s": pytest.approx(1180), "median_s": 1200, "p90_s": 1632}
+    assert found["acknowledge"] == {"n": 1, "mean_s": 60, "median_s": 60, "p90_s": 60}
+    assert (found["sla_met"], found["sla_missed"], found["sla_attained"]) == (2, 2, 0.5)
+    before = found["previous"]
+    assert (before["tickets"], before["tickets_change"]) == (2, 1.0)
+    assert (before["resolve_median_s"], before["resolve_median_change"], before["sla_attained"]) == (900, 0.333333, 1)
+
+
+def test_groups_have_their_own_figures(some: TestClient) -> None:
+    rows = {one["key"]: one for one in report(some, since="1h", by="priority")["items"]}
+    assert {key: one["tickets"] for key, one in rows.items()} == {"P1": 1, "P2": 3}
+    assert rows["P1"]["previous"]["tickets"] == 1
+    services = [(one["key"], one["tickets"]) for one in report(some, by="service")["items"]]
+    assert services == [("mail", 1), ("pay", 4), (None, 1)]
+    only = report(some, q="priority:P1", by="service")
+    assert [(one["key"], one["tickets"]) for one in only["items"]] == [("pay", 2)]
+    assert report(some, source="nowhere")["total"]["tickets"] == 0
+
+
+def test_the_hour_of_the_week_is_that_of_a_zone(some: TestClient) -> None:
+    keys = {one["key"]: one["tickets"] for one in report(some, by="hour_of_week", zone="Asia/Kolkata")["items"]}
+    assert keys == {"1 06": 2, "1 07": 4}  # a Tuesday; START is 07:51 there
+
+
+def test_the_backlog_is_by_age(some: TestClient) -> None:
+    [one] = report(some, "backlog")["items"]
+    assert (one["tickets"], one["oldest_age_s"], one["ages"][0]) == (1, 1200, {"younger_than": "1h", "tickets": 1})
+    assert [one["key"] for one in report(some, "backlog", by="priority")["items"]] == ["P2"]
+
+
+def test_nothing_adds_up_to_nothing(api: TestClient) -> None:
+    total = report(api, since="7d")["total"]
+    assert (total["tickets"], total["resolve"]["median_s"], total["sla_attained"]) == (0, None, None)
+    assert report(api, "backlog")["items"] == []
+    assert report(api, by="hour_of_week")["items"] == []
+
+
+def test_a_table_is_safe_in_a_spreadsheet(some: TestClient, database: Database) -> None:
+    database.write(lambda tx: tx.execute(insert(tickets), [row(5, 1, service="=1+1")]), actor=ANA)
+    answer = some.get("/reports/tickets", params={"by": "service", "format": "csv"})
+    head, *lines = answer.text.splitlines()
+    assert head.startswith("key,tickets,unresolved,acknowledge.n,acknowledge.mean_s")
+    assert lines[0].startswith("'=1+1,1,0")
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"),
+    [
+        ({"zone": "Mars/Base"}, "zone"),
+        ({"by": "mood"}, "by"),
+        ({"since": "1h", "until": "2h"}, "since"),
+        ({"since": "soon"}, "since"),
+    ],
+)
+def test_what_makes_no_sense_is_named(api: TestClient, asked: dict[str, str], pointer: str) -> None:
+    answer = api.get("/reports/tickets", params=asked)
+    assert answer.status_code == 422
+    assert [one["pointer"] for one in answer.json()["errors"]] == [pointer]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ITSM.is_dir(), reason=f"the incidents to import are not in {ITSM}")
+def test_the_reports_over_real_incidents_are_the_known_ones(
+    sqlite_settings: Settings, open_desk: Callable[..., Desk], open_api: Callable[..., TestClient]
+) -> None:
+    desk = open_desk(sqlite_settings)
+    read = FORMATS["servicenow"](gzip.decompress((ITSM / "servicenow_incident_events.csv.gz").read_bytes()), Mapped())
+    assert (read.rows, read.bad) == (71_600, [])
+    for start in range(0, len(read.tickets), 500):
+        some = read.tickets[start : start + 500]
+        desk.database.write(lambda tx, some=some: import_service.take_in(tx, "servicenow", some), actor=ANA)
+    assert not desk.events(kind="SlaAssigned")
+    desk.close()
+    api = open_api(sqlite_settings)
+    found = report(api, by="priority", source="servicenow")
+    expected = json.loads((ITSM / "expected.json").read_text())["by_priority"]
+    assert {one["key"]: one["tickets"] for one in found["items"]} == {k: v["incidents"] for k, v in expected.items()}
+    for one in found["items"]:
+        known = expected[one["key"]]
+        assert one["sla_missed"] == known["made_sla_false"]
+        assert one["resolve"]["n"] == known["resolved_with_time"]
+        assert one["resolve"]["median_s"] == known["median_minutes_open_to_resolved"] * 60
+    total = found["total"]
+    assert (total["tickets"], total["reopens"], total["reassignments"]) == (12_530, 161, 11_882)
+
+
+def test_batches_hold_every_ticket_once() -> None:
+    data = "".join(f'{{"external_id": "{n}", "title": "t", "opened_at": "2026-01-01"}}\n' for n in range(130))
+    read = FORMATS["json"](data.encode(), Mapped())
+    sent = list(_batches(read.tickets))
+    assert [len(batch) for batch in sent] == [50, 50, 30]
+    assert [one["external_id"] for batch in sent for one in batch] == [str(n) for n in range(130)]
