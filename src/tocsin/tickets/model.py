@@ -50,6 +50,7 @@ tickets = Table(
     Column("urgency", Integer),
     Column("resolution_code", Text),
     Column("resolution_note", Text),
+    Column("merged_into", BigInteger),
     Index("ix_tickets_team_opened_at_id", "team", "opened_at", "id"),
     Index("ix_tickets_sla_state_opened_at_id", "sla_state", "opened_at", "id"),
     Index("ix_tickets_sla_due_at", "sla_due_at", **_where("sla_due_at IS NOT NULL")),
