@@ -18,11 +18,13 @@ from tocsin.kit.events import (
     AlertReleased,
     LogsStored,
     TicketHeld,
+    TicketMerged,
     TicketMoved,
     TicketOpened,
     TicketPrioritised,
     TicketReopened,
     TicketResumed,
+    TicketUnmerged,
 )
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
@@ -55,6 +57,8 @@ def routes(limits: StormLimits) -> Routes:
         TicketReopened: (sla.follow,),
         TicketHeld: (sla.follow,),
         TicketResumed: (sla.follow,),
+        TicketMerged: (sla.follow,),
+        TicketUnmerged: (sla.follow,),
     }
 
 

@@ -237,3 +237,19 @@ def test_a_ticket_is_shown_as_it_was(api: TestClient, clock: FakeClock) -> None:
     assert (now["status"], now["resolution_code"]) == ("RESOLVED", "fixed")
     assert api.get("/tickets/1", params={"at": "1h"}).status_code == 404
     assert api.get("/tickets/1", params={"at": "2200-01-01T00:00:00Z"}).status_code == 422
+
+
+def test_tickets_are_merged_and_apart_again(api: TestClient) -> None:
+    opened(api)
+    opened(api)
+    merged = api.post("/tickets/2/merge", json={"into": 1}, headers={"If-Match": '"1"'}).json()
+    assert (merged["status"], merged["merged_into"]) == ("CLOSED", 1)
+    assert [(one["kind"], one["ticket_id"]) for one in api.get("/tickets/1").json()["links"]] == [("duplicated_by", 2)]
+    assert found(api, q="merged_into:1") == [2]
+    assert api.post("/tickets/1/merge", json={"into": 2}).status_code == 409
+    assert api.post("/tickets/1/merge", json={"into": 1}).status_code == 422
+    assert api.post("/tickets/1/merge", json={"into": 9}).status_code == 404
+    apart = api.post("/tickets/2/unmerge")
+    assert (apart.status_code, apart.json()["status"], apart.json()["merged_into"]) == (200, "OPEN", None)
+    assert api.get("/tickets/2").json()["links"] == []
+    assert api.post("/tickets/2/unmerge").status_code == 409

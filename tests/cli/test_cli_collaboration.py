@@ -42,3 +42,10 @@ def test_a_ticket_is_shown_as_it_was(at_server):
     one = opened(at_server)
     assert "as it was" in at_server("tickets", "show", one, "--at", "0s").out
     assert at_server("tickets", "show", one, "--at", "7d").code == 4
+
+
+def test_tickets_are_merged_and_apart_again(at_server):
+    one, other = opened(at_server), opened(at_server)
+    assert "(CLOSED, " in at_server("tickets", "merge", other, one).out
+    assert f"merged into ticket {one}" in at_server("tickets", "show", other).out
+    assert "(OPEN, " in at_server("tickets", "unmerge", other).out

@@ -13,7 +13,7 @@ from desk import ANA, RUI, Desk, critical
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.kit.priorities import Priority
 from tocsin.storage.tx import ReadTx, Tx
-from tocsin.tickets import history_service, link_service, link_store, sla, sla_service, store
+from tocsin.tickets import history_service, link_service, link_store, merge_service, sla, sla_service, store
 from tocsin.tickets import service as tickets
 from tocsin.tickets.history import Past
 from tocsin.tickets.links import SAID
@@ -24,7 +24,7 @@ from tocsin.tickets.workflow import Status
 
 SAME = ("title", "description", "service", "priority", "status", "assignee", "team", "tags", "impact", "urgency",
         "resolution_code", "resolution_note", "closed_at", "reopen_count", "hold_reason", "late_s", "recurrence_of",
-        "released_from")  # fmt: skip
+        "released_from", "merged_into")  # fmt: skip
 IN_FACTS = ("opened_at", "acknowledge_from", "acknowledged_at", "resolved_at", "held_since", "held_until")
 _names = count()
 
@@ -50,6 +50,7 @@ actions = st.one_of(
     st.tuples(st.just("resume")),
     st.tuples(st.just("recalculate")),
     st.tuples(st.sampled_from(["link", "unlink"]), st.sampled_from(SAID)),
+    st.tuples(st.sampled_from(["merge", "unmerge"])),
     st.tuples(st.just("log")),
     st.tuples(st.just("wait"), st.sampled_from([30, 3600, 8 * 86_400])),
 )
@@ -69,6 +70,8 @@ def act(tx: Tx, ids: list[int], what: str, *how: Any) -> None:
         ),
         "resume": lambda: tickets.resume(tx, mine),
         "recalculate": lambda: tickets.recalculate(tx, mine),
+        "merge": lambda: merge_service.merge(tx, mine, ids[-1]),
+        "unmerge": lambda: merge_service.unmerge(tx, mine),
         "link": lambda kind: link_service.link(tx, mine, kind, ids[-1]),
         "unlink": lambda kind: link_service.unlink(tx, mine, kind, ids[-1]),
     }

@@ -307,6 +307,19 @@ def assign_ticket(tx: Tx, ticket_of: Mapping[int, int]) -> None:
         )
 
 
+def move_to_ticket(tx: Tx, ticket_id: int, to_id: int) -> list[int]:
+    """Give all alerts of a ticket to another one; returns their ids."""
+    statement = update(alerts).where(alerts.c.ticket_id == ticket_id).values(ticket_id=to_id).returning(alerts.c.id)
+    return sorted(tx.execute(statement).scalars())
+
+
+def move_back(tx: Tx, ticket_id: int, to_id: int, ids: Collection[int], keys: Collection[str]) -> list[int]:
+    """Give these alerts of a ticket, and all of these correlation keys, to another one; returns their ids."""
+    wanted = or_(alerts.c.id.in_(sorted(ids)), alerts.c.correlation_key.in_(sorted(keys)))
+    mine = (alerts.c.ticket_id == ticket_id) & wanted
+    return sorted(tx.execute(update(alerts).where(mine).values(ticket_id=to_id).returning(alerts.c.id)).scalars())
+
+
 def end_of_ticket(tx: Tx, ticket_id: int) -> list[int]:
     """End the open episodes of a ticket; returns their alerts' ids."""
     mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None)

@@ -349,6 +349,28 @@ def link(
     typer.echo(f"Ticket {ticket_id}: {listed or 'no links'}")
 
 
+@app.command(epilog=examples("tocsin tickets merge 7 3"))
+def merge(
+    ticket_id: IdArgument,
+    into: Annotated[int, typer.Argument(metavar="INTO", min=1, help="The ticket that goes on.")],
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close a ticket as the duplicate of another one, which gets its alerts."""
+    with Server(url, key_file) as server:
+        _tell(server.post(f"/tickets/{ticket_id}/merge", {"into": into}), as_json=as_json)
+
+
+@app.command(epilog=examples("tocsin tickets unmerge 7"))
+def unmerge(
+    ticket_id: IdArgument, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
+) -> None:
+    """Undo a merge, as long as the other ticket is not over."""
+    with Server(url, key_file) as server:
+        _tell(server.post(f"/tickets/{ticket_id}/unmerge", {}), as_json=as_json)
+
+
 @app.command(
     epilog=examples(
         "tocsin tickets bulk 7 8 9 --assignee ana --tag outage",

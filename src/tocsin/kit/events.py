@@ -601,6 +601,42 @@ class TicketUnlinked(_OfTicket):
 
 
 @dataclass(frozen=True, slots=True)
+class TicketMerged(_OfTicket):
+    """A ticket was closed as the duplicate of another one; its alerts and its open correlation keys went over."""
+
+    into_id: int
+    before: str
+    after: str
+    alert_ids: tuple[int, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketUnmerged(_OfTicket):
+    """A merge was undone: the ticket goes on where it was."""
+
+    into_id: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketAbsorbed(_OfTicket):
+    """Another ticket was merged into this one, with so many alerts."""
+
+    other_id: int
+    alerts: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketParted(_OfTicket):
+    """The merge of another ticket into this one was undone: so many alerts went back."""
+
+    other_id: int
+    alerts: int
+
+
+@dataclass(frozen=True, slots=True)
 class TicketHeld(_OfTicket):
     """A ticket was put on hold, until a time or until it is resumed: its clocks stand still."""
 

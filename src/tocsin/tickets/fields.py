@@ -51,6 +51,7 @@ TICKETS: Final = Schema(
         Field("external_id", Kind.KEYWORD),
         Field("reopen_count", Kind.NUMBER),
         Field("recurrence_of", Kind.NUMBER),
+        Field("merged_into", Kind.NUMBER),
     ),
     anywhere=("title", "description"),
     attributes=False,

@@ -35,6 +35,7 @@ class Past:
     late_s: int | None = None
     recurrence_of: int | None = None
     released_from: int | None = None
+    merged_into: int | None = None
     links: frozenset[tuple[Link, int]] = field(default=frozenset())
 
 
@@ -90,6 +91,15 @@ def _reopened(past: Past, event: Happened) -> Past:
     )
 
 
+def _merged(past: Past, event: Happened) -> Past:
+    after = Status(event.data["after"])
+    return replace(past, status=after, closed_at=event.at, hold_reason=None, merged_into=event.data["into_id"])
+
+
+def _unmerged(past: Past, event: Happened) -> Past:
+    return replace(past, status=Status(event.data["after"]), closed_at=None, merged_into=None)
+
+
 def _edited(past: Past, event: Happened) -> Past:
     after: dict[str, Any] = dict(event.data["after"])
     if "tags" in after:
@@ -112,6 +122,8 @@ _STEPS: Final[Mapping[str, Callable[[Past, Happened], Past]]] = {
     "TicketPrioritised": lambda past, event: replace(past, priority=int(Priority[event.data["after"]])),
     "TicketHeld": lambda past, event: replace(past, hold_reason=event.data["reason"]),
     "TicketResumed": lambda past, event: replace(past, hold_reason=None),
+    "TicketMerged": _merged,
+    "TicketUnmerged": _unmerged,
     "TicketLinked": _linked,
     "TicketUnlinked": _unlinked,
 }

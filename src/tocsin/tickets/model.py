@@ -61,6 +61,7 @@ tickets = Table(
     Column("external_id", Text),
     Column("reassignment_count", Integer, nullable=False, default=0, server_default="0"),
     Column("met_at_source", Integer),
+    Column("merged_into", BigInteger),
     Index("ix_tickets_team_opened_at_id", "team", "opened_at", "id"),
     Index("uq_tickets_source_external_id", "source", "external_id", unique=True, **_where("external_id IS NOT NULL")),
     # Reports read it alone, never the rows.

@@ -38,7 +38,7 @@ from tocsin.tickets.workflow import REOPENED_BY_PERSON, UNRESOLVED, Status, chec
 AUTO_CLOSE_AFTER: Final = timedelta(days=7)
 LONGEST_HOLD: Final = timedelta(days=3653)
 HOLD_END: Final = "ticket.hold_end"
-_NOT_HELD: Final = {"held_since": None, "held_until": None, "hold_reason": None}
+NOT_HELD: Final = {"held_since": None, "held_until": None, "hold_reason": None}
 _CHAIN: Final = (Status.OPEN, Status.IN_PROGRESS, Status.RESOLVED)
 
 
@@ -130,7 +130,7 @@ def change(
     follows once both are known; `resolution` goes with a move to RESOLVED; `seen_version` is the version the caller
     decided on. Raises Invalid, TransitionRefused, Conflict, PreconditionFailed, NotFound.
     """
-    ticket = _seen(tx, ticket_id, seen_version)
+    ticket = seen(tx, ticket_id, seen_version)
     if "tags" in edits:
         edits = {**edits, "tags": tags_of(edits["tags"])}
     changes: dict[str, Any] = {k: v for k, v in edits.items() if getattr(ticket, k) != v}
@@ -199,7 +199,7 @@ def _moved(tx: Tx, ticket: Ticket, after: Status) -> dict[str, Any]:
     elif after is Status.RESOLVED:
         changes["resolved_at"] = tx.now
         if ticket.held_since is not None:
-            changes |= _NOT_HELD
+            changes |= NOT_HELD
             timers.drop(tx, HOLD_END, str(ticket.id))
         store.end_storm(tx, ticket.id)
         alerts.end_episodes(tx, ticket.id)
@@ -214,7 +214,7 @@ def _moved(tx: Tx, ticket: Ticket, after: Status) -> dict[str, Any]:
 
 def prioritise(tx: Tx, ticket_id: int, priority: Priority, *, seen_version: int | None = None) -> Ticket:
     """Change a ticket's priority."""
-    ticket = _seen(tx, ticket_id, seen_version)
+    ticket = seen(tx, ticket_id, seen_version)
     if ticket.priority == priority:
         return ticket
     check_edit(ticket.status)
@@ -224,7 +224,7 @@ def prioritise(tx: Tx, ticket_id: int, priority: Priority, *, seen_version: int 
 
 def reopen(tx: Tx, ticket_id: int, *, reason: str, assignee: str | None, seen_version: int | None = None) -> Ticket:
     """A person takes a resolved ticket up again, as its assignee; the acknowledgement stands."""
-    ticket = _seen(tx, ticket_id, seen_version)
+    ticket = seen(tx, ticket_id, seen_version)
     check_reopen(ticket.status)
     _take_keys_back(tx, ticket_id)
     timers.drop(tx, AUTO_CLOSE, str(ticket_id))
@@ -265,7 +265,7 @@ def hold(tx: Tx, ticket_id: int, *, reason: str, until: datetime | None, seen_ve
 
     Raises Invalid for a time that is over, Conflict for a ticket whose clocks don't run.
     """
-    ticket = _seen(tx, ticket_id, seen_version)
+    ticket = seen(tx, ticket_id, seen_version)
     if ticket.status not in UNRESOLVED:
         raise Conflict(detail=f"a {ticket.status.value} ticket can't be put on hold: its clocks don't run")
     if until is not None and until <= tx.now:
@@ -286,7 +286,7 @@ def hold(tx: Tx, ticket_id: int, *, reason: str, until: datetime | None, seen_ve
 
 def resume(tx: Tx, ticket_id: int, *, reason: str = "", seen_version: int | None = None) -> Ticket:
     """Let the clocks of a ticket that is on hold run again. Raises Conflict for one that isn't."""
-    ticket = _seen(tx, ticket_id, seen_version)
+    ticket = seen(tx, ticket_id, seen_version)
     if ticket.held_since is None:
         raise Conflict(detail=f"ticket {ticket_id} is not on hold")
     resumed = _resume(tx, ticket, reason, seen_version)
@@ -308,7 +308,7 @@ def end_hold(tx: Tx, timer: Timer) -> None:
 def _resume(tx: Tx, ticket: Ticket, reason: str, seen_version: int | None) -> Ticket:
     ended = tx.now if ticket.held_until is None else min(tx.now, ticket.held_until)
     told = TicketResumed(ticket.id, reason=reason)
-    return _save(tx, ticket, _NOT_HELD, [told], seen_version, at=ended)
+    return _save(tx, ticket, NOT_HELD, [told], seen_version, at=ended)
 
 
 def recalculate(tx: Tx, ticket_id: int, *, reason: str = "", seen_version: int | None = None) -> Ticket:
@@ -316,7 +316,7 @@ def recalculate(tx: Tx, ticket_id: int, *, reason: str = "", seen_version: int |
 
     Raises Conflict for a ticket that is final, or that no policy is about.
     """
-    ticket = _seen(tx, ticket_id, seen_version)
+    ticket = seen(tx, ticket_id, seen_version)
     check_edit(ticket.status)
     _save(tx, ticket, {}, [], seen_version)
     sla_service.reassess(tx, ticket_id, reason)
@@ -355,7 +355,8 @@ def auto_close(tx: Tx, timer: Timer) -> None:
     _save(tx, ticket, {"status": Status.CLOSED.value, "closed_at": tx.now}, [told], None)
 
 
-def _seen(tx: Tx, ticket_id: int, seen_version: int | None) -> Ticket:
+def seen(tx: Tx, ticket_id: int, seen_version: int | None) -> Ticket:
+    """A ticket at the version the caller decided on. Raises NotFound, PreconditionFailed."""
     ticket = get(tx, ticket_id)
     if seen_version is not None and ticket.version != seen_version:
         raise PreconditionFailed(version=ticket.version, wanted=seen_version)

@@ -78,6 +78,7 @@ class Facts:
     acknowledged_at: datetime | None = None
     cancelled_at: datetime | None = None
     resolved_at: datetime | None = None
+    merged_at: datetime | None = None
     held_since: datetime | None = None
     held_until: datetime | None = None
     holds: tuple[tuple[datetime, datetime], ...] = ()
@@ -125,10 +126,11 @@ def clocks(facts: Facts, terms: Terms, now: datetime) -> dict[str, Clock]:
     held = facts.is_held(now)
     found: dict[str, Clock] = {}
     if terms.acknowledge is not None:
-        run = _Run(ACKNOWLEDGE, facts.acknowledge_from, facts.acknowledged_at, facts.cancelled_at, holds, held)
+        ended = facts.cancelled_at or facts.merged_at
+        run = _Run(ACKNOWLEDGE, facts.acknowledge_from, facts.acknowledged_at, ended, holds, held)
         found[ACKNOWLEDGE] = _clock(run, terms.acknowledge, terms, now)
     if terms.resolve is not None:
-        run = _Run(RESOLVE, facts.opened_at, facts.resolved_at, None, (*holds, *facts.resolved), held)
+        run = _Run(RESOLVE, facts.opened_at, facts.resolved_at, facts.merged_at, (*holds, *facts.resolved), held)
         found[RESOLVE] = _clock(run, terms.resolve, terms, now)
     return found
 
@@ -279,6 +281,17 @@ def _resumed(facts: Facts, at: datetime) -> Facts:
     return replace(facts, holds=(*facts.holds, (facts.held_since, ended)), held_since=None, held_until=None)
 
 
+def _merged(facts: Facts, event: Happened) -> Facts:
+    return replace(_resumed(facts, event.at), merged_at=event.at)
+
+
+def _unmerged(facts: Facts, event: Happened) -> Facts:
+    """The time in between does not count."""
+    if facts.merged_at is None:
+        return facts
+    return replace(facts, holds=(*facts.holds, (facts.merged_at, event.at)), merged_at=None)
+
+
 def _assigned(facts: Facts, event: Happened) -> Facts:
     said = event.data
     policy, version, calendar = said["policy"], said["policy_version"], said["calendar"]
@@ -293,6 +306,8 @@ def _told(facts: Facts, event: Happened, what: str) -> Facts:
 _STEPS: Final[Mapping[str, Callable[[Facts, Happened], Facts]]] = {
     "TicketMoved": _moved,
     "TicketReopened": _reopened,
+    "TicketMerged": _merged,
+    "TicketUnmerged": _unmerged,
     "TicketHeld": _held,
     "TicketResumed": lambda facts, event: _resumed(facts, event.at),
     "SlaAssigned": _assigned,
@@ -302,8 +317,8 @@ _STEPS: Final[Mapping[str, Callable[[Facts, Happened], Facts]]] = {
 KINDS: Final = ("TicketOpened", *_STEPS)
 
 
-_INSTANTS: Final = ("opened_at", "acknowledge_from", "acknowledged_at", "cancelled_at", "resolved_at", "held_since",
-                    "held_until")  # fmt: skip
+_INSTANTS: Final = ("opened_at", "acknowledge_from", "acknowledged_at", "cancelled_at", "resolved_at", "merged_at",
+                    "held_since", "held_until")  # fmt: skip
 _STRETCHES: Final = ("holds", "resolved")
 
 

@@ -66,6 +66,7 @@ class Ticket:
     external_id: str | None = None
     reassignment_count: int = 0
     met_at_source: int | None = None
+    merged_into: int | None = None
 
     def is_held(self, now: datetime) -> bool:
         """Whether it is on hold; one that has run out is over, also before anybody has noticed."""
@@ -181,6 +182,15 @@ def point_keys(tx: Tx, ticket_of: Mapping[str, int]) -> None:
     if ticket_of:
         statement = update(open_keys).where(open_keys.c.key == bindparam("of_key")).values(ticket_id=bindparam("to"))
         tx.execute(statement, [{"of_key": key, "to": ticket_id} for key, ticket_id in sorted(ticket_of.items())])
+
+
+def move_keys(tx: Tx, ticket_id: int, to_id: int, keys: Collection[str] | None = None) -> list[str]:
+    """Point a ticket's open keys, all or only these, to another one; returns them. Waits for whoever joins by one."""
+    mine = open_keys.c.ticket_id == ticket_id
+    if keys is not None:
+        mine &= open_keys.c.key.in_(sorted(keys))
+    statement = update(open_keys).where(mine).values(ticket_id=to_id).returning(open_keys.c.key)
+    return sorted(tx.execute(statement).scalars())
 
 
 def release_keys(tx: Tx, ticket_id: int) -> None:
@@ -369,3 +379,12 @@ def happened(tx: ReadTx, ticket_id: int, *, until: datetime) -> list[Happened]:
     columns = (events.c.at, events.c.kind, events.c.actor, events.c.data)
     mine = (events.c.subject == f"ticket:{ticket_id}") & (events.c.at <= until)
     return [Happened(*row) for row in tx.execute(select(*columns).where(mine).order_by(events.c.id))]
+
+
+def latest_event(tx: ReadTx, ticket_id: int, kind: str) -> dict[str, Any] | None:
+    """What the newest event of a kind says of a ticket."""
+    mine = (events.c.subject == f"ticket:{ticket_id}") & (events.c.kind == kind)
+    found: dict[str, Any] | None = tx.execute(
+        select(events.c.data).where(mine).order_by(events.c.id.desc()).limit(1)
+    ).scalar_one_or_none()
+    return found

@@ -27,6 +27,8 @@ TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
 REOPENABLE: Final = Status.RESOLVED
 REOPENED_BY_PERSON: Final = Status.IN_PROGRESS
 REOPENED_BY_ALERT: Final = Status.OPEN
+# So are merging a ticket into another one, and undoing that: it goes back to where it was.
+MERGED: Final = Status.CLOSED
 UNRESOLVED: Final = frozenset({Status.OPEN, Status.IN_PROGRESS})
 EDITABLE: Final = frozenset({Status.OPEN, Status.IN_PROGRESS, Status.RESOLVED})
 
@@ -68,11 +70,26 @@ def check_edit(status: Status) -> None:
         raise Conflict(detail=f"a {status.value} ticket is final; its fields don't change any more")
 
 
+def check_merge(ticket_id: int, status: Status) -> None:
+    """Raises Conflict unless a ticket in this status can be merged with another one."""
+    if status not in UNRESOLVED:
+        raise Conflict(detail=f"ticket {ticket_id} is {status.value}; only tickets that are not over are merged")
+
+
+def check_unmerge(into_id: int, status: Status) -> None:
+    """Raises Conflict unless the ticket that another one was merged into still goes on."""
+    if status not in UNRESOLVED:
+        raise Conflict(detail=f"ticket {into_id}, which it was merged into, is {status.value}; it can't be undone")
+
+
 def mermaid() -> str:
     """The lifecycle as a Mermaid state diagram, made from the table."""
     lines = ["stateDiagram-v2", "    [*] --> OPEN: opened by an alert or by hand"]
     lines += [f"    {a.value} --> {b.value}" for a in Status for b in Status if b in TRANSITIONS[a]]
     lines.append(f"    {REOPENABLE.value} --> {REOPENED_BY_PERSON.value}: reopened by a person")
     lines.append(f"    {REOPENABLE.value} --> {REOPENED_BY_ALERT.value}: reopened by an alert")
+    merged = [status for status in Status if status in UNRESOLVED]
+    lines += [f"    {status.value} --> {MERGED.value}: merged into another ticket" for status in merged]
+    lines += [f"    {MERGED.value} --> {status.value}: merge undone" for status in merged]
     lines += [f"    {status.value} --> [*]" for status in Status if not TRANSITIONS[status]]
     return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import comment_service as comments
-from tocsin.tickets import link_service, matrix_service
+from tocsin.tickets import link_service, matrix_service, merge_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets.comment_store import Comment
 from tocsin.tickets.links import SAID, Link
@@ -19,11 +19,12 @@ from tocsin.web.collaboration_schemas import (
     LinkPageOut,
     MatrixIn,
     MatrixOut,
+    TicketMergeIn,
 )
 from tocsin.web.preconditions import IfMatch, agreed, seen_tags
-from tocsin.web.schemas import ProblemOut, QueryIn
+from tocsin.web.schemas import ProblemOut, QueryIn, TicketOut
 from tocsin.web.services import Desk, Services, desk, services
-from tocsin.web.tickets_routes import CHANGES, Id, links_out
+from tocsin.web.tickets_routes import CHANGES, Id, agreed_version, links_out, ticket_answer
 
 router = APIRouter(tags=["tickets"])
 CommentId = Annotated[int, Path(ge=1, le=2**53)]
@@ -156,6 +157,33 @@ def unlink_tickets(id: Id, kind: str, other_id: Id, at: AtDesk) -> Response:  # 
         return _links(tx, id)
 
     return at.write(work)
+
+
+@router.post("/tickets/{id}/merge", response_model=TicketOut, summary="Merge a ticket into another", responses=CHANGES)
+def merge_ticket(id: Id, merging: TicketMergeIn, at: AtDesk, if_match: IfMatch = None) -> Response:  # noqa: A002
+    """Close a ticket as the duplicate of another one. Both must be OPEN or IN_PROGRESS.
+
+    Its alerts and its correlation keys go over, so that further records count there; its clocks are cancelled. The
+    other one becomes as urgent as it was. 409 when either was moved at the same moment.
+    """
+    seen = seen_tags(if_match)
+    return at.write(
+        lambda tx: ticket_answer(
+            tx, merge_service.merge(tx, id, merging.into, seen_version=agreed_version(tx, id, seen))
+        )
+    )
+
+
+@router.post("/tickets/{id}/unmerge", response_model=TicketOut, summary="Undo a merge", responses=CHANGES)
+def unmerge_ticket(id: Id, at: AtDesk, if_match: IfMatch = None) -> Response:  # noqa: A002
+    """Let a ticket that was merged go on where it was, with its alerts and with those that came since by its keys.
+
+    409 once the other ticket is RESOLVED or CLOSED. The other one keeps its priority.
+    """
+    seen = seen_tags(if_match)
+    return at.write(
+        lambda tx: ticket_answer(tx, merge_service.unmerge(tx, id, seen_version=agreed_version(tx, id, seen)))
+    )
 
 
 def _matrix(version: int, priorities: dict[str, str]) -> Response:

@@ -37,6 +37,12 @@ class CommentPageOut(Out):
     next: str | None
 
 
+class TicketMergeIn(In):
+    """Which ticket is to be the one that goes on."""
+
+    into: int = Field(ge=1, le=2**53, examples=[2])
+
+
 class LinkIn(In):
     """What a ticket is to another one."""
 

@@ -244,6 +244,7 @@ class TicketOut(Out):
     urgency: int | None = Field(description="1 (high) to 3 (low).")
     resolution_code: str | None = Field(description="Of what kind its resolution is.", examples=["fixed"])
     resolution_note: str | None
+    merged_into: int | None = Field(description="The ticket that this one was closed as a duplicate of.")
     on_hold: OnHoldOut | None
     sla: SlaOut | None = Field(description="Null for a ticket that no SLA policy is about.")
     allowed: list[str] = Field(description="The moves PATCH takes now.", examples=[["IN_PROGRESS"]])
@@ -312,6 +313,7 @@ class TicketPastOut(Out):
     late_s: int | None
     recurrence_of: int | None
     released_from: int | None
+    merged_into: int | None
     on_hold: OnHoldOut | None
     sla: SlaOut | None
     links: list[PastLinkOut]

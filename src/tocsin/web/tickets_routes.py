@@ -155,8 +155,8 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
     `q` is in the filter language, over `status`, `priority` (P1 is the least: `priority:<=P2`), `sla` (the state of
     the clock that calls the loudest: `sla:at_risk`, `sla:none` without any), `sla_due_at`, `service`, `title`,
     `description`, `assignee`, `team`, `tag`, `opened_by`, `impact`, `urgency`, `resolution_code`, the instants,
-    `reopen_count`, `recurrence_of` and `id`; without regular expressions. A bare word is looked for in title and
-    description.
+    `reopen_count`, `recurrence_of`, `merged_into` and `id`; without regular expressions. A bare word is looked for in
+    title and description.
 
     `status` and `priority` take several, comma-separated; `assignee=none` finds those nobody has; `text` is found in
     title and description, in any case. `sort` is `opened`, `updated` (newest first) or `priority` (P1 first); `order`

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("urgency", sa.Integer(), nullable=True),
         sa.Column("resolution_code", sa.Text(), nullable=True),
         sa.Column("resolution_note", sa.Text(), nullable=True),
+        sa.Column("merged_into", sa.BigInteger(), nullable=True),
     ):
         op.add_column("tickets", added)
     op.create_index("ix_tickets_team_opened_at_id", "tickets", ["team", "opened_at", "id"], unique=False)

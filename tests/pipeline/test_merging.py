@@ -1,0 +1,126 @@
+"""Two tickets for one trouble become one, and two again: no alert is lost, one thing keeps one ticket."""
+
+import pytest
+
+from desk import ANA, RUI, Desk, critical, in_threads
+from tocsin.kit.errors import Conflict, Invalid
+from tocsin.kit.priorities import Priority
+from tocsin.tickets import merge_service, sla_service
+from tocsin.tickets import service as tickets
+from tocsin.tickets.policies import Policy
+from tocsin.tickets.store import Ticket
+from tocsin.tickets.workflow import Status
+
+
+def merge(desk: Desk, ticket_id: int, into_id: int) -> Ticket:
+    return desk.database.write(lambda tx: merge_service.merge(tx, ticket_id, into_id), actor=ANA)
+
+
+def unmerge(desk: Desk, ticket_id: int) -> Ticket:
+    return desk.database.write(lambda tx: merge_service.unmerge(tx, ticket_id), actor=ANA)
+
+
+def statuses(desk: Desk) -> dict[int, str]:
+    return {ticket.id: ticket.status.value for ticket in desk.tickets}
+
+
+def two(desk: Desk) -> None:
+    desk.post(critical("database connection lost"))
+    desk.post(critical("disk full"))
+
+
+def test_alerts_go_over_and_what_follows_them_too(desk: Desk) -> None:
+    two(desk)
+    merged = merge(desk, 2, 1)
+    assert (merged.status, merged.merged_into) == (Status.CLOSED, 1)
+    assert len(desk.alerts_of(1)) == 2
+    desk.post(critical("disk full"))
+    assert len(desk.tickets) == 2
+    assert sum(alert.count for alert in desk.alerts_of(1)) == 3
+    assert "TicketAbsorbed" in desk.kinds("ticket:1")
+    assert {"TicketMerged", "TicketLinked"} <= set(desk.kinds("ticket:2"))
+    desk.resolve(1)
+    assert all(alert.ended_at for alert in desk.alerts)
+    desk.check_books()
+
+
+def test_a_relapse_of_what_was_merged_reopens_the_one_that_went_on(desk: Desk) -> None:
+    two(desk)
+    merge(desk, 2, 1)
+    desk.resolve(1)
+    desk.post(critical("disk full"))
+    assert statuses(desk) == {1: "OPEN", 2: "CLOSED"}
+    desk.check_books()
+
+
+def test_the_more_urgent_priority_counts_and_the_clocks_of_the_merged_one_are_cancelled(desk: Desk) -> None:
+    policy = Policy("all", 0, acknowledge_s=60, resolve_s=3600)
+    desk.database.write(lambda tx: sla_service.save_policy(tx, policy), actor=ANA)
+    two(desk)
+    desk.database.write(lambda tx: tickets.prioritise(tx, 2, Priority.P1), actor=ANA)
+    merge(desk, 2, 1)
+    found = desk.database.read(lambda tx: sla_service.standings(tx, [tickets.get(tx, 2)]))[2]
+    assert {clock.state.value for clock in found.clocks.values()} == {"cancelled"}
+    desk.clock.advance(minutes=5)
+    desk.run_due_timers()
+    assert [event.subject for event in desk.events(kind="SlaBreached")] == ["ticket:1"]
+    assert {ticket.id: ticket.priority for ticket in desk.tickets} == {1: 1, 2: 1}
+    unmerge(desk, 2)
+    found = desk.database.read(lambda tx: sla_service.standings(tx, [tickets.get(tx, 2)]))[2]
+    assert found.clocks["acknowledge"].paused.total_seconds() == 300
+
+
+def test_a_merge_is_undone_with_what_came_since(desk: Desk) -> None:
+    two(desk)
+    desk.move(2, "IN_PROGRESS")
+    merge(desk, 2, 1)
+    desk.post(critical("disk full"))
+    assert unmerge(desk, 2).status is Status.IN_PROGRESS
+    assert [len(desk.alerts_of(n)) for n in (1, 2)] == [1, 1]
+    desk.post(critical("disk full"))
+    assert (desk.alerts_of(2)[0].count, len(desk.tickets)) == (3, 2)
+    desk.check_books()
+    with pytest.raises(Conflict, match="not merged"):
+        unmerge(desk, 2)
+
+
+def test_a_merge_is_not_undone_once_the_other_ticket_is_over(desk: Desk) -> None:
+    two(desk)
+    merge(desk, 2, 1)
+    desk.resolve(1)
+    with pytest.raises(Conflict, match="RESOLVED"):
+        unmerge(desk, 2)
+
+
+def test_rings_itself_and_what_is_over_are_refused(desk: Desk) -> None:
+    two(desk)
+    desk.post(critical("queue full"))
+    with pytest.raises(Invalid):
+        merge(desk, 1, 1)
+    merge(desk, 2, 1)
+    for ticket_id, into_id in ((1, 2), (2, 1), (2, 3), (3, 2)):
+        with pytest.raises(Conflict):
+            merge(desk, ticket_id, into_id)
+    merge(desk, 1, 3)
+    assert len(desk.alerts_of(3)) == 3
+    desk.check_books()
+
+
+def test_of_two_merges_into_each_other_at_once_one_is_done(desk: Desk) -> None:
+    two(desk)
+    done = in_threads(lambda: merge(desk, 1, 2), lambda: merge(desk, 2, 1))
+    assert sorted(isinstance(one, Conflict) for one in done) == [False, True]
+    assert sorted(statuses(desk).values()) == ["CLOSED", "OPEN"]
+    desk.check_books()
+
+
+def test_records_that_come_while_tickets_are_merged_and_moved_are_all_kept_on_one_ticket(desk: Desk) -> None:
+    two(desk)
+    done = in_threads(
+        lambda: merge(desk, 2, 1),
+        lambda: desk.move(2, "IN_PROGRESS", actor=RUI),
+        *[lambda: desk.post(critical("disk full"), critical("disk full"))] * 3,
+    )
+    assert not [one for one in done if isinstance(one, Exception) and not isinstance(one, Conflict)]
+    assert sum(alert.count for alert in desk.alerts) == 8
+    desk.check_books()
