@@ -11,7 +11,7 @@ from desk import START, FakeClock, critical
 FIELDS = {
     "id", "status", "priority", "title", "description", "service", "assignee", "opened_by", "opened_at",
     "acknowledged_at", "resolved_at", "closed_at", "updated_at", "time_to_acknowledge_s", "time_to_resolve_s",
-    "reopen_count", "late_s", "recurrence_of",
+    "reopen_count", "reassignment_count", "team", "source", "external_id", "late_s", "recurrence_of",
     "released_from", "on_hold", "sla", "allowed", "version",
 }  # fmt: skip
 
