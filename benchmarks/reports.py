@@ -77,17 +77,20 @@ def measure(*, count: int = 1_000_000, url: str | None = None, repeats: int = 3)
         asked, zone = Asked(START, START + YEAR), ZoneInfo("Europe/Lisbon")
         found = []
         for by in GROUPS:
-            times = []
+            times, spent = [], []
             for _ in range(repeats):
-                began = time.perf_counter()
+                began, worked = time.perf_counter(), time.process_time()
                 report = database.read(
                     lambda tx, by=by: report_service.tickets(tx, asked, by=by, zone=zone, trend=True)
                 )
                 times.append((time.perf_counter() - began) * 1000)
+                spent.append((time.process_time() - worked) * 1000)
             assert report.total.tickets == count
             taken = statistics.median(times)
             name = f"{count:,} tickets of a year by {by or 'nothing'}, with trend"
-            found.append(Figure(name, f"{taken:.0f} ms", f"budget < {BUDGET_MS:.0f} ms", taken < BUDGET_MS))
+            found.append(
+                Figure(name, f"{taken:.0f} ms", f"CPU {min(spent):.0f} ms, budget {BUDGET_MS:.0f}", taken < BUDGET_MS)
+            )
         began = time.perf_counter()
         database.read(lambda tx: report_service.backlog(tx, asked, by="priority", zone=zone))
         found.append(Figure("backlog by priority", f"{(time.perf_counter() - began) * 1000:.0f} ms"))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, func, literal, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, func, select, type_coerce
 from sqlalchemy.sql.functions import coalesce
 
 from tocsin.query.sql import compile_condition
@@ -22,9 +22,10 @@ from tocsin.tickets.sla_sql import sla_condition
 from tocsin.tickets.workflow import UNRESOLVED
 
 SLICE: Final = timedelta(days=92)  # no text of the database's gets too long
-_words: Final = msgspec.json.Decoder(list[str | None])
+_decoder: Final = msgspec.json.Decoder(list[str | None])
 _NONE: Final = np.empty(0, dtype=np.int64)
-_PLAIN: Final = ("service", "team", "assignee", "opened_by", "source", "status")
+PRIORITY: Final = "priority"
+_WORDS: Final = ("service", "team", "assignee", "opened_by", "source", "status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,7 @@ def _us(column: Any) -> ColumnElement[int]:
 
 
 def _key(by: str | None) -> ColumnElement[Any] | None:
-    if by == "priority":
-        return literal("P") + cast(tickets.c.priority, Text)
-    return tickets.c[by] if by in _PLAIN else None
+    return tickets.c[by] if by in {PRIORITY, *_WORDS} else None
 
 
 def _met(now: datetime) -> ColumnElement[int | None]:
@@ -118,9 +117,9 @@ def _gathered(
         row = tx.execute(select(*arrays).where(*inside)).one()
         for name in read:
             text = row._mapping[name] or "[]"
-            found[name].append(_words.decode(text) if name == "key" else _numbers(text))
+            found[name].append(_decoder.decode(text) if name == "key" and by in _WORDS else _numbers(text))
     return {
-        name: list(chain.from_iterable(parts)) if name == "key" else np.concatenate([_NONE, *parts])
+        name: list(chain.from_iterable(parts)) if name == "key" and by in _WORDS else np.concatenate([_NONE, *parts])
         for name, parts in found.items()
     }
 

@@ -12,11 +12,14 @@ from typing import Any, Final
 
 import polars as pl
 
+from tocsin.kit.priorities import Priority
+
 GROUPS: Final = ("priority", "service", "team", "assignee", "opened_by", "source", "status", "hour_of_week")
 HOUR_OF_WEEK: Final = "hour_of_week"
 _US: Final = 1_000_000
 _SLOT_US: Final = 900 * _US  # offsets of time zones change at quarters of an hour
 MISSING: Final = -1 << 62  # of a time that is not there; no other is so short
+_PRIORITIES: Final = {priority.value: priority.name for priority in Priority}
 COUNTS: Final = 1 << 21  # a packed count is less
 
 
@@ -53,12 +56,12 @@ class Figures:
 
 
 def frame(columns: Mapping[str, Any]) -> pl.DataFrame:
-    """Columns as `report_store` reads them: times, where they are, and what is packed into `packed`:
-    ((reopens * COUNTS + reassignments) * 4 + (met: 0, 1, or 2 for not known)) * 2 + (1 while it is not resolved).
+    """Columns as `report_store` reads them: times, where they are, priorities by their names, and what is packed
+    into `packed`: ((reopens * COUNTS + reassignments) * 4 + (met: 0, 1, or 2 for not known)) * 2 + (1 if unresolved).
     """
-    read = pl.DataFrame(
-        {name: pl.Series(values, dtype=pl.String if name == "key" else pl.Int64) for name, values in columns.items()}
-    )
+    read = pl.DataFrame({name: pl.Series(values, dtype=_type(values)) for name, values in columns.items()})
+    if read.schema.get("key") == pl.Int64:
+        read = read.with_columns(pl.col("key").replace_strict(_PRIORITIES, return_dtype=pl.String))
     if "packed" not in columns:
         return read
     times = [_missing_is_null(name) for name in ("acknowledge_us", "resolve_us")]
@@ -70,6 +73,10 @@ def frame(columns: Mapping[str, Any]) -> pl.DataFrame:
         reopens=counts // COUNTS,
         reassignments=counts % COUNTS,
     )
+
+
+def _type(values: Any) -> Any:
+    return pl.String if isinstance(values, list) else pl.Int64
 
 
 def _missing_is_null(name: str) -> pl.Expr:
