@@ -89,3 +89,15 @@ def test_a_ticket_that_is_still_open_goes_on_here(api: TestClient) -> None:
     moved = api.patch(f"/tickets/{ticket_id}", json={"status": "RESOLVED"})
     assert (moved.status_code, moved.json()["status"]) == (200, "RESOLVED")
     assert api.get("/tickets?q=source:servicenow+team:net").json()["items"][0]["id"] == ticket_id
+
+
+def test_a_ticket_from_elsewhere_is_shown_as_it_was(api: TestClient) -> None:
+    ticket_id = imported(api, OLD)["ticket_ids"]["INC1"]
+
+    def status_at(at: str) -> str:
+        return api.get(f"/tickets/{ticket_id}", params={"at": at}).json()["status"]
+
+    assert status_at("2026-02-28T08:10:00Z") == "OPEN"
+    assert status_at("2026-02-28T09:00:00Z") == "IN_PROGRESS"
+    assert status_at("2026-02-28T11:00:00Z") == "RESOLVED"
+    assert status_at("2026-03-02T00:00:00Z") == "CLOSED"

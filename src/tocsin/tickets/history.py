@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
+from tocsin.kit.clock import from_us
 from tocsin.kit.priorities import Priority
+from tocsin.logs.timestamps import us_of_text
 from tocsin.tickets import sla
 from tocsin.tickets.links import Link
 from tocsin.tickets.sla import Facts, Happened
@@ -107,6 +109,23 @@ def _edited(past: Past, event: Happened) -> Past:
     return replace(past, **after)
 
 
+def _imported(past: Past, event: Happened) -> Past:
+    """What the source says of a ticket holds over the steps it told of."""
+    said = event.data
+    acknowledged_at, resolved_at, closed_at = (
+        None if said[name] is None else from_us(us_of_text(said[name]))
+        for name in ("acknowledged_at", "resolved_at", "closed_at")
+    )
+    return replace(
+        past,
+        status=Status(said["status"]),
+        team=said["team"],
+        closed_at=closed_at,
+        reopen_count=said["reopen_count"],
+        facts=replace(past.facts, acknowledged_at=acknowledged_at, resolved_at=resolved_at),
+    )
+
+
 def _linked(past: Past, event: Happened) -> Past:
     return replace(past, links=past.links | {(Link(event.data["link"]), event.data["other_id"])})
 
@@ -124,6 +143,7 @@ _STEPS: Final[Mapping[str, Callable[[Past, Happened], Past]]] = {
     "TicketResumed": lambda past, event: replace(past, hold_reason=None),
     "TicketMerged": _merged,
     "TicketUnmerged": _unmerged,
+    "TicketImported": _imported,
     "TicketLinked": _linked,
     "TicketUnlinked": _unlinked,
 }
