@@ -29,7 +29,7 @@ def test_a_ticket_opened_by_an_alert_shows_all_its_fields(api: TestClient) -> No
     answer = api.get("/tickets/1")
     ticket = answer.json()
 
-    assert set(ticket) == FIELDS | {"alerts", "service_info"}
+    assert set(ticket) == FIELDS | {"alerts", "links", "service_info"}
     assert (ticket["status"], ticket["priority"], ticket["opened_by"]) == ("OPEN", "P2", "rule:critical-logs")
     assert (ticket["opened_at"], ticket["allowed"], ticket["version"]) == ("2026-11-24T02:21:00Z", ["IN_PROGRESS"], 1)
     assert answer.headers["etag"] == '"1"'

@@ -20,7 +20,7 @@ from tocsin.tickets.links import SAID
 from tocsin.tickets.policies import Policy
 from tocsin.tickets.service import NO_RESOLUTION, Resolution
 from tocsin.tickets.store import TicketQuery
-from tocsin.tickets.workflow import Status
+from tocsin.tickets.workflow import Status, allowed
 
 SAME = ("title", "description", "service", "priority", "status", "assignee", "team", "tags", "impact", "urgency",
         "resolution_code", "resolution_note", "closed_at", "reopen_count", "hold_reason", "late_s", "recurrence_of",
@@ -44,6 +44,8 @@ edits = st.fixed_dictionaries(
 said = st.sampled_from([NO_RESOLUTION, Resolution("fixed", "restarted"), Resolution("no fault")])
 actions = st.one_of(
     st.tuples(st.just("move"), statuses, edits, said),
+    st.tuples(st.just("go on"), said),
+    st.tuples(st.just("go on"), said),
     st.tuples(st.just("prioritise"), st.sampled_from(list(Priority))),
     st.tuples(st.just("reopen")),
     st.tuples(st.just("hold"), st.sampled_from([None, 60, 7200])),
@@ -56,6 +58,17 @@ actions = st.one_of(
 )
 
 
+def go_on(tx: Tx, ticket_id: int, said: Resolution) -> None:
+    """The next move, so that all of the lifecycle is met; what is resolved is reopened or closed."""
+    status = tickets.get(tx, ticket_id).status
+    if status is Status.RESOLVED and said == NO_RESOLUTION:
+        tickets.reopen(tx, ticket_id, reason="it is back", assignee=None)
+        return
+    [after] = allowed(status) or [Status.CLOSED]
+    resolution = said if after == Status.RESOLVED else NO_RESOLUTION
+    tickets.change(tx, ticket_id, status=Status(after), edits={}, resolution=resolution)
+
+
 def act(tx: Tx, ids: list[int], what: str, *how: Any) -> None:
     """Something a person does to the first ticket."""
     mine = ids[0]
@@ -63,6 +76,7 @@ def act(tx: Tx, ids: list[int], what: str, *how: Any) -> None:
         "move": lambda status, edits, said: tickets.change(
             tx, mine, status=status, edits=edits, resolution=said if status is Status.RESOLVED else NO_RESOLUTION
         ),
+        "go on": lambda said: go_on(tx, mine, said),
         "prioritise": lambda priority: tickets.prioritise(tx, mine, priority),
         "reopen": lambda: tickets.reopen(tx, mine, reason="it is back", assignee=None),
         "hold": lambda lasts_s: tickets.hold(
@@ -95,9 +109,9 @@ def by_events(past: Past) -> dict[str, Any]:
     return found | {"facts": past.facts, "links": set(past.links)}
 
 
-@given(done=st.lists(actions, min_size=1, max_size=12))
+@given(done=st.lists(actions, min_size=5, max_size=20))
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 def test_a_tickets_events_give_its_row_now_and_as_it_was(desk: Desk, done: list[tuple[Any, ...]]) -> None:
     policy = Policy("all", 0, acknowledge_s=60, resolve_s=7200)

@@ -121,7 +121,7 @@ def test_a_resolved_ticket_is_closed_by_the_system_after_seven_days(desk: Desk) 
     assert (desk.ticket.status, desk.ticket.closed_at) == ("CLOSED", desk.clock.now())
     last = desk.events("ticket:1")[-1]
     assert (last.kind, last.actor, last.data) == ("TicketMoved", "system", {
-        "ticket_id": 1, "before": "RESOLVED", "after": "CLOSED",
+        "ticket_id": 1, "before": "RESOLVED", "after": "CLOSED", "resolution_code": None, "resolution_note": None,
     })  # fmt: skip
 
 
