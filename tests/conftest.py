@@ -20,7 +20,7 @@ from tocsin.storage import schema
 from tocsin.storage.database import DATABASE_FILE, Database, open_database
 
 hypothesis.settings.register_profile(
-    "tocsin", deadline=None, max_examples=60, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "tocsin", deadline=None, max_examples=40, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("tocsin")
 

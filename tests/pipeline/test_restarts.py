@@ -90,7 +90,7 @@ def check(story: list[Post], fresh: Callable[[], Any]) -> None:
 
 
 @pytest.mark.slow
-@hypothesis.settings(max_examples=15)
+@hypothesis.settings(max_examples=8)
 @given(STORY)
 def test_on_an_embedded_database(sqlite_template: Path, story: list[Post]) -> None:
     check(story, lambda: fresh_sqlite(sqlite_template))

@@ -139,7 +139,7 @@ def assert_balanced(desk: Desk) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=STEPS, restarts=st.frozensets(st.integers(0, 13), min_size=1, max_size=4))
 def test_a_restart_changes_nothing(
     tmp_path: Path, sqlite_template: Path, steps: list[Step], restarts: frozenset[int]

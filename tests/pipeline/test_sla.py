@@ -557,7 +557,7 @@ def play(desk: Desk, clock: FakeClock, step: tuple[str, Any]) -> None:
         return
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_whatever_happens_replaying_the_events_gives_the_clocks_and_nothing_is_told_twice(
     steps: list[tuple[str, Any]], tmp_path_factory: pytest.TempPathFactory, sqlite_template: Any

@@ -18,7 +18,7 @@ def kind(message: str) -> str:
     return kind_of("".join("0" if character in "123456789" else character for character in head))
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(st.lists(MESSAGES, min_size=1, max_size=5))
 def test_what_is_made_alike_is_of_the_same_kind(messages: list[str]) -> None:
     texts = alike(pl.Series(messages, dtype=pl.String)).to_list()
