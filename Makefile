@@ -8,7 +8,8 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 READY := .venv/.ready
-WORKERS ?= auto
+# Twice as many as cores: half of the time a test waits for a disk or a database.
+WORKERS ?= $(shell echo $$(( $$(nproc) * 2 )))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
