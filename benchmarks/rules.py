@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import figures
@@ -85,8 +86,8 @@ def measure(*, records: int = 50_000, rules: int = 1000, rounds: int = 5) -> lis
             detect(batch, ruleset, first_id=1, backfill=False)
 
     bare = _cpu_s(decoded, rounds) / count * 1e6
-    detection = [_cpu_s(lambda s=s: alone(s), rounds) / count * 1e6 for s in (one, many)]  # type: ignore[misc]
-    with_one, with_many = (_cpu_s(lambda s=s: whole(s), rounds) / count * 1e6 for s in (one, many))  # type: ignore[misc]
+    detection = [_cpu_s(partial(alone, s), rounds) / count * 1e6 for s in (one, many)]
+    with_one, with_many = (_cpu_s(partial(whole, s), rounds) / count * 1e6 for s in (one, many))
     ratio = with_many / with_one
     found = [sum(len(detect(b, s, first_id=1, backfill=False).matches) for b in batches) for s in (one, many)]
     return [

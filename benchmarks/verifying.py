@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import bulk
 import figures
@@ -18,7 +19,7 @@ from tocsin import pipeline
 from tocsin.alerts import rule_service
 from tocsin.alerts.rule_service import RuleBook
 from tocsin.alerts.rules import Rule
-from tocsin.kit.actors import SYSTEM
+from tocsin.kit.actors import SYSTEM, Actor
 from tocsin.kit.clock import SystemClock
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Bounds, Compactor
@@ -32,7 +33,9 @@ from tocsin.proof.sealing import Sealer
 from tocsin.storage import schema
 from tocsin.storage.database import Database, open_database
 from tocsin.storage.objects import Folder
+from tocsin.storage.tx import Tx
 
+T = TypeVar("T")
 WANTED_PER_S: Final = 1_000_000.0
 
 
@@ -55,18 +58,18 @@ def paces(folder: Path, records: int, conditions: list[str]) -> Pace:
     try:
         for n, condition in enumerate(conditions):
             rule = Rule(name=f"rule-{n}", version=0, condition=condition, dry_run=True)
-            database.write(lambda tx, rule=rule: rule_service.save(tx, rule), actor=SYSTEM)  # type: ignore[misc]
+            database.write(partial(rule_service.save, rule=rule), actor=SYSTEM)
         began = datetime.now(UTC)
         _fill(database, metrics, folder / "requests", records)
         Compactor(database, objects, files, metrics, alone=True, bounds=Bounds(age=timedelta(0))).run()
         reader = LogReader(database, files, database.clock)
         until = datetime.now(UTC)
         verifying = _took_s(lambda: _check(verify(database, reader, began, until).balanced))
-        writes = _timed_writes(database)
-        sealer = Sealer(database, reader, metrics)
+        timed = _Timed(database)
+        sealer = Sealer(timed, reader, metrics)
         position = database.read(lambda tx: sealed_store.horizon(tx, database))
         sealing = _took_s(lambda: _check(sealer.seal(position, hurry=False, deadline=math.inf) >= position))
-        return Pace(records / verifying, records / sealing, max(writes))
+        return Pace(records / verifying, records / sealing, timed.longest_write_s)
     finally:
         database.close()
 
@@ -82,20 +85,19 @@ def _took_s(work: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def _timed_writes(database: Database) -> list[float]:
-    """How long each transaction has the write lock from now on."""
-    found: list[float] = []
-    once = database._write_once
+class _Timed(Database):
+    """The same database; `longest_write_s` is how long the longest of its transactions had the write lock."""
 
-    def timed(work, actor):  # type: ignore[no-untyped-def]
+    def __init__(self, of: Database) -> None:
+        super().__init__(of.dialect, clock=of.clock, routes=of.routes)
+        self.longest_write_s = 0.0
+
+    def write(self, work: Callable[[Tx], T], *, actor: Actor) -> T:
         began = time.perf_counter()
         try:
-            return once(work, actor)
+            return super().write(work, actor=actor)
         finally:
-            found.append(time.perf_counter() - began)
-
-    database._write_once = timed  # type: ignore[method-assign]
-    return found
+            self.longest_write_s = max(self.longest_write_s, time.perf_counter() - began)
 
 
 def _fill(database: Database, metrics: Metrics, requests: Path, records: int) -> None:

@@ -1,4 +1,4 @@
-"""Every query about forms: those of a service, what their patterns stand for now, and which of them rules have met."""
+"""Every query about forms: those of a service, what stands for their patterns, and which of them rules have met."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
