@@ -14,6 +14,10 @@ def tried(api: TestClient, **body: Any) -> Any:
     return answer.json()
 
 
+def test_a_time_before_all_time_is_the_beginning(api: TestClient) -> None:
+    assert tried(api, condition="level:ERROR", since="-999999w")["since"].startswith("1970-01-01T00:00:00")
+
+
 def test_a_draft_is_tried_and_nothing_is_changed(api: TestClient, clock: FakeClock) -> None:
     api.post("/logs", json=[error(f"request {n} failed") for n in range(3)] + [info()])
     clock.advance(seconds=1)

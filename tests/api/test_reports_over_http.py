@@ -77,6 +77,13 @@ def test_groups_have_their_own_figures(some: TestClient) -> None:
     assert report(some, source="nowhere")["total"]["tickets"] == 0
 
 
+def test_a_report_takes_every_query_that_finds_tickets(some: TestClient) -> None:
+    some.patch("/tickets/1", json={"tags": ["database"]})
+    told = some.get("/reports/backlog", params={"q": "tag:database"})
+    assert told.status_code == 200, told.text
+    assert some.get("/reports/tickets", params={"q": "tag:database sla:met"}).status_code == 200
+
+
 def test_the_hour_of_the_week_is_that_of_a_zone(some: TestClient) -> None:
     keys = {one["key"]: one["tickets"] for one in report(some, by="hour_of_week", zone="Asia/Kolkata")["items"]}
     assert keys == {"1 06": 2, "1 07": 4}  # a Tuesday; START is 07:51 there

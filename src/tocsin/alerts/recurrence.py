@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import product
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 FREQUENCIES: Final = ("DAILY", "WEEKLY", "MONTHLY")
@@ -122,16 +122,6 @@ def _until(text: str) -> datetime:
     except ValueError:
         raise NotARecurrence(f"UNTIL={text[:40]}: expected such as 20271231 or 20271231T220000Z") from None
     return at.replace(tzinfo=UTC) if found[7] else at
-
-
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def is_zone(name: str) -> bool:
-    """Whether there is a time zone of that name (IANA)."""
-    return name in _zones()
 
 
 @lru_cache(maxsize=1024)

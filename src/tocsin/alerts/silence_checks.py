@@ -7,11 +7,12 @@ from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from tocsin.alerts.recurrence import MAX_OCCURRENCES, NotARecurrence, is_zone
+from tocsin.alerts.recurrence import MAX_OCCURRENCES, NotARecurrence
 from tocsin.alerts.rules import CONDITIONS, condition_errors
 from tocsin.alerts.silencing import Silence
 from tocsin.kit.clock import EPOCH, iso
 from tocsin.kit.errors import FieldError, Invalid
+from tocsin.kit.zones import is_zone
 from tocsin.query.parse import parse
 from tocsin.query.tree import Everything
 

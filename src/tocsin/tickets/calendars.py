@@ -4,14 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final
-from zoneinfo import available_timezones
 
 from tocsin.kit.calendar import DAY_MINUTES, WEEKDAYS, Calendar, Span, empty_year
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.public_holidays import subdivisions
+from tocsin.kit.zones import is_zone
 
 MAX_SPANS: Final = 24
 MAX_DAYS: Final = 2000
@@ -60,7 +59,7 @@ def kept_calendar(definition: Mapping[str, Any]) -> Calendar:
     """
     reader = _Reader()
     found = reader.calendar(definition)
-    return replace(found, time_zone="UTC") if found.time_zone not in _zones() else found
+    return replace(found, time_zone="UTC") if not is_zone(found.time_zone) else found
 
 
 def check_lasting(calendar: Calendar, now: datetime) -> None:
@@ -77,11 +76,6 @@ def check_lasting(calendar: Calendar, now: datetime) -> None:
         raise Invalid(detail, errors=(FieldError("/hours", detail),))
 
 
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones()) - {"localtime", "posixrules"}
-
-
 class _Reader:
     """Reads what it can, and notes what is wrong with the rest."""
 
@@ -90,7 +84,7 @@ class _Reader:
 
     def calendar(self, definition: Mapping[str, Any]) -> Calendar:
         zone = definition["time_zone"]
-        if zone not in _zones():
+        if not is_zone(zone):
             self._wrong("/time_zone", f"{zone[:_SHOWN_CHARS]!r} is no time zone; expected one such as Europe/Lisbon")
         hours = self._week(definition["hours"])
         country, subdivision = self._holidays(definition.get("holidays"))

@@ -11,14 +11,12 @@ import numpy as np
 from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, func, select, type_coerce
 from sqlalchemy.sql.functions import coalesce
 
-from tocsin.query.sql import compile_condition
 from tocsin.query.tree import Node
 from tocsin.storage.tx import ReadTx
-from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import tickets
 from tocsin.tickets.reporting import COUNTS, MISSING
 from tocsin.tickets.sla import State
-from tocsin.tickets.sla_sql import sla_condition
+from tocsin.tickets.store import condition_on
 from tocsin.tickets.workflow import UNRESOLVED
 
 SLICE: Final = timedelta(days=92)  # no text of the database's gets too long
@@ -65,8 +63,7 @@ def _wanted(tx: ReadTx, asked: Asked) -> list[ColumnElement[bool]]:
     if asked.source is not None:
         wanted.append(tickets.c.opened_by == f"import:{asked.source}")  # as the index has it
     if asked.condition is not None:
-        columns: Any = {**dict(tickets.c), "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect)}
-        wanted.append(compile_condition(asked.condition, columns, TICKETS))
+        wanted.append(condition_on(tx, asked.condition))
     return wanted
 
 

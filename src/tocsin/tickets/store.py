@@ -331,9 +331,14 @@ def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[
         )
         statement = statement.where(inside)
     if query.condition is not None:
-        made: Columns = {"tag": tag_condition, "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect)}
-        statement = statement.where(compile_condition(query.condition, {**_COLUMNS, **made}, TICKETS))
+        statement = statement.where(condition_on(tx, query.condition))
     return statement
+
+
+def condition_on(tx: ReadTx, node: Node) -> ColumnElement[bool]:
+    """A query over `fields.TICKETS` as a condition."""
+    made: Columns = {"tag": tag_condition, "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect)}
+    return compile_condition(node, {**_COLUMNS, **made}, TICKETS)
 
 
 def open_by_priority(tx: ReadTx) -> dict[int, int]:

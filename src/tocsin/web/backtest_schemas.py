@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 from pydantic import AfterValidator, Field, StringConstraints
@@ -13,6 +12,7 @@ from tocsin.alerts.rules import DEFINED, Kind, Rule
 from tocsin.kit.clock import from_us
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority
+from tocsin.kit.zones import zone_of
 from tocsin.logs.record import Record
 from tocsin.proof.backtest import Found, Wish
 from tocsin.proof.comparing import RealAlert
@@ -20,7 +20,7 @@ from tocsin.proof.outcome import Episode, Outcome
 from tocsin.tickets.storming import StormLimits
 from tocsin.web.log_schemas import ScannedOut
 from tocsin.web.rule_schemas import MAX_CONDITION_CHARS, RuleDefinitionIn, rule_values
-from tocsin.web.schemas import InstantIn, LogOut, Out, Word, no_nul
+from tocsin.web.schemas import InstantIn, LogOut, Out, Word, before, no_nul
 
 DEFAULT_SPAN: Final = timedelta(days=7)
 DRAFT: Final = "draft"
@@ -81,23 +81,15 @@ class BacktestIn(RuleDefinitionIn):
 def _instant(given: datetime | timedelta | None, now: datetime, default: datetime) -> datetime:
     if given is None:
         return default
-    return given if isinstance(given, datetime) else now - given
+    return given if isinstance(given, datetime) else before(now, given)
 
 
 def _zone(name: str) -> tzinfo:
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError) as error:  # some names are folders
-        raise _no_zone(name) from error
-    except KeyError as error:
-        raise _no_zone(name) from error
-
-
-def _no_zone(name: str) -> Invalid:
-    detail = f"{name[:60]!r} is no time zone known here; expected a name such as Europe/Berlin"
-    return Invalid(f"time_zone: {detail}", errors=(FieldError("/time_zone", detail),))
+    found = zone_of(name)
+    if found is None:
+        detail = f"{name[:60]!r} is no time zone known here; expected a name such as Europe/Berlin"
+        raise Invalid(f"time_zone: {detail}", errors=(FieldError("/time_zone", detail),))
+    return found
 
 
 class BacktestRecordsOut(Out):

@@ -1,30 +1,16 @@
 """Tickets that come from elsewhere, as they go in over HTTP, and what became of them."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, field_validator
 
-from tocsin.kit.clock import from_us
 from tocsin.kit.priorities import Priority
-from tocsin.logs.timestamps import NotATime, OutOfRange, us_of_text
 from tocsin.tickets.importing import Foreign, Step
 from tocsin.tickets.workflow import Status
-from tocsin.web.schemas import In, Name, Out, PriorityIn, Prose, no_nul
+from tocsin.web.schemas import In, Moment, Name, Out, PriorityIn, Prose, no_nul
 
 MAX_TICKETS: Final = 100
 MAX_STEPS: Final = 2_000
-_EARLIEST: Final = 1970
-
-
-def _moment(value: object) -> datetime:
-    try:
-        found = from_us(us_of_text(str(value)))
-    except (NotATime, OutOfRange, OverflowError) as error:
-        raise ValueError(str(error)) from error
-    if found.year < _EARLIEST:
-        raise ValueError(f"expected a time from {_EARLIEST} on")
-    return found
 
 
 def _status(value: object) -> Status:
@@ -34,7 +20,6 @@ def _status(value: object) -> Status:
         raise ValueError(f"expected one of {', '.join(Status)}") from None
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
 StatusIn = Annotated[Status, BeforeValidator(_status, json_schema_input_type=str)]
 _Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(no_nul)]
 _Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256), AfterValidator(no_nul)]

@@ -2,15 +2,15 @@
 
 import csv
 import io
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Annotated, Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
 from tocsin.kit.clock import EPOCH
 from tocsin.kit.errors import FieldError, Invalid
+from tocsin.kit.zones import zone_of
 from tocsin.query.parse import parse
 from tocsin.tickets import report_service as reports
 from tocsin.tickets.fields import TICKETS
@@ -45,11 +45,11 @@ class ReportQueryIn(Reckoned):
 
     def time_zone(self) -> tzinfo:
         """Raises Invalid."""
-        try:
-            return UTC if self.zone == "UTC" else ZoneInfo(self.zone)
-        except (KeyError, ValueError, OSError):
-            detail = f"{self.zone[:60]!r} is no zone of the IANA database"
-            raise Invalid(f"zone: {detail}", errors=(FieldError("zone", detail),)) from None
+        found = zone_of(self.zone)
+        if found is None:
+            detail = f"{self.zone[:60]!r} is no time zone known here; expected a name such as Europe/Berlin"
+            raise Invalid(f"zone: {detail}", errors=(FieldError("zone", detail),))
+        return found
 
 
 class TicketReportIn(ReportQueryIn):

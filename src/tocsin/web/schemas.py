@@ -12,6 +12,7 @@ from tocsin.logs.levels import Level, level_of_severity, severity_of_name
 from tocsin.logs.timestamps import NotATime, OutOfRange, us_of_text
 
 _RELATIVE: Final = re.compile(r"-?(\d{1,6})(s|m|h|d|w)")
+_YEARS: Final = (1970, 2200)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -60,8 +61,22 @@ def _instant(value: object) -> datetime | timedelta:
         raise ValueError(f"{error}; or how long ago, such as 15m, 2h, 7d") from error
 
 
-def _before(now: datetime, ago: timedelta) -> datetime:
+def before(now: datetime, ago: timedelta) -> datetime:
+    """So long ago; nothing is kept from before 1970."""
     return now - ago if ago < now - EPOCH else EPOCH
+
+
+def moment_of(value: object) -> datetime:
+    """An instant that somebody wrote as a text. Raises ValueError with what was expected."""
+    try:
+        if not isinstance(value, str | datetime):
+            raise NotATime("expected a text")
+        found = value if isinstance(value, datetime) else from_us(us_of_text(value.strip()))
+    except (NotATime, OutOfRange, OverflowError) as error:
+        raise ValueError(f"expected an instant such as 2026-11-24T02:00:00Z ({error})") from error
+    if not _YEARS[0] <= found.year <= _YEARS[1]:
+        raise ValueError(f"expected a time from {_YEARS[0]} to {_YEARS[1]}")
+    return found
 
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(no_nul)]
@@ -90,6 +105,7 @@ QueryText = Annotated[
     AfterValidator(no_nul),
 ]
 LevelIn = Annotated[Level, BeforeValidator(_level, json_schema_input_type=str)]
+Moment = Annotated[datetime, BeforeValidator(moment_of, json_schema_input_type=str)]
 InstantIn = Annotated[datetime | timedelta, BeforeValidator(_instant, json_schema_input_type=str)]
 
 
@@ -106,7 +122,7 @@ class Reckoned(BaseModel):
 
     def reckoned(self, now: datetime) -> dict[str, Any]:
         """The parameters; how long ago has become an instant. Nothing is kept from before 1970."""
-        return {name: _before(now, value) if isinstance(value, timedelta) else value for name, value in self}
+        return {name: before(now, value) if isinstance(value, timedelta) else value for name, value in self}
 
 
 class QueryIn(Reckoned):

@@ -3,27 +3,12 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from tocsin.alerts.silence_checks import Draft
-from tocsin.kit.clock import from_us
-from tocsin.logs.timestamps import NotATime, OutOfRange, us_of_text
 from tocsin.web.rule_schemas import MAX_CONDITION_CHARS
-from tocsin.web.schemas import AlertOut, In, Name, Out, Reason, no_nul
+from tocsin.web.schemas import AlertOut, In, Moment, Name, Out, Reason, no_nul
 
-
-def _at(value: object) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    try:
-        if not isinstance(value, str):
-            raise NotATime("expected a text")
-        return from_us(us_of_text(value.strip()))
-    except (NotATime, OutOfRange, OverflowError) as error:
-        raise ValueError(f"expected an instant such as 2026-11-24T02:00:00Z ({error})") from error
-
-
-At = Annotated[datetime, BeforeValidator(_at, json_schema_input_type=str)]
 _Rule = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(no_nul)]
 _Zone = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(no_nul)]
 _Matcher = Annotated[str, StringConstraints(max_length=MAX_CONDITION_CHARS), AfterValidator(no_nul)]
@@ -34,8 +19,8 @@ class _WhenIn(In):
         description="Which records, in the filter language, as in a rule's condition.",
         examples=["service:payments @host:db1"],
     )
-    starts_at: At | None = Field(None, description="Now by default; of a recurrence, today at midnight.")
-    ends_at: At | None = Field(None, description="When it ends. Or say `duration_s`.")
+    starts_at: Moment | None = Field(None, description="Now by default; of a recurrence, today at midnight.")
+    ends_at: Moment | None = Field(None, description="When it ends. Or say `duration_s`.")
     duration_s: int | None = Field(
         None, description="How long it lasts; with a `recurrence`, each of its occurrences.", examples=[7200]
     )
@@ -46,7 +31,7 @@ class _WhenIn(In):
         examples=["FREQ=WEEKLY;BYDAY=SU;BYHOUR=2"],
     )
     time_zone: _Zone = Field("UTC", description="In which the recurrence is meant (IANA).", examples=["Europe/Lisbon"])
-    until: At | None = Field(None, description="When the recurrence ends.")
+    until: Moment | None = Field(None, description="When the recurrence ends.")
 
 
 class SilenceIn(_WhenIn):
@@ -88,7 +73,7 @@ class SilencePreviewIn(_WhenIn):
 class SilencePatchIn(In):
     """What to change. A field that is absent stays."""
 
-    ends_at: At | None = Field(None, description="Extend or shorten it; of a recurrence, when it is over as a whole.")
+    ends_at: Moment | None = Field(None, description="Extend or shorten it; of a recurrence, when all of it is over.")
     reason: Reason | None = None
     owner: Name | None = None
 

@@ -6,38 +6,37 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from tocsin.kit.clock import from_us
 from tocsin.kit.priorities import Priority
-from tocsin.logs.timestamps import NotATime, OutOfRange, us_of_text
 from tocsin.tickets.policies import DEFAULT_AT_RISK_SHARE, Policy
 from tocsin.tickets.sla import ACKNOWLEDGE, RESOLVE, Clock
 from tocsin.tickets.sla_service import Standing
-from tocsin.web.schemas import ClockOut, In, Out, PriorityIn, Prose, Reason, SlaOut, Word, duration_of, no_nul
+from tocsin.web.schemas import (
+    ClockOut,
+    In,
+    Moment,
+    Out,
+    PriorityIn,
+    Prose,
+    Reason,
+    SlaOut,
+    Word,
+    duration_of,
+    moment_of,
+    no_nul,
+)
 
-_YEARS: Final = (1970, 2200)
 _Text = Annotated[str, StringConstraints(max_length=2000), AfterValidator(no_nul)]
 _Short = Annotated[str, StringConstraints(max_length=100), AfterValidator(no_nul)]
 _Spans = list[list[_Short]]
 _HOURS: Final = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri")}
 
 
-def _moment(value: object) -> datetime:
-    try:
-        found = from_us(us_of_text(str(value)))
-    except (NotATime, OutOfRange, OverflowError) as error:
-        raise ValueError(str(error)) from error
-    if not _YEARS[0] <= found.year <= _YEARS[1]:
-        raise ValueError(f"expected a time from {_YEARS[0]} to {_YEARS[1]}")
-    return found
-
-
 def _until(value: object) -> datetime | timedelta:
     text = str(value).strip()
     ahead = None if text.startswith("-") else duration_of(text)
-    return _moment(text) if ahead is None else ahead
+    return moment_of(text) if ahead is None else ahead
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
 Until = Annotated[datetime | timedelta, BeforeValidator(_until, json_schema_input_type=str)]
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Final
 
 from tocsin.kit.clock import from_us
 from tocsin.kit.errors import Invalid
 from tocsin.kit.priorities import Priority, priority_of
+from tocsin.kit.zones import zone_of
 from tocsin.logs.timestamps import NotATime, OutOfRange, us_of_text
 from tocsin.tickets.importing import Foreign
 from tocsin.tickets.workflow import Status
@@ -112,10 +112,10 @@ class Reader:
 
     def __init__(self, mapped: Mapped) -> None:
         self._mapped = mapped
-        try:
-            self._zone: Any = UTC if mapped.zone == "UTC" else ZoneInfo(mapped.zone)
-        except (KeyError, ValueError, OSError):
-            raise Unreadable(f"there is no time zone {mapped.zone[:60]!r}") from None
+        zone = zone_of(mapped.zone)
+        if zone is None:
+            raise Unreadable(f"there is no time zone {mapped.zone[:60]!r}")
+        self._zone = zone
         self._states = {name.lower(): Status(wanted) for name, wanted in mapped.states.items()}
         self.instant = lru_cache(maxsize=65_536)(self._instant)
 
