@@ -158,7 +158,7 @@ def test_only_what_a_rule_matches_is_usual(api: TestClient) -> None:
         ({"duration_s": None}, "/ends_at", "a silence has an end"),
         ({"duration_s": None, "ends_at": "2020-01-01T00:00:00Z"}, "/ends_at", "is not after its start"),
         ({"starts_at": "2020-01-01T00:00:00Z"}, "/ends_at", "is over already"),
-        ({"starts_at": "9999-12-31T23:59:59Z"}, "/starts_at", "expected at most 1830 days ahead"),
+        ({"starts_at": "2199-12-31T23:59:59Z"}, "/starts_at", "expected at most 1830 days ahead"),
         ({"ends_at": "2030-01-01T00:00:00Z"}, "/ends_at", "either ends_at or duration_s"),
         ({"duration_s": 0}, "/duration_s", "expected 1 to 31622400 seconds"),
         ({"duration_s": -1}, "/duration_s", "expected 1 to"),
