@@ -177,16 +177,7 @@ def list_policies(
         return
     print_table(
         ["Name", "Acknowledge", "Resolve", "Calendar", "About"],
-        (
-            [
-                one["name"],
-                _target(one, "acknowledge_s"),
-                _target(one, "resolve_s"),
-                one["calendar"] or "24x7",
-                _about(one),
-            ]
-            for one in page.data["items"]
-        ),
+        (_policy_row(one) for one in page.data["items"]),
         flexible=["About"],
     )
     more_follows(page.data)
