@@ -84,7 +84,7 @@ def test_one_that_hides_everything_is_warned_of(at_server):
     ("line", "code", "told"),
     [
         (("create", "x", "-r", "y"), REFUSED, "a silence has an end"),
-        (("create", "x", "-r", "y", "--for", "soon"), USAGE, "such as 30m"),
+        (("create", "x", "-r", "y", "--for", "soon"), USAGE, "such as 15m"),
         (("change", "1"), USAGE, "Say what to change"),
     ],
 )

@@ -1,6 +1,5 @@
 """`tocsin rules test`: what a rule would have led to, before it is saved."""
 
-import json
 import os
 import re
 import sys
@@ -13,7 +12,8 @@ import typer
 from rich.console import Console
 
 from tocsin.cli.command import DEFAULT_URL, JsonOption, KeyFileOption, UrlOption, UtcOption
-from tocsin.cli.exits import Refused, WrongUsage
+from tocsin.cli.exits import Refused
+from tocsin.cli.given import json_object, listed
 from tocsin.cli.output import print_fields, print_json, print_table, printable, when
 from tocsin.cli.remote import Server
 
@@ -92,13 +92,13 @@ def try_rule(
         "of": of,
         "minimum": minimum,
         "kind": "threshold" if threshold is not None else "ratio" if ratio is not None else None,
-        "group_by": _listed(group_by),
-        "correlate_by": _listed(correlate_by),
+        "group_by": listed(group_by),
+        "correlate_by": listed(correlate_by),
         "reopen_window_s": reopen_window_s,
         "auto_resolve_after_s": auto_resolve_after_s,
     }
     with Server(url, key_file, timeout_s=within_s + _SLACK_S) as server:
-        body = {**({} if file is None else _read(file)), **_subject(server, rule, condition)}
+        body = {**({} if file is None else json_object(file)), **_subject(server, rule, condition)}
         body |= {field: value for field, value in said.items() if value is not None}
         with _working():
             answer = server.post("/rules/backtest", body)
@@ -117,21 +117,6 @@ def _subject(server: Server, rule: str, condition: str | None) -> dict[str, str]
     except Refused:
         return {"condition": rule} if condition is None else {"name": rule}
     return {"name": rule}
-
-
-def _read(file: str) -> dict[str, Any]:
-    text = sys.stdin.read() if file == "-" else Path(file).read_text()
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise WrongUsage(detail=f"{file} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise WrongUsage(detail=f"{file} holds no JSON object")
-    return found
-
-
-def _listed(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
 def local_zone() -> str:

@@ -1,8 +1,6 @@
 """`tocsin rules`: list, show, save, switch and remove the rules that make records alerts."""
 
 import json
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +18,7 @@ from tocsin.cli.command import (
     make_app,
 )
 from tocsin.cli.exits import REFUSED, Refused, WrongUsage
+from tocsin.cli.given import json_object, listed, pairs, savable
 from tocsin.cli.output import (
     PRIORITY_STYLES,
     duration,
@@ -35,8 +34,6 @@ from tocsin.cli.remote import Server
 
 DAY_S = 86_400
 STATE_STYLES = {"on": "green", "dry run": "yellow", "off": "dim", "BROKEN": "bold red"}
-# What the server alone decides; everything else of a rule that it shows can be saved again.
-_SHOWN_ONLY = {"name", "version", "created_at", "updated_at", "updated_by", "broken_reason", "broken_at"}
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The rule's name.")]
 NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME...", min=1, help="One or several rules.")]
@@ -221,7 +218,7 @@ def save(
     as_json: JsonOption = False,
 ) -> None:
     """Make a rule, or replace the one of that name. What is not said has its default."""
-    body = {} if file is None else _read(file)
+    body = {} if file is None else savable(json_object(file), "broken_reason", "broken_at")
     said = {
         "condition": condition,
         "priority": priority,
@@ -232,15 +229,15 @@ def save(
         "of": of,
         "minimum": minimum,
         "kind": _said_kind(threshold, ratio, absence_s),
-        "group_by": _listed(group_by),
-        "correlate_by": _listed(correlate_by),
+        "group_by": listed(group_by),
+        "correlate_by": listed(correlate_by),
         "service": service,
         "description": description,
         "runbook_url": runbook_url,
         "reopen_window_s": reopen_window_s,
         "auto_resolve_after_s": auto_resolve_after_s,
         "raise_at": _counts(raise_at),
-        "labels": _labels(label),
+        "labels": pairs("--label", label),
         "dry_run": dry_run or None,
     }
     if new_pattern:
@@ -260,37 +257,13 @@ def _said_kind(threshold: int | None, ratio: float | None, absence_s: int | None
     return kinds[0] if kinds else None
 
 
-def _read(file: str) -> dict[str, Any]:
-    text = sys.stdin.read() if file == "-" else Path(file).read_text()
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise WrongUsage(detail=f"{file} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise WrongUsage(detail=f"{file} holds no JSON object")
-    return {field: value for field, value in found.items() if field not in _SHOWN_ONLY}
-
-
-def _listed(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _counts(pairs: list[str] | None) -> dict[str, int] | None:
-    if not pairs:
+def _counts(given: list[str] | None) -> dict[str, int] | None:
+    if not given:
         return None
-    for pair in pairs:
+    for pair in given:
         if not pair.partition("=")[2].isdecimal():
             raise WrongUsage(detail=f"--raise {pair!r}: expected a priority and a count, such as P1=1000")
-    return {name.strip().upper(): int(count) for name, _, count in (pair.partition("=") for pair in pairs)}
-
-
-def _labels(pairs: list[str] | None) -> dict[str, str] | None:
-    if not pairs:
-        return None
-    for pair in pairs:
-        if "=" not in pair:
-            raise WrongUsage(detail=f"--label {pair!r}: expected NAME=VALUE")
-    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+    return {name.strip().upper(): int(count) for name, _, count in (pair.partition("=") for pair in given)}
 
 
 @app.command(epilog=examples("tocsin rules enable payments-errors"))

@@ -1,9 +1,6 @@
 """`tocsin services`: say which services there are, who looks after them, and what depends on what."""
 
-import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -20,12 +17,10 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.exits import REFUSED, Refused, WrongUsage
+from tocsin.cli.exits import REFUSED, Refused
+from tocsin.cli.given import json_object, listed, savable
 from tocsin.cli.output import more_follows, print_fields, print_json, print_table, printable, when
 from tocsin.cli.remote import Server
-
-# What the server alone decides; everything else of a service that it shows can be saved again.
-_SHOWN_ONLY = {"name", "version", "created_at", "updated_at", "updated_by", "dependants", "open_tickets"}
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The service's name, in any case.")]
 
@@ -128,12 +123,11 @@ def save(
     as_json: JsonOption = False,
 ) -> None:
     """Declare a service, or replace what is declared of it. What is not said has its default."""
-    body = {} if file is None else _read(file)
-    names = None if depends_on is None else [part.strip() for part in depends_on.split(",") if part.strip()]
+    body = {} if file is None else savable(json_object(file), "dependants", "open_tickets")
     said = {
         "team": team,
         "tier": tier,
-        "depends_on": names,
+        "depends_on": listed(depends_on),
         "runbook_url": runbook_url,
         "description": description,
     }
@@ -149,17 +143,6 @@ def save(
 
 def _path(name: str) -> str:
     return f"/services/{quote(name, safe='/')}"
-
-
-def _read(file: str) -> dict[str, Any]:
-    text = sys.stdin.read() if file == "-" else Path(file).read_text()
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise WrongUsage(detail=f"{file} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise WrongUsage(detail=f"{file} holds no JSON object")
-    return {field: value for field, value in found.items() if field not in _SHOWN_ONLY}
 
 
 @app.command(epilog=examples("tocsin services remove payments"))

@@ -1,6 +1,5 @@
 """`tocsin silences`: look at what one would hide, make, show, extend and end silences and maintenance windows."""
 
-import re
 from typing import Annotated, Any, Final
 
 import typer
@@ -19,6 +18,7 @@ from tocsin.cli.command import (
     make_app,
 )
 from tocsin.cli.exits import REFUSED, Refused, WrongUsage
+from tocsin.cli.given import seconds
 from tocsin.cli.output import (
     age,
     duration,
@@ -33,8 +33,6 @@ from tocsin.cli.output import (
 from tocsin.cli.remote import Server
 
 STATE_STYLES: Final = {"active": "bold magenta", "scheduled": "yellow", "broken": "bold red", "expired": "dim"}
-_LENGTH: Final = re.compile(r"(\d{1,9})(s|m|h|d|w)?")
-_UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 MatcherArgument = Annotated[str, typer.Argument(metavar="QUERY", help="Which records, in the filter language.")]
 ForOption = Annotated[
@@ -316,7 +314,7 @@ def _when_asked(
         {
             "matcher": matcher,
             "starts_at": starts_at,
-            "duration_s": _seconds(length),
+            "duration_s": seconds("--for", length),
             "ends_at" if every is None else "until": until,
             "recurrence": every,
             "time_zone": zone,
@@ -326,15 +324,6 @@ def _when_asked(
 
 def _said(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _seconds(length: str | None) -> int | None:
-    if length is None:
-        return None
-    found = _LENGTH.fullmatch(length.strip())
-    if found is None:
-        raise WrongUsage(detail=f"--for {length!r}: expected how long, such as 30m, 2h, 7d")
-    return int(found[1]) * _UNITS_S[found[2] or "s"]
 
 
 def _tell(text: str, silence: dict[str, Any], *, as_json: bool, utc: bool) -> None:

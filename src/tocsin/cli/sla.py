@@ -1,10 +1,6 @@
 """`tocsin sla`: the calendars and policies that tickets' clocks run by, and a calendar that is only tried."""
 
-import json
-import re
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -21,13 +17,10 @@ from tocsin.cli.command import (
     make_app,
 )
 from tocsin.cli.exits import REFUSED, Refused, WrongUsage
+from tocsin.cli.given import json_object, listed, pairs, savable, seconds
 from tocsin.cli.output import duration, more_follows, print_fields, print_json, print_table, printable, when
 from tocsin.cli.remote import Server
 
-# What the server alone decides; everything else that it shows can be saved again.
-_SHOWN_ONLY: Final = {"name", "version", "created_at", "updated_at", "updated_by"}
-_DURATION: Final = re.compile(r"(\d+)(s|m|h|d)?")
-_UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 CalendarArgument = Annotated[str, typer.Argument(metavar="NAME", help="The calendar's name.")]
@@ -177,16 +170,7 @@ def list_policies(
         return
     print_table(
         ["Name", "Acknowledge", "Resolve", "Calendar", "About"],
-        (
-            [
-                one["name"],
-                _target(one, "acknowledge_s"),
-                _target(one, "resolve_s"),
-                one["calendar"] or "24x7",
-                _about(one),
-            ]
-            for one in page.data["items"]
-        ),
+        (_policy_row(one) for one in page.data["items"]),
         flexible=["About"],
     )
     more_follows(page.data)
@@ -270,17 +254,17 @@ def save_policy(
     as_json: JsonOption = False,
 ) -> None:
     """Make an SLA policy, or replace the one of that name. What is not said has its default."""
-    body = {} if file is None else _read(file)
+    body = {} if file is None else savable(json_object(file))
     said = {
-        "acknowledge_s": _seconds("--ack", acknowledge),
-        "resolve_s": _seconds("--resolve", resolve),
-        "priorities": _listed(priority),
+        "acknowledge_s": seconds("--ack", acknowledge),
+        "resolve_s": seconds("--resolve", resolve),
+        "priorities": listed(priority),
         "services": service or None,
         "teams": team or None,
-        "labels": _pairs("--label", label, "NAME=VALUE"),
+        "labels": pairs("--label", label),
         "calendar": calendar,
         "at_risk_share": at_risk,
-        "at_risk_left_s": _seconds("--at-risk-left", at_risk_left),
+        "at_risk_left_s": seconds("--at-risk-left", at_risk_left),
         "description": description,
         "require_resolution": require_resolution,
     }
@@ -342,14 +326,14 @@ def try_calendar(
 ) -> None:
     """Reckon with a calendar before it is used: when a target is due, or how much working time there was."""
     with Server(url, key_file) as server:
-        kept = {} if calendar is None else _savable(server.get(f"/sla/calendars/{calendar}").data)
+        kept = {} if calendar is None else savable(server.get(f"/sla/calendars/{calendar}").data)
         body: dict[str, Any] = {
             "calendar": kept | _calendar(file, zone, hours, holidays, day, whole=calendar is None),
             "start": start or datetime.now(UTC).isoformat(),
             "pauses": [_pause(text) for text in pause or ()],
         }
-        seconds = _seconds("--target", target)
-        body |= {name: value for name, value in (("target_s", seconds), ("end", end)) if value is not None}
+        said = {"target_s": seconds("--target", target), "end": end}
+        body |= {field: value for field, value in said.items() if value is not None}
         answer = server.post("/sla/calendars/try", body)
     if as_json:
         print_json(answer.text)
@@ -376,7 +360,7 @@ def _calendar(
 ) -> dict[str, Any]:
     """A calendar's JSON from what was said; with `whole`, what was not has its default."""
     body: dict[str, Any] = {"time_zone": "UTC", "hours": {}} if whole else {}
-    body |= {} if file is None else _read(file)
+    body |= {} if file is None else savable(json_object(file))
     if zone is not None:
         body["time_zone"] = zone
     if hours:
@@ -387,7 +371,7 @@ def _calendar(
     if holidays is not None:
         country, _, part = holidays.partition("-")
         body["holidays"] = {"country": country.upper(), "subdivision": part or None}
-    own = _pairs("--day", day, "2026-12-24=09:00-13:00 or 2026-12-24=off")
+    own = pairs("--day", day, "2026-12-24=09:00-13:00 or 2026-12-24=off")
     if own:
         body["days"] = {
             date: [] if spans == "off" else _read_spans("--day", f"{date}={spans}", spans)
@@ -422,43 +406,6 @@ def _time(text: str) -> str:
 def _pause(text: str) -> dict[str, str | None]:
     start, _, end = text.partition("/")
     return {"start": start, "end": end or None}
-
-
-def _seconds(option: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    found = _DURATION.fullmatch(text.strip())
-    if found is None:
-        raise WrongUsage(detail=f"{option} {text!r}: expected seconds, or such as 15m, 4h, 2d")
-    return int(found[1]) * _UNITS_S[found[2] or "s"]
-
-
-def _listed(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _pairs(option: str, given: list[str] | None, expected: str) -> dict[str, str] | None:
-    if not given:
-        return None
-    for pair in given:
-        if "=" not in pair:
-            raise WrongUsage(detail=f"{option} {pair!r}: expected {expected}")
-    return {name: value for name, _, value in (pair.partition("=") for pair in given)}
-
-
-def _read(file: str) -> dict[str, Any]:
-    text = sys.stdin.read() if file == "-" else Path(file).read_text()
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise WrongUsage(detail=f"{file} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise WrongUsage(detail=f"{file} holds no JSON object")
-    return _savable(found)
-
-
-def _savable(found: dict[str, Any]) -> dict[str, Any]:
-    return {field: value for field, value in found.items() if field not in _SHOWN_ONLY}
 
 
 def _remove(what: str, names: list[str], url: str, key_file: str | None, *, as_json: bool) -> None:

@@ -1,0 +1,59 @@
+"""What people give a command: JSON of a file, lists with commas, pairs, lengths of time."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tocsin.cli.exits import WrongUsage
+
+# What the server alone decides of anything that has a name.
+_SHOWN_ONLY: Final = frozenset({"name", "version", "created_at", "updated_at", "updated_by"})
+# Bounded, since Python refuses to read a number of thousands of digits; whether it is too long the server says.
+_LENGTH: Final = re.compile(r"(\d{1,9})(s|m|h|d|w)?")
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def json_object(file: str) -> dict[str, Any]:
+    """The JSON object in a file; `-` is standard input. Raises WrongUsage, OSError."""
+    text = sys.stdin.read() if file == "-" else Path(file).read_text()
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise WrongUsage(detail=f"{file} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise WrongUsage(detail=f"{file} holds no JSON object")
+    return found
+
+
+def savable(shown: Mapping[str, Any], *shown_only: str) -> dict[str, Any]:
+    """What the server shows of a thing, so that it can be saved again: without what the server alone decides."""
+    left_out = _SHOWN_ONLY.union(shown_only)
+    return {field: value for field, value in shown.items() if field not in left_out}
+
+
+def listed(text: str | None) -> list[str] | None:
+    """`a, b` as its parts; None when nothing was given."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def pairs(option: str, given: Sequence[str] | None, expected: str = "NAME=VALUE") -> dict[str, str] | None:
+    """`NAME=VALUE`, given several times; None when it was not. Raises WrongUsage, which says what was expected."""
+    if not given:
+        return None
+    for pair in given:
+        if "=" not in pair:
+            raise WrongUsage(detail=f"{option} {pair!r}: expected {expected}")
+    return {name: value for name, _, value in (pair.partition("=") for pair in given)}
+
+
+def seconds(option: str, length: str | None) -> int | None:
+    """`900`, `15m`, `4h`, `2d` or `1w` in seconds; None when nothing was given. Raises WrongUsage."""
+    if length is None:
+        return None
+    found = _LENGTH.fullmatch(length.strip())
+    if found is None:
+        raise WrongUsage(detail=f"{option} {length!r}: expected seconds, or such as 15m, 4h, 2d, 1w")
+    return int(found[1]) * _UNITS_S[found[2] or "s"]
