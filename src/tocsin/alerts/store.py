@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from tocsin.alerts.flapping import changes
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.alerts.pattern_model import patterns
+from tocsin.alerts.suppression import INHIBITION, alike
 from tocsin.kit.events import Matched
 from tocsin.query.letters import fold
 from tocsin.storage.columns import Instant, row_value
@@ -21,7 +22,7 @@ from tocsin.storage.tx import ReadTx, Tx
 IN_CLAUSE: Final = 500
 ROLLED_UP_TO: Final = "rolled_up_to"
 # An alert that was gathered because of another one says nothing about where its key belongs afterwards.
-_OWN_TICKET: Final = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like("inhibition:%"))
+_OWN_TICKET: Final = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like(alike(INHIBITION)))
 _SEEN: Final = (("seen_first", Instant()), ("seen_last", Instant()), ("seen_id", BigInteger()))
 
 
@@ -294,7 +295,7 @@ def unsuppress_all(tx: Tx, suppressed_by: str) -> None:
 
 def unsuppress_gathered(tx: Tx, alert_ids: Collection[int]) -> None:
     """Suppress those of these alerts no longer that followed from another one."""
-    mine = alerts.c.id.in_(sorted(alert_ids)) & alerts.c.suppressed_by.like("inhibition:%")
+    mine = alerts.c.id.in_(sorted(alert_ids)) & alerts.c.suppressed_by.like(alike(INHIBITION))
     tx.execute(update(alerts).where(mine).values(suppressed_by=None))
 
 

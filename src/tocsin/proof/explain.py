@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from tocsin.alerts import pattern_store, placing, silence_store
 from tocsin.alerts import store as alert_store
-from tocsin.alerts.episodes import FLAP
 from tocsin.alerts.grouping import fingerprint_of
 from tocsin.alerts.overflow import OTHER_PATTERNS, OVERFLOW, overflow_of
 from tocsin.alerts.pattern_store import Pattern
 from tocsin.alerts.rules import WINDOWED, Rule
 from tocsin.alerts.silencing import silence_id_of
 from tocsin.alerts.store import Alert
+from tocsin.alerts.suppression import FLAP, STORM, parts
 from tocsin.kit.errors import NotFound, Unreadable
 from tocsin.kit.events import AlertFlapping, Matched
 from tocsin.logs.record import Record
@@ -380,8 +380,8 @@ def _kept_by(tx: ReadTx, suppressed_by: str | None, silence: Silenced | None, ev
     """What keeps an alert from people, with the numbers that decided it."""
     if silence is not None:
         return sentences.silence_in_words(silence)
-    what, _, which = (suppressed_by or "").partition(":")
-    decided = store.storm_of(tx, int(which)) if what == "storm" else None
+    what, which = parts(suppressed_by)
+    decided = store.storm_of(tx, which) if what == STORM and which is not None else None
     if what == FLAP:
         decided = next((one for one in reversed(events) if one.kind == AlertFlapping.__name__), None)
     return sentences.suppressed_in_words(suppressed_by, decided)

@@ -19,12 +19,13 @@ from typing import Any, Final, assert_never
 from tocsin.alerts import flapping
 from tocsin.alerts.overflow import MAX_GROUPS, OVERFLOW, overflow_of
 from tocsin.alerts.rules import WINDOWED, Kind, Rule
+from tocsin.alerts.suppression import FLAP
 from tocsin.kit.clock import from_us
 from tocsin.proof.hushing import NOTHING, Hidings
 from tocsin.proof.missing import TURN, Absences, heard_of
 from tocsin.proof.newness import NewPatterns
 from tocsin.proof.outcome import Episode, Face, Heard, Outcome, Tally
-from tocsin.proof.ticketing import FLAP, SECOND_US, Storm, Tickets, Ways, tick, us
+from tocsin.proof.ticketing import SECOND_US, Storm, Tickets, Ways, tick, us
 from tocsin.proof.weighing import Each, Weigher, Windows
 
 _TICK: Final = 0  # before what came in at the same instant

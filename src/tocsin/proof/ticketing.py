@@ -11,13 +11,12 @@ from datetime import timedelta, tzinfo
 from typing import Final
 
 from tocsin.alerts.rules import Rule
+from tocsin.alerts.suppression import FLAP, STORM
 from tocsin.kit.clock import MICROSECOND, from_us
 from tocsin.proof.outcome import Episode, Outcome, Ticket
 from tocsin.tickets.storming import ALL, LOOK_EVERY, WITHIN, StormLimits, begins, is_over, scope_of, service_of
 
 SECOND_US: Final = 1_000_000
-STORM: Final = "storm"
-FLAP: Final = "flap"
 Groups = Mapping[str, Sequence[Episode]]  # by correlation key
 LookAgain = Callable[[int, "Storm"], None]
 
