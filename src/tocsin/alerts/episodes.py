@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
 
 from tocsin.alerts import flapping, placing, store
@@ -18,7 +17,6 @@ from tocsin.storage.tx import Tx
 
 TRIES: Final = 5
 CALM: Final = "alert.calm"
-STILL_FIRES_WITHIN: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from tocsin.query.values import flatten
 BASELINE_MINUTES: Final = 60
 BREAK_MINUTES: Final = 5
 LEAST_BASELINE: Final = 60  # records an hour: what was all but quiet does not break at the first few
-STILL_FIRES_WITHIN: Final = timedelta(minutes=10)
+STILL_FIRES_WITHIN: Final = timedelta(minutes=10)  # so long after its last record, an alert fires
 _COMPILED: Final = 4096
 _KIND: Final = frozenset({"level", "severity_number", "service"})
 

@@ -12,8 +12,8 @@ from typing import Final
 
 import polars as pl
 
-from tocsin.alerts.episodes import STILL_FIRES_WITHIN
 from tocsin.alerts.rules import TEMPLATE, Kind, Rule
+from tocsin.alerts.silencing import STILL_FIRES_WITHIN
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.errors import NotFound, Unreadable
 from tocsin.logs.budget import Budget

@@ -3,7 +3,7 @@
 from typing import Final
 
 from tocsin.alerts import store as alerts
-from tocsin.alerts.episodes import STILL_FIRES_WITHIN
+from tocsin.alerts.silencing import STILL_FIRES_WITHIN
 from tocsin.alerts.suppression import STORM, by
 from tocsin.kit.events import AlertReleased, StormEnded
 from tocsin.storage import timers
