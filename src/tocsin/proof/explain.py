@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from tocsin.alerts import pattern_store, placing, silence_store
+from tocsin.alerts import pattern_store, placing, rule_store, silence_store
 from tocsin.alerts import store as alert_store
 from tocsin.alerts.grouping import fingerprint_of
 from tocsin.alerts.overflow import OTHER_PATTERNS, OVERFLOW, overflow_of
@@ -336,7 +336,7 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
         raise NotFound(what="alert", id=alert_id)
     events = store.events_of_alert(tx, alert.id, alert.ticket_id)
     verdicts, late = store.counted_on(tx, alert.id)
-    rule = store.rule_version(tx, alert.rule, alert.rule_version)
+    rule = rule_store.definition(tx, alert.rule, alert.rule_version)
     ticket, ended = _ticket_of(tx, alert, events), _ending(alert, events, rule)
     beside = [] if ticket is None else alert_store.of_tickets(tx, ticket.id, limit=MAX_ALERTS)
     began = sentences.why_opened(rule, alert.rule, alert.rule_version, alert.first_record_id or None)

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 
-from tocsin.alerts.model import alerts, verdicts
+from tocsin.alerts.model import alerts
+from tocsin.alerts.store import counted_at
 from tocsin.alerts.suppression import FLAP, INHIBITION, SILENCE, alike, parts
 from tocsin.kit.events import TicketEffectSuspected
 from tocsin.storage.columns import Instant
@@ -57,17 +58,8 @@ def _among(tx: ReadTx, keys: Iterable[str], *wanted: ColumnElement[bool], limit:
 def firing(tx: ReadTx, keys: Iterable[str], since: datetime) -> list[WithTicket]:
     """What fires now at these services: an open alert that no silence hides, on which a record was counted at `since`
     or later by the server's clock, with a ticket that is urgent enough and not resolved."""
-    newest = (
-        select(verdicts.c.event_id)
-        .where(verdicts.c.alert_id == alerts.c.id)
-        .order_by(verdicts.c.position.desc())
-        .limit(1)
-        .correlate(alerts)
-        .scalar_subquery()
-    )
-    counted_at = select(events.c.recorded_at).where(events.c.id == newest).correlate(alerts).scalar_subquery()
     shown = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like(alike(SILENCE)))
-    lately = or_(alerts.c.opened_at >= since, counted_at >= literal(since, Instant()))
+    lately = or_(alerts.c.opened_at >= since, counted_at() >= literal(since, Instant()))
     return _among(tx, keys, shown, lately, tickets.c.priority <= int(LEAST))
 
 
