@@ -286,7 +286,7 @@ class Fate(StrEnum):
     ENDED = "ended"
 
 
-def fate_of(*, heir: int | None, ends_by_itself: bool, last_at: datetime | None, now: datetime) -> Fate:
+def fate_of(*, heir: int | str | None, ends_by_itself: bool, last_at: datetime | None, now: datetime) -> Fate:
     """Another silence hides it now; or it still fires and is heard; or it is over.
 
     An alert whose rule ends it when it is quiet fires as long as it is open; another one, when a record came in within
