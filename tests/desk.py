@@ -28,6 +28,7 @@ from tocsin.alerts.silence_ending import BreakWatch
 from tocsin.alerts.silence_store import Hidden, SilenceRow
 from tocsin.alerts.silencing import State
 from tocsin.alerts.store import Alert
+from tocsin.alerts.suppression import has_no_ticket
 from tocsin.kit.actors import Actor
 from tocsin.kit.clock import EPOCH, MICROSECOND
 from tocsin.kit.events import Detected
@@ -340,7 +341,7 @@ class Desk:
         ):
             doubled = sorted({value for value in values if values.count(value) > 1})
             assert not doubled, f"several {name}: {doubled}"
-        silenced = {a.id for a in self.alerts if (a.suppressed_by or "").startswith("silence:")}
+        silenced = {a.id for a in self.alerts if has_no_ticket(a.suppressed_by)}
         assert all(a.ticket_id for a in self.alerts if a.id not in silenced), "an alert without a ticket"
         ids = [record.id for record in self.logs]
         assert len(ids) == len(set(ids)), "a record is kept twice"

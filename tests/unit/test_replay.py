@@ -128,7 +128,7 @@ def test_rows_in_any_pieces_become_the_groups_that_detection_finds(
 
 
 def replay_of(rule: Rule | None = None, zone: tzinfo = UTC, **fields: Any) -> Replay:
-    ways = Ways(reopen_window_s=60, auto_close_s=600, still_fires_s=600, limits=NO_LIMITS)
+    ways = Ways(reopen_window_s=60, auto_close_s=600, limits=NO_LIMITS)
     return Replay(rule or Rule("draft", 1, "*", auto_resolve_after_s=10), ways, zone, **fields)
 
 

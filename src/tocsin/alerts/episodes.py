@@ -1,18 +1,14 @@
-"""Episodes: matches open alerts or are counted on those that are open, also on alerts that are kept from people.
-
-An alert is suppressed by one thing at a time, `suppressed_by`: `silence:3` keeps it from having a ticket; `flap`,
-`storm:12` (its ticket) and `inhibition:7` (an alert of a service it depends on) leave it one, and page nobody for it.
-"""
+"""Episodes: matches open alerts or are counted on those that are open, also on alerts that are kept from people."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
 
 from tocsin.alerts import flapping, placing, store
 from tocsin.alerts.overflow import MAX_GROUPS, gathered, parted, rules_of
 from tocsin.alerts.quieting import QUIET
 from tocsin.alerts.store import OpenEpisode
+from tocsin.alerts.suppression import FLAP, has_no_ticket
 from tocsin.alerts.thresholds import Share
 from tocsin.kit.errors import Conflict
 from tocsin.kit.events import AlertFlapping, AlertOpened, AlertReleased, LogsStored, Matched, Recorded
@@ -21,9 +17,6 @@ from tocsin.storage.tx import Tx
 
 TRIES: Final = 5
 CALM: Final = "alert.calm"
-FLAP: Final = "flap"
-_WITHOUT_TICKET: Final = "silence:"
-STILL_FIRES_WITHIN: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +54,8 @@ def carry_out(
     episodes = _open_or_count(tx, openers, held)
     _announce(tx, stored, list(episodes.opened.values()))
     seen = [episodes[s.match.fingerprint] for s in shares if s.verdict is None and s.hidden_by is None]
-    release(
-        tx, [one.id for one in seen if _has_no_ticket(one)], reason="a record came that nothing hides", cause=stored
-    )
+    kept = [one.id for one in seen if has_no_ticket(one.suppressed_by)]
+    release(tx, kept, reason="a record came that nothing hides", cause=stored)
     return [_row(stored, share, openers, episodes) for share in shares]
 
 
@@ -97,7 +89,7 @@ def _row(
     if share.verdict is not None:
         return verdict_row(stored, match, share.verdict, late=share.late)
     episode = episodes[match.fingerprint]
-    by = share.hidden_by or (None if _has_no_ticket(episode) else episode.suppressed_by)
+    by = share.hidden_by or (None if has_no_ticket(episode.suppressed_by) else episode.suppressed_by)
     told = "opened" if match.fingerprint in episodes.opened and openers[match.fingerprint] is share else "counted"
     verdict = "suppressed" if by is not None else "overflow" if share.gathered else told
     return verdict_row(stored, match, verdict, episode.id, late=share.late, suppressed_by=by)
@@ -113,10 +105,6 @@ def _openers(shares: Iterable[Share]) -> dict[str, Share]:
             if first.hidden_by is not None and share.hidden_by is None:
                 found[share.match.fingerprint] = share
     return found
-
-
-def _has_no_ticket(episode: OpenEpisode) -> bool:
-    return (episode.suppressed_by or "").startswith(_WITHOUT_TICKET)
 
 
 def _open_or_count(tx: Tx, openers: Mapping[str, Share], held: Mapping[str, OpenEpisode]) -> _Episodes:

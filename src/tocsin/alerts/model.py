@@ -31,7 +31,7 @@ alerts = Table(
     # The count is `counted` plus the verdicts at positions from `rolled_up_to` on: nothing hot is updated.
     Column("counted", BigInteger, nullable=False),
     Column("rolled_up_to", BigInteger, nullable=False),
-    # What keeps an open alert from people: `silence:3`, `flap`, `storm:12` (its ticket), `inhibition:7` (an alert).
+    # What keeps an open alert from people, in the words of `suppression`.
     Column("suppressed_by", Text),
     Index(
         "uq_alerts_open_fingerprint",

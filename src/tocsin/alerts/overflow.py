@@ -1,6 +1,6 @@
 """More groups of a rule than are kept apart: what is too many is gathered in one group that is named so. Pure."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -40,16 +40,21 @@ def gathered(matches: Sequence[Matched]) -> list[Matched]:
 
 def parted(new: Sequence[Matched], room_of: Mapping[str, int]) -> tuple[list[Matched], list[Matched]]:
     """Of new groups those for which their rule still has room, first come first served, and the others."""
+    in_order = sorted(new, key=lambda match: (match.first_id, match.fingerprint))
+    seats = seated(((match.rule, match.fingerprint) for match in in_order), room_of)
+    inside = [match for match in in_order if match.fingerprint in seats]
+    return inside, [match for match in in_order if match.fingerprint not in seats]
+
+
+def seated(new: Iterable[tuple[str, str]], room_of: Mapping[str, int]) -> set[str]:
+    """Of new groups (rule and fingerprint), in the order they come in, those for which their rule still has room."""
     left = dict(room_of)
-    inside: list[Matched] = []
-    outside: list[Matched] = []
     seats: set[str] = set()
-    for match in sorted(new, key=lambda match: (match.first_id, match.fingerprint)):
-        if match.fingerprint not in seats and left[match.rule] > 0:
-            left[match.rule] -= 1
-            seats.add(match.fingerprint)
-        (inside if match.fingerprint in seats else outside).append(match)
-    return inside, outside
+    for rule, fingerprint in new:
+        if fingerprint not in seats and left[rule] > 0:
+            left[rule] -= 1
+            seats.add(fingerprint)
+    return seats
 
 
 def rules_of(matches: Collection[Matched]) -> list[str]:

@@ -9,12 +9,13 @@ from sqlalchemy import select
 
 from tocsin.alerts import absence_store, absences, flapping, novelty, placing, rule_store, store, window_store
 from tocsin.alerts.detect import merge
-from tocsin.alerts.episodes import FLAP, carry_out, open_without_records, release, tell_of_flapping, verdict_row
+from tocsin.alerts.episodes import carry_out, open_without_records, release, tell_of_flapping, verdict_row
 from tocsin.alerts.hiding import apart, covering, hiding_absence
 from tocsin.alerts.overflow import MAX_GROUPS
 from tocsin.alerts.quieting import QUIET
 from tocsin.alerts.rules import WINDOWED, Kind
 from tocsin.alerts.store import Alert, OpenAlert
+from tocsin.alerts.suppression import FLAP
 from tocsin.alerts.thresholds import Share, weigh_all
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.clock import from_us, to_us

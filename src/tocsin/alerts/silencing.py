@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfoNotFoundError
 from tocsin.alerts.conditions import condition_of
 from tocsin.alerts.recurrence import NotARecurrence, beginnings, parse_recurrence
 from tocsin.alerts.rules import Rule
+from tocsin.alerts.suppression import SILENCE, by, parts
 from tocsin.kit.events import Matched
 from tocsin.logs.record import Record
 from tocsin.query.letters import fold
@@ -27,8 +28,7 @@ from tocsin.query.values import flatten
 BASELINE_MINUTES: Final = 60
 BREAK_MINUTES: Final = 5
 LEAST_BASELINE: Final = 60  # records an hour: what was all but quiet does not break at the first few
-STILL_FIRES_WITHIN: Final = timedelta(minutes=10)
-SUPPRESSED_BY: Final = "silence:"
+STILL_FIRES_WITHIN: Final = timedelta(minutes=10)  # so long after its last record, an alert fires
 _COMPILED: Final = 4096
 _KIND: Final = frozenset({"level", "severity_number", "service"})
 
@@ -79,7 +79,7 @@ class Silence:
     @property
     def name(self) -> str:
         """What verdicts and alerts call it."""
-        return f"{SUPPRESSED_BY}{self.id}"
+        return by(SILENCE, self.id)
 
     def occurrence_at(self, now: datetime) -> Span | None:
         """The occurrence that holds an instant, whether it is broken or not."""
@@ -286,7 +286,7 @@ class Fate(StrEnum):
     ENDED = "ended"
 
 
-def fate_of(*, heir: int | None, ends_by_itself: bool, last_at: datetime | None, now: datetime) -> Fate:
+def fate_of(*, heir: int | str | None, ends_by_itself: bool, last_at: datetime | None, now: datetime) -> Fate:
     """Another silence hides it now; or it still fires and is heard; or it is over.
 
     An alert whose rule ends it when it is quiet fires as long as it is open; another one, when a record came in within
@@ -317,10 +317,9 @@ def threshold_n(silence: Silence) -> float:
 
 def silence_id_of(suppressed_by: str | None) -> int | None:
     """The silence that a verdict or an alert names; None when something else suppresses it."""
-    if suppressed_by is None or not suppressed_by.startswith(SUPPRESSED_BY):
-        return None
-    return int(suppressed_by.removeprefix(SUPPRESSED_BY))
+    what, number = parts(suppressed_by)
+    return number if what == SILENCE else None
 
 
 def names_of(ids: Collection[int]) -> list[str]:
-    return [f"{SUPPRESSED_BY}{silence_id}" for silence_id in sorted(ids)]
+    return [by(SILENCE, silence_id) for silence_id in sorted(ids)]

@@ -5,13 +5,28 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Select, bindparam, case, func, insert, literal, or_, select, text, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ScalarSelect,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.alerts.flapping import changes
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.alerts.pattern_model import patterns
+from tocsin.alerts.suppression import INHIBITION, alike
 from tocsin.kit.events import Matched
 from tocsin.query.letters import fold
 from tocsin.storage.columns import Instant, row_value
@@ -21,7 +36,7 @@ from tocsin.storage.tx import ReadTx, Tx
 IN_CLAUSE: Final = 500
 ROLLED_UP_TO: Final = "rolled_up_to"
 # An alert that was gathered because of another one says nothing about where its key belongs afterwards.
-_OWN_TICKET: Final = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like("inhibition:%"))
+_OWN_TICKET: Final = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like(alike(INHIBITION)))
 _SEEN: Final = (("seen_first", Instant()), ("seen_last", Instant()), ("seen_id", BigInteger()))
 
 
@@ -175,8 +190,8 @@ def open_alerts_by_id(tx: ReadTx, alert_ids: Collection[int]) -> list[Alert]:
     return [_alert(row) for row in tx.execute(_with_counts().where(mine).order_by(alerts.c.id))]
 
 
-def heard_of(tx: ReadTx, ticket_id: int, since: datetime) -> list[int]:
-    """The open alerts of a ticket that a record was counted on at `since` or later, by the server's clock."""
+def counted_at() -> ScalarSelect[datetime]:
+    """When a record was last counted on the alert of a row of `alerts`, by the server's clock."""
     newest = (
         select(verdicts.c.event_id)
         .where(verdicts.c.alert_id == alerts.c.id)
@@ -185,8 +200,13 @@ def heard_of(tx: ReadTx, ticket_id: int, since: datetime) -> list[int]:
         .correlate(alerts)
         .scalar_subquery()
     )
-    counted_at = select(events.c.recorded_at).where(events.c.id == newest).correlate(alerts).scalar_subquery()
-    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None) & (counted_at >= literal(since, Instant()))
+    return select(events.c.recorded_at).where(events.c.id == newest).correlate(alerts).scalar_subquery()
+
+
+def heard_of(tx: ReadTx, ticket_id: int, since: datetime) -> list[int]:
+    """The open alerts of a ticket that a record was counted on at `since` or later, by the server's clock."""
+    counted_lately = counted_at() >= literal(since, Instant())
+    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None) & counted_lately
     statement = select(alerts.c.id).where(mine).order_by(alerts.c.id)
     return list(tx.execute(statement).scalars())
 
@@ -256,9 +276,7 @@ def hold(tx: Tx, alert_id: int) -> OpenAlert | None:
 
 def last_counted_at(tx: ReadTx, alert_id: int) -> datetime | None:
     """When a record was last counted on an alert, by the server's clock."""
-    last = select(verdicts.c.event_id).where(verdicts.c.alert_id == alert_id)
-    newest = last.order_by(verdicts.c.position.desc()).limit(1).scalar_subquery()
-    found: datetime | None = tx.execute(select(events.c.recorded_at).where(events.c.id == newest)).scalar_one_or_none()
+    found: datetime | None = tx.execute(select(counted_at()).where(alerts.c.id == alert_id)).scalar_one_or_none()
     return found
 
 
@@ -294,7 +312,7 @@ def unsuppress_all(tx: Tx, suppressed_by: str) -> None:
 
 def unsuppress_gathered(tx: Tx, alert_ids: Collection[int]) -> None:
     """Suppress those of these alerts no longer that followed from another one."""
-    mine = alerts.c.id.in_(sorted(alert_ids)) & alerts.c.suppressed_by.like("inhibition:%")
+    mine = alerts.c.id.in_(sorted(alert_ids)) & alerts.c.suppressed_by.like(alike(INHIBITION))
     tx.execute(update(alerts).where(mine).values(suppressed_by=None))
 
 

@@ -12,7 +12,6 @@ from typing import Final
 
 import polars as pl
 
-from tocsin.alerts.episodes import STILL_FIRES_WITHIN
 from tocsin.alerts.rules import TEMPLATE, Kind, Rule
 from tocsin.kit.clock import from_us, to_us
 from tocsin.kit.errors import NotFound, Unreadable
@@ -136,7 +135,6 @@ def ways_of(rule: Rule, limits: StormLimits) -> Ways:
     return Ways(
         reopen_window_s=rule.reopen_window_s,
         auto_close_s=int(AUTO_CLOSE_AFTER.total_seconds()),
-        still_fires_s=int(STILL_FIRES_WITHIN.total_seconds()),
         limits=limits,
     )
 

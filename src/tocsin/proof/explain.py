@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from tocsin.alerts import pattern_store, placing, silence_store
+from tocsin.alerts import pattern_store, placing, rule_store, silence_store
 from tocsin.alerts import store as alert_store
-from tocsin.alerts.episodes import FLAP
 from tocsin.alerts.grouping import fingerprint_of
 from tocsin.alerts.overflow import OTHER_PATTERNS, OVERFLOW, overflow_of
 from tocsin.alerts.pattern_store import Pattern
 from tocsin.alerts.rules import WINDOWED, Rule
 from tocsin.alerts.silencing import silence_id_of
 from tocsin.alerts.store import Alert
+from tocsin.alerts.suppression import FLAP, STORM, parts
 from tocsin.kit.errors import NotFound, Unreadable
 from tocsin.kit.events import AlertFlapping, Matched
 from tocsin.logs.record import Record
@@ -336,7 +336,7 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
         raise NotFound(what="alert", id=alert_id)
     events = store.events_of_alert(tx, alert.id, alert.ticket_id)
     verdicts, late = store.counted_on(tx, alert.id)
-    rule = store.rule_version(tx, alert.rule, alert.rule_version)
+    rule = rule_store.definition(tx, alert.rule, alert.rule_version)
     ticket, ended = _ticket_of(tx, alert, events), _ending(alert, events, rule)
     beside = [] if ticket is None else alert_store.of_tickets(tx, ticket.id, limit=MAX_ALERTS)
     began = sentences.why_opened(rule, alert.rule, alert.rule_version, alert.first_record_id or None)
@@ -380,8 +380,8 @@ def _kept_by(tx: ReadTx, suppressed_by: str | None, silence: Silenced | None, ev
     """What keeps an alert from people, with the numbers that decided it."""
     if silence is not None:
         return sentences.silence_in_words(silence)
-    what, _, which = (suppressed_by or "").partition(":")
-    decided = store.storm_of(tx, int(which)) if what == "storm" else None
+    what, which = parts(suppressed_by)
+    decided = store.storm_of(tx, which) if what == STORM and which is not None else None
     if what == FLAP:
         decided = next((one for one in reversed(events) if one.kind == AlertFlapping.__name__), None)
     return sentences.suppressed_in_words(suppressed_by, decided)

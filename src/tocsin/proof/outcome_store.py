@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from sqlalchemy import or_, select
 
-from tocsin.alerts.episodes import FLAP
 from tocsin.alerts.model import alerts
+from tocsin.alerts.suppression import FLAP
 from tocsin.kit.clock import to_us
 from tocsin.kit.events import AlertEnded, AlertOpened, TicketOpened, TicketReopened
 from tocsin.proof.comparing import Real, RealAlert

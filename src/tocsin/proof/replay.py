@@ -17,14 +17,16 @@ from operator import attrgetter
 from typing import Any, Final, assert_never
 
 from tocsin.alerts import flapping
-from tocsin.alerts.overflow import MAX_GROUPS, OVERFLOW, overflow_of
+from tocsin.alerts.overflow import MAX_GROUPS, OVERFLOW, overflow_of, seated
 from tocsin.alerts.rules import WINDOWED, Kind, Rule
+from tocsin.alerts.silencing import Fate, fate_of
+from tocsin.alerts.suppression import FLAP
 from tocsin.kit.clock import from_us
 from tocsin.proof.hushing import NOTHING, Hidings
 from tocsin.proof.missing import TURN, Absences, heard_of
 from tocsin.proof.newness import NewPatterns
 from tocsin.proof.outcome import Episode, Face, Heard, Outcome, Tally
-from tocsin.proof.ticketing import FLAP, SECOND_US, Storm, Tickets, Ways, tick, us
+from tocsin.proof.ticketing import Storm, Tickets, Ways, tick, us
 from tocsin.proof.weighing import Each, Weigher, Windows
 
 _TICK: Final = 0  # before what came in at the same instant
@@ -173,18 +175,14 @@ class Replay:
         left = self._bounds.alerts - len(self._firing)
         if self._rule.kind in WINDOWED or len(told) <= left:
             return told
-        seats: set[str] = set()
-        for one in sorted(told, key=lambda one: (one.first_id, one.face.fingerprint)):
-            fingerprint = one.face.fingerprint
-            if fingerprint in self._firing or fingerprint in seats:
-                continue
-            if left > 0:
-                left -= 1
-                seats.add(fingerprint)
-            else:
-                self._tally_of(one).n -= one.n
-                self._overflow(one)
-                self._tally_of(one).n += one.n
+        new = [one for one in told if one.face.fingerprint not in self._firing]
+        new.sort(key=lambda one: (one.first_id, one.face.fingerprint))
+        rule = self._rule.name
+        seats = seated(((rule, one.face.fingerprint) for one in new), {rule: left})
+        for one in [one for one in new if one.face.fingerprint not in seats]:
+            self._tally_of(one).n -= one.n
+            self._overflow(one)
+            self._tally_of(one).n += one.n
         return _together(told, _HIDDEN_BY)
 
     def _hide(self, at: int, told: Sequence[Heard]) -> list[Heard]:
@@ -266,13 +264,14 @@ class Replay:
         """A silence is over: another one hides what it hid, or it is heard because it still fires; the rest has
         ended."""
         mine = sorted((one for one in self._firing.values() if one.suppressed_by == silence), key=_first_id)
-        since = now - self._ways.still_fires_s * SECOND_US
         still: list[Episode] = []
+        itself = self._quiet_s is not None
         for one in mine:
             heir = self._hidings.by(now, one.covers)
-            if heir is not None:
+            fate = fate_of(heir=heir, ends_by_itself=itself, last_at=from_us(one.said_at), now=from_us(now))
+            if fate is Fate.MOVED:
                 one.suppressed_by = heir
-            elif self._quiet_s is not None or one.said_at >= since:
+            elif fate is Fate.RELEASED:
                 still.append(one)
             else:
                 self.outcome.unheard += 1

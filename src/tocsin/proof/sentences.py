@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from tocsin.alerts.flapping import CHANGES
 from tocsin.alerts.rules import Kind, Rule
+from tocsin.alerts.suppression import FLAP, INHIBITION, SILENCE, STORM, parts
 from tocsin.kit.clock import iso
 from tocsin.proof.facts import Happening, Silenced, Verdict, Waiting
 from tocsin.proof.judging import Judged
@@ -75,7 +76,7 @@ def silence_in_words(silence: Silenced) -> str:
 
 def suppressed_in_words(suppressed_by: str | None, decided: Happening | None = None) -> str:
     """What keeps an alert from people, with the numbers of the event that `decided` it, if it is known."""
-    what, _, which = (suppressed_by or "").partition(":")
+    what, which = parts(suppressed_by)
     return _KEPT_BY.get(what, "what did is not recorded").format(which=which) + _numbers(decided)
 
 
@@ -97,10 +98,10 @@ def _numbers(decided: Happening | None) -> str:
 
 
 _KEPT_BY: Final = {
-    "silence": "silence {which} hides it",
-    "flap": "the alert flaps, its changes page nobody until it has been calm for 30 minutes",
-    "storm": "too many alerts opened at once, ticket {which} gathers them",
-    "inhibition": "it follows from alert {which} of a service that its own depends on",
+    SILENCE: "silence {which} hides it",
+    FLAP: "the alert flaps, its changes page nobody until it has been calm for 30 minutes",
+    STORM: "too many alerts opened at once, ticket {which} gathers them",
+    INHIBITION: "it follows from alert {which} of a service that its own depends on",
 }
 _MEANT: Final = {
     "opened": "It opened alert {v.alert_id}{by_window}.",

@@ -92,13 +92,6 @@ def rules_at(tx: ReadTx, ruleset: int) -> list[Rule]:
     return [rule_of(row.name, row.version, row.definition) for row in found if row.definition is not None]
 
 
-def rule_version(tx: ReadTx, name: str, version: int) -> Rule | None:
-    """What a rule said in that version."""
-    same = (rule_versions.c.name == name) & (rule_versions.c.version == version)
-    definition = tx.execute(select(rule_versions.c.definition).where(same)).scalar_one_or_none()
-    return None if definition is None else rule_of(name, version, definition)
-
-
 def verdicts_over(tx: ReadTx, commit: Commit, record_id: int) -> list[Verdict]:
     """The verdicts of a commit whose records lie around one; some may be about others than it."""
     around = verdicts.c.first_id.between(commit.first_log_id, record_id) & (verdicts.c.last_id >= record_id)

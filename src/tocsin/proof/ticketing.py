@@ -11,13 +11,13 @@ from datetime import timedelta, tzinfo
 from typing import Final
 
 from tocsin.alerts.rules import Rule
+from tocsin.alerts.silencing import STILL_FIRES_WITHIN
+from tocsin.alerts.suppression import FLAP, STORM
 from tocsin.kit.clock import MICROSECOND, from_us
 from tocsin.proof.outcome import Episode, Outcome, Ticket
 from tocsin.tickets.storming import ALL, LOOK_EVERY, WITHIN, StormLimits, begins, is_over, scope_of, service_of
 
 SECOND_US: Final = 1_000_000
-STORM: Final = "storm"
-FLAP: Final = "flap"
 Groups = Mapping[str, Sequence[Episode]]  # by correlation key
 LookAgain = Callable[[int, "Storm"], None]
 
@@ -43,11 +43,10 @@ class Storm:
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What the rule and the settings say of tickets. `still_fires_s`: an alert heard of within that time fires."""
+    """What the rule and the settings say of tickets."""
 
     reopen_window_s: int
     auto_close_s: int
-    still_fires_s: int
     limits: StormLimits
 
 
@@ -107,7 +106,7 @@ class Tickets:
             return
         while storm.joined and storm.joined[0] < at - us(WITHIN):
             storm.joined.popleft()
-        since = at - self._ways.still_fires_s * SECOND_US
+        since = at - us(STILL_FIRES_WITHIN)
         firing = sorted((one for one in storm.ticket.going_on if one.said_at >= since), key=lambda one: one.first_id)
         if not is_over(len(storm.joined), len(firing), self._ways.limits.of(storm.scope)):
             self._look_again(at + us(LOOK_EVERY), storm)

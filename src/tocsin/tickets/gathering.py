@@ -9,12 +9,14 @@ from tocsin.alerts import declaration_store as declared
 from tocsin.alerts import store as alerts
 from tocsin.alerts.declaration_store import Part
 from tocsin.alerts.dependencies import depths, steps_from, turned, way
+from tocsin.alerts.silencing import STILL_FIRES_WITHIN
+from tocsin.alerts.suppression import INHIBITION, by
 from tocsin.kit.events import AlertJoined, Event, TicketCauseSuspected, TicketEffectSuspected
 from tocsin.query.letters import fold
 from tocsin.storage.tx import Tx
 from tocsin.tickets import inhibition_store, store
-from tocsin.tickets.inhibition import FIRES_WITHIN, LEAST, SHORTLY_BEFORE, Cause, Firing, causes, root_of
-from tocsin.tickets.inhibition_store import INHIBITION, WithTicket
+from tocsin.tickets.inhibition import LEAST, SHORTLY_BEFORE, Cause, Firing, causes, root_of
+from tocsin.tickets.inhibition_store import WithTicket
 from tocsin.tickets.wanting import Wanting, most_urgent
 from tocsin.tickets.workflow import UNRESOLVED
 
@@ -48,7 +50,7 @@ class Gathering:
 
     def suppressed(self, groups: Groups) -> dict[int, str]:
         """By alert, the alert that it is suppressed by."""
-        return {one.alert_id: f"{INHIBITION}{cause}" for key, cause in self.cause_of.items() for one in groups[key]}
+        return {one.alert_id: by(INHIBITION, cause) for key, cause in self.cause_of.items() for one in groups[key]}
 
     def joining(self, one: Wanting, ticket_id: int) -> AlertJoined:
         """The event that tells how an alert came to a ticket that another one brought."""
@@ -101,7 +103,7 @@ def _decide(tx: Tx, found: Gathering, groups: Groups) -> None:
 def _firing(tx: Tx, above: Part, groups: Groups) -> list[WithTicket]:
     """What fires upstream. The ticket of a storm that an alert is released from says nothing about others."""
     released_from = {one.released_from for one in chain.from_iterable(groups.values())} - {None}
-    found = inhibition_store.firing(tx, above.names, tx.now - FIRES_WITHIN)
+    found = inhibition_store.firing(tx, above.names, tx.now - STILL_FIRES_WITHIN)
     return [one for one in found if one.ticket_id not in released_from]
 
 

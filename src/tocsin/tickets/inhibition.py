@@ -11,7 +11,6 @@ from typing import Final
 from tocsin.alerts.dependencies import Edges, depths, steps_from, way
 from tocsin.kit.priorities import Priority
 
-FIRES_WITHIN: Final = timedelta(minutes=10)  # so long after its last record, an alert explains others
 SHORTLY_BEFORE: Final = timedelta(minutes=5)  # so long before its cause, an alert may have been noticed first
 LEAST: Final = Priority.P3  # a ticket of less says little about the services that depend on its own
 

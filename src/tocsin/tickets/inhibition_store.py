@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, func, literal, or_, select
 
-from tocsin.alerts.model import alerts, verdicts
+from tocsin.alerts.model import alerts
+from tocsin.alerts.store import counted_at
+from tocsin.alerts.suppression import FLAP, INHIBITION, SILENCE, alike, parts
 from tocsin.kit.events import TicketEffectSuspected
 from tocsin.storage.columns import Instant
 from tocsin.storage.model import events
@@ -17,8 +19,6 @@ from tocsin.tickets.model import tickets
 from tocsin.tickets.workflow import UNRESOLVED
 
 IN_CLAUSE: Final = 500
-INHIBITION: Final = "inhibition:"
-_HIDDEN: Final = "silence:%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +58,14 @@ def _among(tx: ReadTx, keys: Iterable[str], *wanted: ColumnElement[bool], limit:
 def firing(tx: ReadTx, keys: Iterable[str], since: datetime) -> list[WithTicket]:
     """What fires now at these services: an open alert that no silence hides, on which a record was counted at `since`
     or later by the server's clock, with a ticket that is urgent enough and not resolved."""
-    newest = (
-        select(verdicts.c.event_id)
-        .where(verdicts.c.alert_id == alerts.c.id)
-        .order_by(verdicts.c.position.desc())
-        .limit(1)
-        .correlate(alerts)
-        .scalar_subquery()
-    )
-    counted_at = select(events.c.recorded_at).where(events.c.id == newest).correlate(alerts).scalar_subquery()
-    shown = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like(_HIDDEN))
-    lately = or_(alerts.c.opened_at >= since, counted_at >= literal(since, Instant()))
+    shown = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like(alike(SILENCE)))
+    lately = or_(alerts.c.opened_at >= since, counted_at() >= literal(since, Instant()))
     return _among(tx, keys, shown, lately, tickets.c.priority <= int(LEAST))
 
 
 def opened_since(tx: ReadTx, keys: Iterable[str], since: datetime, *, limit: int) -> list[WithTicket]:
     """Alerts of these services that opened then or later and have a ticket that is theirs."""
-    own = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by == "flap")
+    own = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by == FLAP)
     return _among(tx, keys, alerts.c.opened_at >= since, own, limit=limit)
 
 
@@ -83,11 +74,11 @@ def gathered(tx: ReadTx, ticket_of_key: Mapping[str, int]) -> dict[str, int]:
     wanted, found = sorted(ticket_of_key), dict[str, int]()
     for start in range(0, len(wanted), IN_CLAUSE):
         inside = alerts.c.correlation_key.in_(wanted[start : start + IN_CLAUSE])
-        because = alerts.c.suppressed_by.like(INHIBITION + "%") & alerts.c.ended_at.is_(None)
+        because = alerts.c.suppressed_by.like(alike(INHIBITION)) & alerts.c.ended_at.is_(None)
         columns = (alerts.c.correlation_key, alerts.c.ticket_id, alerts.c.suppressed_by)
         for row in tx.execute(select(*columns).where(inside, because).order_by(alerts.c.id)):
             if row.ticket_id == ticket_of_key[row.correlation_key]:
-                found[row.correlation_key] = int(row.suppressed_by.removeprefix(INHIBITION))
+                found[row.correlation_key] = int(parts(row.suppressed_by)[1] or 0)
     return found
 
 

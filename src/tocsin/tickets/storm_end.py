@@ -3,7 +3,8 @@
 from typing import Final
 
 from tocsin.alerts import store as alerts
-from tocsin.alerts.episodes import STILL_FIRES_WITHIN
+from tocsin.alerts.silencing import STILL_FIRES_WITHIN
+from tocsin.alerts.suppression import STORM, by
 from tocsin.kit.events import AlertReleased, StormEnded
 from tocsin.storage import timers
 from tocsin.storage.timers import Timer
@@ -11,7 +12,6 @@ from tocsin.storage.tx import Tx
 from tocsin.tickets import service, store
 from tocsin.tickets.storming import LOOK_EVERY, WITHIN, StormLimits, is_over
 from tocsin.tickets.storms import TIMER
-from tocsin.tickets.wanting import STORM
 
 _WHY: Final = "the storm is over"
 
@@ -28,11 +28,11 @@ def look(tx: Tx, timer: Timer, limits: StormLimits) -> None:
         timers.put(tx, TIMER, timer.subject, due_at=tx.now + LOOK_EVERY, version=1)
         return
     store.end_storm(tx, ticket_id)
-    by = f"{STORM}{ticket_id}"
-    alerts.unsuppress_all(tx, by)
+    storm = by(STORM, ticket_id)
+    alerts.unsuppress_all(tx, storm)
     alerts.unsuppress_gathered(tx, firing)  # whether they still follow from something upstream is decided anew
     store.release_some_keys(tx, ticket_id, alerts.keys_of_alerts(tx, firing))
     tx.emit(StormEnded(ticket_id, scope=scope, released=tuple(firing)))
-    tx.emit(*(AlertReleased(alert_id, suppressed_by=by, reason=_WHY) for alert_id in firing))
+    tx.emit(*(AlertReleased(alert_id, suppressed_by=storm, reason=_WHY) for alert_id in firing))
     tx.settle()
     service.resolve_if_over(tx, ticket_id)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tocsin.alerts.suppression import STORM, by
 from tocsin.kit.events import Event, StormBegan, TicketOpened
 from tocsin.kit.priorities import Priority
 from tocsin.storage import timers
@@ -12,7 +13,7 @@ from tocsin.storage.tx import Tx
 from tocsin.tickets import store
 from tocsin.tickets.storming import ALL, WITHIN, WITHIN_S, StormLimits, begins, scope_of, service_of
 from tocsin.tickets.teams import teams_of
-from tocsin.tickets.wanting import STORM, Wanting, most_urgent
+from tocsin.tickets.wanting import Wanting, most_urgent
 
 TIMER: Final = "ticket.storm"
 MAX_NAMED: Final = 100
@@ -29,7 +30,7 @@ class Gathered:
     def suppressed(self, groups: Groups) -> dict[int, str]:
         """By alert, the storm that it is suppressed by."""
         return {
-            one.alert_id: f"{STORM}{ticket_id}" for key, ticket_id in self.ticket_of_key.items() for one in groups[key]
+            one.alert_id: by(STORM, ticket_id) for key, ticket_id in self.ticket_of_key.items() for one in groups[key]
         }
 
 

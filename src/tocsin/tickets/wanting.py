@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from tocsin.alerts import rule_store
 from tocsin.alerts import store as alerts
@@ -10,12 +9,10 @@ from tocsin.alerts.absence import described
 from tocsin.alerts.rules import DEFAULT_REOPEN_WINDOW_S, Kind, Rule
 from tocsin.alerts.ruleset import note_of
 from tocsin.alerts.store import Alert
+from tocsin.alerts.suppression import STORM, has_no_ticket, parts
 from tocsin.kit.events import AlertOpened, AlertReleased, Matched, Recorded
 from tocsin.kit.priorities import Priority
 from tocsin.storage.tx import Tx
-
-SILENCE: Final = "silence:"
-STORM: Final = "storm:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class Wanting:
 
 def by_opening(opened: Sequence[Recorded[AlertOpened]]) -> list[Wanting]:
     """The alerts that have just opened, but for those that a silence hides."""
-    return [_opened(one) for one in opened if not (one.event.suppressed_by or "").startswith(SILENCE)]
+    return [_opened(one) for one in opened if not has_no_ticket(one.event.suppressed_by)]
 
 
 def _opened(recorded: Recorded[AlertOpened]) -> Wanting:
@@ -75,13 +72,18 @@ def by_release(tx: Tx, released: Sequence[Recorded[AlertReleased]]) -> list[Want
     return [
         _released(tx, alert, events[alert.id])
         for alert in found
-        if alert.ticket_id is None or events[alert.id].event.suppressed_by.startswith(STORM)
+        if alert.ticket_id is None or _storm_of(events[alert.id]) is not None
     ]
+
+
+def _storm_of(recorded: Recorded[AlertReleased]) -> int | None:
+    """The ticket of the storm that gathered an alert until it was released."""
+    what, ticket_id = parts(recorded.event.suppressed_by)
+    return ticket_id if what == STORM else None
 
 
 def _released(tx: Tx, alert: Alert, recorded: Recorded[AlertReleased]) -> Wanting:
     rule = rule_store.definition(tx, alert.rule, alert.rule_version)
-    storm = recorded.event.suppressed_by.startswith(STORM)
     return Wanting(
         alert_id=alert.id,
         event_id=recorded.id,
@@ -93,7 +95,7 @@ def _released(tx: Tx, alert: Alert, recorded: Recorded[AlertReleased]) -> Wantin
         priority=alert.priority,
         reopen_window_s=DEFAULT_REOPEN_WINDOW_S if rule is None else rule.reopen_window_s,
         late_s=max(0, int((tx.now - alert.first_seen_at).total_seconds())),
-        released_from=int(recorded.event.suppressed_by.removeprefix(STORM)) if storm else None,
+        released_from=_storm_of(recorded),
     )
 
 
