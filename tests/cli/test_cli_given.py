@@ -30,7 +30,7 @@ def test_a_list_is_read_without_its_blanks_and_gaps():
 def test_a_pair_is_parted_at_its_first_sign():
     assert pairs("--label", ["team=pay", "query=a=b", "none="]) == {"team": "pay", "query": "a=b", "none": ""}
     assert (pairs("--label", []), pairs("--label", None)) == (None, None)
-    with pytest.raises(WrongUsage, match="^--label 'team': expected NAME=VALUE$"):
+    with pytest.raises(WrongUsage, match=r"^--label 'team': expected NAME=VALUE$"):
         pairs("--label", ["a=b", "team"])
 
 
