@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from desk import ANA, START, Desk, FakeClock, critical, in_threads, wait_until, waiting_for_locks
+from desk import ANA, START, Desk, FakeClock, critical, error, in_threads, wait_until, waiting_for_locks
 from tocsin.alerts import store as alert_store
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.events import Matched
@@ -17,6 +17,7 @@ from tocsin.kit.priorities import Priority
 from tocsin.settings import Settings
 from tocsin.storage import timers
 from tocsin.storage.tx import Tx
+from tocsin.tickets import merge_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets import store as ticket_store
 from tocsin.tickets.model import open_keys
@@ -204,3 +205,62 @@ def test_what_would_be_gathered_in_a_ticket_that_is_being_resolved_opens_its_own
     assert [(ticket.service, ticket.status) for ticket in desk.tickets] == [("db", "RESOLVED"), ("worker", "OPEN")]
     assert held_keys(desk) == [2]
     desk.check_books()
+
+
+def test_an_alert_that_joins_a_ticket_while_that_is_merged_goes_over_with_it(desk: Desk) -> None:
+    desk.save_rule(condition="level:ERROR", correlate_by=("service",))
+    desk.post(critical("disk full", service="db"))
+    desk.post(error("one", service="web"))
+    other = Held(desk, ticket_store.lock_storms)  # which the ticket of `mail` waits for, when `two` has joined
+    posted = desk.start_post(error("two", service="web"), critical(service="mail"))
+    wait_until(lambda: waiting_for_locks(desk.database))
+    merging = started(desk, lambda: merge(desk, 2, 1))
+    other.release()
+    posted.result(20)
+    merging.join(20)
+
+    assert [ticket.status for ticket in desk.tickets] == ["OPEN", "CLOSED", "OPEN"]
+    assert desk.alerts_of(2) == []
+    [merged] = desk.events("ticket:2", "TicketMerged")
+    assert merged.data["alert_ids"] == [2, 4]
+    desk.post(error("three", service="web"))
+    assert len(desk.alerts_of(1)) == 4
+
+
+def test_an_alert_that_joins_a_ticket_while_a_merge_is_undone_goes_back_with_it(desk: Desk) -> None:
+    desk.save_rule(condition="level:ERROR", correlate_by=("service",))
+    desk.post(critical("disk full", service="db"))
+    desk.post(error("one", service="web"))
+    merge(desk, 2, 1)
+    other = Held(desk, ticket_store.lock_storms)
+    posted = desk.start_post(error("two", service="web"), critical(service="mail"))
+    wait_until(lambda: waiting_for_locks(desk.database))
+    parting = started(desk, lambda: desk.database.write(lambda tx: merge_service.unmerge(tx, 2), actor=ANA))
+    other.release()
+    posted.result(20)
+    parting.join(20)
+
+    assert [alert.service for alert in desk.alerts_of(1)] == ["db"]
+    assert [alert.service for alert in desk.alerts_of(2)] == ["web", "web"]
+
+
+def test_what_is_gathered_in_a_ticket_while_that_is_merged_goes_over_with_it(desk: Desk) -> None:
+    desk.declare("worker", depends_on=["db"])
+    desk.post(critical(service="db"))
+    desk.post(critical(service="queue"))
+    other = Held(desk, ticket_store.lock_storms)
+    posted = desk.start_post(critical(service="worker"), critical(service="mail"))
+    wait_until(lambda: waiting_for_locks(desk.database))
+    merging = started(desk, lambda: merge(desk, 1, 2))
+    other.release()
+    posted.result(20)
+    merging.join(20)
+
+    assert [ticket.status for ticket in desk.tickets] == ["CLOSED", "OPEN", "OPEN"]
+    assert {alert.service for alert in desk.alerts_of(2)} == {"db", "queue", "worker"}
+    assert held_keys(desk) == [2, 2, 2, 3]
+    desk.check_books()
+
+
+def merge(desk: Desk, ticket_id: int, into_id: int) -> None:
+    desk.database.write(lambda tx: merge_service.merge(tx, ticket_id, into_id), actor=ANA)

@@ -189,6 +189,8 @@ def move_keys(tx: Tx, ticket_id: int, to_id: int, keys: Collection[str] | None =
     mine = open_keys.c.ticket_id == ticket_id
     if keys is not None:
         mine &= open_keys.c.key.in_(sorted(keys))
+    # To change where a key points waits for nobody who shares the key itself (`join_keys`); this does.
+    tx.execute(select(open_keys.c.key).where(mine).order_by(open_keys.c.key).with_for_update()).all()
     statement = update(open_keys).where(mine).values(ticket_id=to_id).returning(open_keys.c.key)
     return sorted(tx.execute(statement).scalars())
 
