@@ -22,6 +22,7 @@ from tocsin.tickets.workflow import UNRESOLVED, Status
 
 IN_CLAUSE: Final = 500
 _COLUMNS: Final = dict(tickets.c)
+BY_STORM: Final = "storm"  # what `opened_by` says of a storm's ticket
 UNDECIDED: Final = 0  # the ticket of a key that was claimed in this transaction and whose ticket is not made yet
 
 
@@ -243,19 +244,21 @@ def end_storm(tx: Tx, ticket_id: int) -> None:
     tx.execute(update(storms).where(mine).values(ended_at=tx.now))
 
 
-def _opened_by_rules(since: datetime) -> ColumnElement[bool]:
-    return (tickets.c.opened_at > since) & tickets.c.opened_by.startswith("rule:") & tickets.c.released_from.is_(None)
+def _opened_by_alerts(since: datetime) -> ColumnElement[bool]:
+    by_alerts = tickets.c.opened_by.startswith("rule:") | (tickets.c.opened_by == BY_STORM)
+    return (tickets.c.opened_at > since) & by_alerts & tickets.c.released_from.is_(None)
 
 
-def opened_lately(tx: ReadTx, since: datetime) -> dict[str, int]:
-    """How many tickets rules opened after `since`, by service."""
-    statement = select(tickets.c.service, func.count()).where(_opened_by_rules(since)).group_by(tickets.c.service)
+def opened_lately(tx: ReadTx, since: datetime) -> dict[str | None, int]:
+    """How many tickets alerts and storms opened after `since`, by service; a storm of all has none."""
+    statement = select(tickets.c.service, func.count()).where(_opened_by_alerts(since)).group_by(tickets.c.service)
     return {row[0]: row[1] for row in tx.execute(statement)}
 
 
 def titles_opened_since(tx: ReadTx, since: datetime, *, service: str | None, limit: int) -> dict[int, str]:
-    """The titles of the newest tickets that rules opened after `since`, of one service or all, the oldest first."""
-    newest = select(tickets.c.id, tickets.c.title).where(_opened_by_rules(since))
+    """The newest tickets that alerts and storms opened after `since`, of one service or all, and their titles; the
+    oldest first."""
+    newest = select(tickets.c.id, tickets.c.title).where(_opened_by_alerts(since))
     statement = newest.order_by(tickets.c.id.desc()).limit(limit)
     if service is not None:
         statement = statement.where(tickets.c.service == service)
