@@ -418,7 +418,7 @@ def test_tickets_end_as_urgent_as_their_alerts_have_grown(desk: Desk, clock: Fak
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("limits", [StormLimits(2, 0), StormLimits(3, 5)])
+@pytest.mark.parametrize("limits", [StormLimits(2, 0), StormLimits(3, 5), StormLimits(2, 4)])
 def test_storms_gather_and_let_go_as_they_did(
     settings: Settings, open_desk: Callable[..., Desk], clock: FakeClock, seed: int, limits: StormLimits
 ) -> None:

@@ -2,24 +2,30 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from desk import ANA, START, Desk, FakeClock, critical, in_threads, wait_until, waiting_for_locks
+from desk import ANA, START, Desk, FakeClock, critical, error, in_threads, wait_until, waiting_for_locks
+from tocsin import pipeline
 from tocsin.alerts import store as alert_store
+from tocsin.alerts.rules import Kind
 from tocsin.kit.actors import SYSTEM
-from tocsin.kit.events import Matched
+from tocsin.kit.events import LogsStored, Matched, Recorded
 from tocsin.kit.priorities import Priority
+from tocsin.logs.intake import Stored
 from tocsin.settings import Settings
 from tocsin.storage import timers
 from tocsin.storage.tx import Tx
+from tocsin.tickets import merge_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets import store as ticket_store
 from tocsin.tickets.model import open_keys
+from tocsin.tickets.storming import DEFAULT_LIMITS
 from tocsin.tickets.workflow import Status
 
 
@@ -204,3 +210,115 @@ def test_what_would_be_gathered_in_a_ticket_that_is_being_resolved_opens_its_own
     assert [(ticket.service, ticket.status) for ticket in desk.tickets] == [("db", "RESOLVED"), ("worker", "OPEN")]
     assert held_keys(desk) == [2]
     desk.check_books()
+
+
+def test_an_alert_that_joins_a_ticket_while_that_is_merged_goes_over_with_it(desk: Desk) -> None:
+    desk.save_rule(condition="level:ERROR", correlate_by=("service",))
+    desk.post(critical("disk full", service="db"))
+    desk.post(error("one", service="web"))
+    other = Held(desk, ticket_store.lock_storms)  # which the ticket of `mail` waits for, when `two` has joined
+    posted = desk.start_post(error("two", service="web"), critical(service="mail"))
+    wait_until(lambda: waiting_for_locks(desk.database))
+    merging = started(desk, lambda: merge(desk, 2, 1))
+    other.release()
+    posted.result(20)
+    merging.join(20)
+
+    assert [ticket.status for ticket in desk.tickets] == ["OPEN", "CLOSED", "OPEN"]
+    assert desk.alerts_of(2) == []
+    [merged] = desk.events("ticket:2", "TicketMerged")
+    assert merged.data["alert_ids"] == [2, 4]
+    desk.post(error("three", service="web"))
+    assert len(desk.alerts_of(1)) == 4
+
+
+def test_an_alert_that_joins_a_ticket_while_a_merge_is_undone_goes_back_with_it(desk: Desk) -> None:
+    desk.save_rule(condition="level:ERROR", correlate_by=("service",))
+    desk.post(critical("disk full", service="db"))
+    desk.post(error("one", service="web"))
+    merge(desk, 2, 1)
+    other = Held(desk, ticket_store.lock_storms)
+    posted = desk.start_post(error("two", service="web"), critical(service="mail"))
+    wait_until(lambda: waiting_for_locks(desk.database))
+    parting = started(desk, lambda: desk.database.write(lambda tx: merge_service.unmerge(tx, 2), actor=ANA))
+    other.release()
+    posted.result(20)
+    parting.join(20)
+
+    assert [alert.service for alert in desk.alerts_of(1)] == ["db"]
+    assert [alert.service for alert in desk.alerts_of(2)] == ["web", "web"]
+
+
+def test_what_is_gathered_in_a_ticket_while_that_is_merged_goes_over_with_it(desk: Desk) -> None:
+    desk.declare("worker", depends_on=["db"])
+    desk.post(critical(service="db"))
+    desk.post(critical(service="queue"))
+    other = Held(desk, ticket_store.lock_storms)
+    posted = desk.start_post(critical(service="worker"), critical(service="mail"))
+    wait_until(lambda: waiting_for_locks(desk.database))
+    merging = started(desk, lambda: merge(desk, 1, 2))
+    other.release()
+    posted.result(20)
+    merging.join(20)
+
+    assert [ticket.status for ticket in desk.tickets] == ["CLOSED", "OPEN", "OPEN"]
+    assert {alert.service for alert in desk.alerts_of(2)} == {"db", "queue", "worker"}
+    assert held_keys(desk) == [2, 2, 2, 3]
+    desk.check_books()
+
+
+def merge(desk: Desk, ticket_id: int, into_id: int) -> None:
+    desk.database.write(lambda tx: merge_service.merge(tx, ticket_id, into_id), actor=ANA)
+
+
+def counting_desk(settings: Settings, clock: FakeClock, applied: list[int]) -> Desk:
+    """A server that notes how often a batch was judged: once each, if nothing had to be tried again."""
+    routes = pipeline.routes(DEFAULT_LIMITS)
+    judge = routes[LogsStored][0]
+
+    def noted(tx: Tx, stored: Sequence[Recorded[LogsStored]]) -> None:
+        applied.append(len(stored))
+        judge(tx, stored)
+
+    return Desk(settings, clock, routes={**routes, LogsStored: (noted,)})
+
+
+LOGINS = [f"login of {a}{b} failed" for a in "abcdefghij" for b in "klmnopqrst"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "hidden", "heard"),
+    [
+        ({}, ["disk full"], "disk full"),
+        ({"kind": Kind.THRESHOLD, "threshold": 1, "window_s": 60}, ["disk full"], "disk full"),
+        ({}, LOGINS, "login of zoe failed"),
+        ({"kind": Kind.NEW_PATTERN, "learn_s": 0}, LOGINS, "login of zoe failed"),
+    ],
+    ids=["its own form", "a window", "another form of its pattern", "a new pattern"],
+)
+def test_two_servers_that_hear_of_a_silenced_alert_at_once_do_not_wait_for_each_other(
+    postgres_settings: Settings, clock: FakeClock, fields: dict[str, Any], hidden: list[str], heard: str
+) -> None:
+    applied: list[int] = []
+    desks = [counting_desk(postgres_settings, clock, applied) for _ in range(2)]
+    try:
+        desks[0].save_rule(condition="level:ERROR", **fields)
+        desks[0].silence("@hidden:yes")
+        desks[0].post(*(error(message, hidden="yes") for message in hidden))
+        assert {alert.suppressed_by for alert in desks[0].alerts} == {"silence:1"}
+        applied.clear()
+        key = _key_of(desks[0], "other thing")
+        other = Held(desks[0], lambda tx: alert_store.open_new(tx, [replace(match_of(key), correlation_key=key)], {}))
+        # The first one knows of the alert and waits before it releases it; the second one comes along meanwhile.
+        posted = [desks[0].start_post(error(heard), critical("other thing"))]
+        wait_until(lambda: waiting_for_locks(desks[0].database))
+        posted.append(desks[1].start_post(error(heard)))
+        wait_until(lambda: posted[1].done() or waiting_for_locks(desks[0].database) > 1)
+        other.release()
+        assert [type(one.result(20)) for one in posted] == [Stored, Stored]
+        assert applied == [1, 1]
+        assert sum(alert.count for alert in desks[0].alerts if alert.rule == "errors") == len(hidden) + 2
+        assert len(desks[0].events(kind="AlertReleased")) == 1
+    finally:
+        for desk in desks:
+            desk.close()

@@ -83,6 +83,35 @@ def test_a_storm_of_one_service_leaves_the_others_alone(desk: Desk) -> None:
     assert [ticket.opened_by for ticket in desk.tickets] == ["storm", "rule:critical-logs"]
 
 
+def test_one_service_that_would_open_more_than_all_may_leaves_the_others_alone(desk: Desk) -> None:
+    desk.post(
+        *(critical(kind(number)) for number in range(70)),
+        *(critical("the printer burns", service=f"office-{number}") for number in range(3)),
+    )
+    post_kinds(desk, 70)
+
+    storm, *others = sorted(desk.tickets, key=lambda ticket: ticket.opened_by != "storm")
+    assert (storm.title, len(desk.alerts_of(storm.id))) == ("Storm in payments: 70 alerts at once", 71)
+    assert sorted(str(ticket.service) for ticket in others) == ["office-0", "office-1", "office-2"]
+    desk.check_books()
+
+
+def test_storms_of_services_count_as_a_ticket_each(settings: Settings, open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(settings, limits=StormLimits(2, 4))
+    for service in ("a", "b"):
+        post_kinds(desk, 1, 2, 3, service=service)
+    assert [ticket.title for ticket in desk.tickets] == [f"Storm in {name}: 3 alerts at once" for name in "ab"]
+
+    desk.post(*(critical(kind(number), service=name) for name in "cde" for number in range(3)))
+    assert [ticket.title for ticket in desk.tickets[2:]] == ["Storm in 3 services: 9 alerts at once"]
+    assert "- ticket 1: Storm in a: 3 alerts at once" in desk.tickets[2].description
+
+    post_kinds(desk, 4, service="a")
+    post_kinds(desk, 4, service="f")
+    assert [len(desk.alerts_of(ticket.id)) for ticket in desk.tickets] == [4, 3, 10], "each has its own storm first"
+    desk.check_books()
+
+
 def test_without_limits_each_kind_has_its_ticket(settings: Settings, open_desk: Callable[..., Desk]) -> None:
     desk = open_desk(settings, limits=NO_LIMITS)
     post_kinds(desk, *range(70))
@@ -198,10 +227,16 @@ def test_no_more_tickets_open_than_the_limits_allow(
 ) -> None:
     scopes = begins(lately, wanted, limits)
     left = {name: n for name, n in wanted.items() if ALL not in scopes and scope_of(name) not in scopes}
+    opening = len(scopes) + sum(left.values())
 
-    assert not limits.in_all or not left or sum(lately.values()) + sum(left.values()) <= limits.in_all
+    assert not limits.in_all or opening == 1 or sum(lately.values()) + opening <= limits.in_all
     assert not limits.of_service or all(lately.get(name, 0) + n <= limits.of_service for name, n in left.items())
     assert limits.any or not scopes
+
+    over = {name for name, n in wanted.items() if limits.of_service and lately.get(name, 0) + n > limits.of_service}
+    together = len(over) + sum(n for name, n in wanted.items() if name not in over)
+    assert ALL not in scopes or sum(lately.values()) + together > limits.in_all, "services' own storms were enough"
+    assert ALL in scopes or set(scopes) == {scope_of(name) for name in over}
 
 
 def test_a_storm_is_over_when_each_alert_may_have_its_ticket() -> None:

@@ -123,7 +123,8 @@ def _open_or_count(tx: Tx, openers: Mapping[str, Share], held: Mapping[str, Open
 
 def _place(tx: Tx, missing: Mapping[str, Share], found: _Episodes) -> None:
     """Count on the open alerts of their patterns, and open alerts for those that have none."""
-    placement = placing.place(tx, [share.match for share in missing.values()])
+    heard = {fingerprint for fingerprint, share in missing.items() if share.hidden_by is None}
+    placement = placing.place(tx, [share.match for share in missing.values()], heard)
     found.counted |= placement.counted
     if not placement.matches:
         return

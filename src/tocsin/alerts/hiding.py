@@ -1,6 +1,6 @@
 """Records that silences hide are parted from those that are heard, in the transaction that gives them verdicts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,6 +19,18 @@ def covering(tx: Tx, matches: Sequence[Matched]) -> dict[int, Silence]:
     return silence_store.share(tx, ids) if ids else {}
 
 
+def heard(matches: Iterable[Matched], silences: Mapping[int, Silence], now: datetime) -> set[str]:
+    """The fingerprints of those that have a record which no silence hides."""
+    return {match.fingerprint for match in matches if None in _places(match, silences, now)}
+
+
+def _places(match: Matched, silences: Mapping[int, Silence], now: datetime) -> Mapping[int | None, Sequence[int]]:
+    """The places of its records by the silence that hides them."""
+    if not match.covered:
+        return {None: range(match.n)}
+    return parted((record_id for record_id, _ in match.records), match.covered, silences, now)
+
+
 def apart(shares: Sequence[Share], silences: Mapping[int, Silence], now: datetime) -> list[Share]:
     """The same records; of those that are to open an alert or be counted on one, each share is hidden by one silence,
     or by none."""
@@ -29,7 +41,7 @@ def _parts(share: Share, silences: Mapping[int, Silence], now: datetime) -> list
     match = share.match
     if share.verdict is not None or not match.covered:
         return [share]
-    places = parted((record_id for record_id, _ in match.records), match.covered, silences, now)
+    places = _places(match, silences, now)
     return [
         _part(share, places[by], None if by is None else silences[by].name)
         for by in sorted(places, key=lambda by: by or 0)

@@ -69,14 +69,14 @@ class _Group:
     shares_alert: bool
 
 
-def place(tx: Tx, matches: Sequence[Matched]) -> Placement:
-    """Where matches go whose own fingerprints have no open alert."""
+def place(tx: Tx, matches: Sequence[Matched], heard: Collection[str]) -> Placement:
+    """Where matches go whose own fingerprints have no open alert. `heard`: those with a record that nothing hides."""
     found = look_up(tx, matches)
-    counted = _on_open(tx, found)
+    counted = _on_open(tx, found, heard)
     rest = [match for match in matches if match.fingerprint not in counted]
     if rest:
         found = learn(tx, rest)
-        counted |= _on_open(tx, found)
+        counted |= _on_open(tx, found, heard)
     opening: dict[str, list[str]] = {}
     firsts: dict[str, Matched] = {}
     for match in sorted(rest, key=lambda m: m.first_id):
@@ -87,15 +87,15 @@ def place(tx: Tx, matches: Sequence[Matched]) -> Placement:
     return Placement(counted, opening, list(firsts.values()))
 
 
-def settle(tx: Tx, matches: Sequence[Matched]) -> list[Matched]:
+def settle(tx: Tx, matches: Sequence[Matched], heard: Collection[str]) -> list[Matched]:
     """Matches that are counted in windows, by what they are counted as: their own form while it has an open alert,
-    else their pattern. They are placed by that."""
+    else their pattern. They are placed by that. `heard` as in `place`."""
     mined = [match for match in matches if match.group]
     if not mined:
         return list(matches)
     own = store.hold_open(tx, {match.fingerprint for match in mined})
     found = look_up_or_learn(tx, [match for match in mined if match.fingerprint not in own])
-    alert_of = _open_of(tx, found)
+    alert_of = open_of(tx, found, heard)
     settled = []
     for match in matches:
         one = found.get(match.fingerprint)
@@ -121,12 +121,13 @@ def fingerprints_of(match: Matched, placed: Mapping[str, Placed]) -> tuple[str, 
     return (match.fingerprint,) if one is None else one.fingerprints
 
 
-def _on_open(tx: Tx, placed: Mapping[str, Placed]) -> dict[str, OpenEpisode]:
-    return {own: episode for own, (_, episode) in _open_of(tx, placed).items()}
+def _on_open(tx: Tx, placed: Mapping[str, Placed], heard: Collection[str]) -> dict[str, OpenEpisode]:
+    return {own: episode for own, (_, episode) in open_of(tx, placed, heard).items()}
 
 
-def _open_of(tx: Tx, placed: Mapping[str, Placed]) -> dict[str, tuple[str, OpenEpisode]]:
+def open_of(tx: Tx, placed: Mapping[str, Placed], heard: Collection[str]) -> dict[str, tuple[str, OpenEpisode]]:
     """The open alert of each one's pattern, the oldest form's first: its fingerprint and itself."""
+    store.hold_silenced(tx, {fp for own, one in placed.items() if own in heard for fp in one.fingerprints})
     wanted = {fingerprint for one in placed.values() for fingerprint in one.fingerprints}
     open_now = store.hold_open(tx, wanted) if wanted else {}
     found: dict[str, tuple[str, OpenEpisode]] = {}

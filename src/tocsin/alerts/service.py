@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tocsin.alerts import absence_store, absences, flapping, novelty, placing, rule_store, store, window_store
 from tocsin.alerts.detect import merge
 from tocsin.alerts.episodes import carry_out, open_without_records, release, tell_of_flapping, verdict_row
-from tocsin.alerts.hiding import apart, covering, hiding_absence
+from tocsin.alerts.hiding import apart, covering, heard, hiding_absence
 from tocsin.alerts.overflow import MAX_GROUPS
 from tocsin.alerts.quieting import QUIET
 from tocsin.alerts.rules import WINDOWED, Kind
@@ -53,12 +53,14 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]], *, max_groups: int = M
         matches = merge(recorded.event.matches)
         live = [match for match in matches if not match.backfill]
         silences = covering(tx, live)
+        audible = heard(live, silences, tx.now)
+        store.hold_silenced(tx, audible)
         rows = [verdict_row(recorded, match, "backfill") for match in matches if match.backfill and match.n]
         novelty.learn_from(tx, [m for m in matches if m.backfill and m.learn_s is not None])
         observed_at = recorded.event.observed_at
         shares = absences.watch(tx, [m for m in live if m.absent_s], observed_at=observed_at, max_groups=max_groups)
         shares += novelty.weigh_new(tx, [m for m in live if m.learn_s is not None])
-        timed = placing.settle(tx, [m for m in live if m.window_s or m.for_s])
+        timed = placing.settle(tx, [m for m in live if m.window_s or m.for_s], audible)
         shares += weigh_all(tx, timed, observed_at=observed_at, max_groups=max_groups)
         shares += [Share(m, None, 0) for m in live if _counts_each(m)]
         rows += _rehearse(tx, recorded, [share for share in shares if share.match.dry_run])

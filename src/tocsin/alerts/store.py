@@ -26,7 +26,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from tocsin.alerts.flapping import changes
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.alerts.pattern_model import patterns
-from tocsin.alerts.suppression import INHIBITION, alike
+from tocsin.alerts.suppression import INHIBITION, SILENCE, alike
 from tocsin.kit.events import Matched
 from tocsin.query.letters import fold
 from tocsin.storage.columns import Instant, row_value
@@ -109,6 +109,20 @@ def hold_open(tx: Tx, fingerprints: Collection[str]) -> dict[str, OpenEpisode]:
         )
         found.update({row.fingerprint: OpenEpisode(row.id, row.suppressed_by) for row in tx.execute(statement)})
     return found
+
+
+def hold_silenced(tx: Tx, fingerprints: Collection[str]) -> None:
+    """Hold the open alerts of these fingerprints that silences keep from people, for whoever is about to release them.
+
+    Before they are shared (`hold_open`): of two that share one and both want it for themselves neither goes on.
+    """
+    if tx.dialect != "postgresql":
+        return  # there is one writer
+    wanted = sorted(fingerprints)
+    for start in range(0, len(wanted), IN_CLAUSE):
+        inside = alerts.c.fingerprint.in_(wanted[start : start + IN_CLAUSE]) & alerts.c.ended_at.is_(None)
+        silenced = inside & alerts.c.suppressed_by.like(alike(SILENCE))
+        tx.execute(select(alerts.c.id).where(silenced).order_by(alerts.c.fingerprint).with_for_update()).all()
 
 
 def changes_since(tx: ReadTx, fingerprints: Collection[str], since: datetime) -> dict[str, int]:

@@ -15,7 +15,17 @@ from tocsin.alerts.silencing import STILL_FIRES_WITHIN
 from tocsin.alerts.suppression import FLAP, STORM
 from tocsin.kit.clock import MICROSECOND, from_us
 from tocsin.proof.outcome import Episode, Outcome, Ticket
-from tocsin.tickets.storming import ALL, LOOK_EVERY, WITHIN, StormLimits, begins, is_over, scope_of, service_of
+from tocsin.tickets.storming import (
+    ALL,
+    LOOK_EVERY,
+    WITHIN,
+    StormLimits,
+    begins,
+    is_over,
+    scope_of,
+    service_of,
+    storm_for,
+)
 
 SECOND_US: Final = 1_000_000
 Groups = Mapping[str, Sequence[Episode]]  # by correlation key
@@ -62,7 +72,7 @@ class Tickets:
         self._open: dict[str, Ticket] = {}
         self._last: dict[str, Ticket] = {}
         self._storms: dict[str, Storm] = {}
-        self._lately: deque[tuple[int, str]] = deque()
+        self._lately: deque[tuple[int, str | None]] = deque()
 
     def __len__(self) -> int:
         return len(self._last)
@@ -163,7 +173,7 @@ class Tickets:
     def _without_joining(self, at: int, groups: dict[str, list[Episode]]) -> dict[str, list[Episode]]:
         left: dict[str, list[Episode]] = {}
         for key, group in groups.items():
-            storm = self._storms.get(ALL) or self._storms.get(scope_of(group[0].service))
+            storm = storm_for(group[0].service, self._storms)
             if storm is None:
                 left[key] = group
             else:
@@ -181,6 +191,7 @@ class Tickets:
         everything = [one for group in groups.values() for one in group]
         ticket = self._made(at, everything, None, service=service_of(scope), storm=scope)
         self._outcome.storms += 1
+        self._lately.append((at, ticket.service))
         self._page(at, ticket, first, always=True)
         storm = self._storms[scope] = Storm(scope, ticket, deque())
         for key, group in groups.items():

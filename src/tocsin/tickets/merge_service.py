@@ -41,24 +41,33 @@ def merge(tx: Tx, ticket_id: int, into_id: int, *, seen_version: int | None = No
     check_merge(into_id, into.status)
     if store.hold_storm(tx, ticket_id) is not None:
         raise Conflict(detail=f"ticket {ticket_id} gathers a storm that goes on; merge the other one into it")
-    moved = alerts.move_to_ticket(tx, ticket_id, into_id)
-    keys = store.move_keys(tx, ticket_id, into_id)
-    moved += alerts.move_to_ticket(tx, ticket_id, into_id)  # those that joined while the keys were waited for
-    told: list[Event] = [
-        TicketMerged(ticket_id, into_id, ticket.status.value, MERGED.value, tuple(sorted(moved)), tuple(keys)),
-        TicketAbsorbed(into_id, other_id=ticket_id, alerts=len(moved)),
-    ]
+    moved, keys = _hand_over(tx, ticket_id, into_id)
     closed = {"status": MERGED.value, "closed_at": tx.now, "merged_into": into_id, **service.NOT_HELD}
     priority = min(ticket.priority, into.priority)
+    _set_both(tx, {ticket_id: (ticket, closed), into_id: (into, {"priority": priority})})
+    # Others were gathered in it while it was waited for; from now on nobody can.
+    late = _hand_over(tx, ticket_id, into_id)
+    moved, keys = moved | late[0], keys | late[1]
+    told: list[Event] = [
+        TicketMerged(ticket_id, into_id, ticket.status.value, MERGED.value, tuple(sorted(moved)), tuple(sorted(keys))),
+        TicketAbsorbed(into_id, other_id=ticket_id, alerts=len(moved)),
+    ]
     if priority != into.priority:
         told.append(TicketPrioritised(into_id, Priority(into.priority).name, Priority(priority).name))
-    _set_both(tx, {ticket_id: (ticket, closed), into_id: (into, {"priority": priority})})
     timers.drop(tx, service.HOLD_END, str(ticket_id))
     if (Link.DUPLICATE_OF, into_id) not in link_store.between(tx, ticket_id, into_id):
         link_store.add(tx, ticket_id, Link.DUPLICATE_OF, into_id)
         told += _linked(TicketLinked, ticket_id, into_id)
     tx.emit(*told)
     return service.get(tx, ticket_id)
+
+
+def _hand_over(tx: Tx, ticket_id: int, to_id: int) -> tuple[set[int], set[str]]:
+    """Give all alerts and open keys of a ticket to another one; returns which."""
+    moved = set(alerts.move_to_ticket(tx, ticket_id, to_id))
+    keys = set(store.move_keys(tx, ticket_id, to_id))
+    moved |= set(alerts.move_to_ticket(tx, ticket_id, to_id))  # those that joined while the keys were waited for
+    return moved, keys
 
 
 def unmerge(tx: Tx, ticket_id: int, *, seen_version: int | None = None) -> Ticket:

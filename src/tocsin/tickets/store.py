@@ -22,6 +22,7 @@ from tocsin.tickets.workflow import UNRESOLVED, Status
 
 IN_CLAUSE: Final = 500
 _COLUMNS: Final = dict(tickets.c)
+BY_STORM: Final = "storm"  # what `opened_by` says of a storm's ticket
 UNDECIDED: Final = 0  # the ticket of a key that was claimed in this transaction and whose ticket is not made yet
 
 
@@ -189,6 +190,8 @@ def move_keys(tx: Tx, ticket_id: int, to_id: int, keys: Collection[str] | None =
     mine = open_keys.c.ticket_id == ticket_id
     if keys is not None:
         mine &= open_keys.c.key.in_(sorted(keys))
+    # To change where a key points waits for nobody who shares the key itself (`join_keys`); this does.
+    tx.execute(select(open_keys.c.key).where(mine).order_by(open_keys.c.key).with_for_update()).all()
     statement = update(open_keys).where(mine).values(ticket_id=to_id).returning(open_keys.c.key)
     return sorted(tx.execute(statement).scalars())
 
@@ -241,19 +244,21 @@ def end_storm(tx: Tx, ticket_id: int) -> None:
     tx.execute(update(storms).where(mine).values(ended_at=tx.now))
 
 
-def _opened_by_rules(since: datetime) -> ColumnElement[bool]:
-    return (tickets.c.opened_at > since) & tickets.c.opened_by.startswith("rule:") & tickets.c.released_from.is_(None)
+def _opened_by_alerts(since: datetime) -> ColumnElement[bool]:
+    by_alerts = tickets.c.opened_by.startswith("rule:") | (tickets.c.opened_by == BY_STORM)
+    return (tickets.c.opened_at > since) & by_alerts & tickets.c.released_from.is_(None)
 
 
-def opened_lately(tx: ReadTx, since: datetime) -> dict[str, int]:
-    """How many tickets rules opened after `since`, by service."""
-    statement = select(tickets.c.service, func.count()).where(_opened_by_rules(since)).group_by(tickets.c.service)
+def opened_lately(tx: ReadTx, since: datetime) -> dict[str | None, int]:
+    """How many tickets alerts and storms opened after `since`, by service; a storm of all has none."""
+    statement = select(tickets.c.service, func.count()).where(_opened_by_alerts(since)).group_by(tickets.c.service)
     return {row[0]: row[1] for row in tx.execute(statement)}
 
 
 def titles_opened_since(tx: ReadTx, since: datetime, *, service: str | None, limit: int) -> dict[int, str]:
-    """The titles of the newest tickets that rules opened after `since`, of one service or all, the oldest first."""
-    newest = select(tickets.c.id, tickets.c.title).where(_opened_by_rules(since))
+    """The newest tickets that alerts and storms opened after `since`, of one service or all, and their titles; the
+    oldest first."""
+    newest = select(tickets.c.id, tickets.c.title).where(_opened_by_alerts(since))
     statement = newest.order_by(tickets.c.id.desc()).limit(limit)
     if service is not None:
         statement = statement.where(tickets.c.service == service)

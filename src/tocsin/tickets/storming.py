@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
+T = TypeVar("T")
 WITHIN_S: Final = 300
 WITHIN: Final = timedelta(seconds=WITHIN_S)
 LOOK_EVERY: Final = timedelta(minutes=1)
@@ -43,14 +44,24 @@ def service_of(scope: str) -> str | None:
     return None if scope == ALL else scope.removeprefix(_OF_SERVICE)
 
 
-def begins(lately: Mapping[str, int], wanted: Mapping[str, int], limits: StormLimits) -> list[str]:
+def begins(lately: Mapping[str | None, int], wanted: Mapping[str, int], limits: StormLimits) -> list[str]:
     """The scopes of the storms that begin when `wanted` tickets would open now, after those that opened `lately` (both
-    by service). A storm of all is the only one."""
-    if limits.in_all and sum(lately.values()) + sum(wanted.values()) > limits.in_all:
+    by service).
+
+    A service that is over its limit has a storm of its own, which is one ticket. Only if that leaves too many is there
+    one of all, which is then the only one: a service that fails in many ways says nothing about the others.
+    """
+    most = limits.of_service
+    over = {name for name, n in wanted.items() if most and lately.get(name, 0) + n > most}
+    opening = len(over) + sum(n for name, n in wanted.items() if name not in over)
+    if limits.in_all and sum(lately.values()) + opening > limits.in_all:
         return [ALL]
-    if not limits.of_service:
-        return []
-    return [scope_of(name) for name, n in sorted(wanted.items()) if lately.get(name, 0) + n > limits.of_service]
+    return [scope_of(name) for name in sorted(over)]
+
+
+def storm_for(service: str, storms: Mapping[str, T]) -> T | None:
+    """The storm, of those that go on by scope, that takes what a service alerts of: its own, or else that of all."""
+    return storms.get(scope_of(service)) or storms.get(ALL)
 
 
 def is_over(joined: int, firing: int, limit: int) -> bool:

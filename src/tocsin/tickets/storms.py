@@ -11,7 +11,7 @@ from tocsin.kit.priorities import Priority
 from tocsin.storage import timers
 from tocsin.storage.tx import Tx
 from tocsin.tickets import store
-from tocsin.tickets.storming import ALL, WITHIN, WITHIN_S, StormLimits, begins, scope_of, service_of
+from tocsin.tickets.storming import ALL, WITHIN, WITHIN_S, StormLimits, begins, scope_of, service_of, storm_for
 from tocsin.tickets.teams import teams_of
 from tocsin.tickets.wanting import Wanting, most_urgent
 
@@ -65,12 +65,12 @@ def _join(tx: Tx, groups: Groups, found: Gathered) -> None:
     scopes = {ALL} | {scope_of(group[0].service) for group in groups.values()}
     storms = store.join_storms(tx, scopes)
     for key, group in groups.items():
-        ticket_id = storms.get(ALL) or storms.get(scope_of(group[0].service))
+        ticket_id = storm_for(group[0].service, storms)
         if ticket_id is not None and _may_be_gathered(key, group, found):
             found.ticket_of_key[key] = ticket_id
 
 
-def _of_scope(by_service: Mapping[str, int], scope: str) -> int:
+def _of_scope(by_service: Mapping[str | None, int], scope: str) -> int:
     service = service_of(scope)
     return sum(by_service.values()) if service is None else by_service.get(service, 0)
 
@@ -127,7 +127,7 @@ def _row(service: str | None, alerts: Sequence[Wanting], before: Mapping[int, st
         "title": f"Storm in {where}: {len(alerts)} alerts at once",
         "description": "\n".join(lines),
         "assignee": None,
-        "opened_by": "storm",
+        "opened_by": store.BY_STORM,
         "late_s": max(one.late_s for one in alerts),
         "recurrence_of": None,
         "released_from": None,
