@@ -1,8 +1,9 @@
-"""Tables of stage 3: tickets and what people say of them, the open correlation keys, storms, SLA policies."""
+"""Tables of stage 3: tickets and what people say of them, the open correlation keys, storms, SLA policies,
+views."""
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
 
 from tocsin.storage.columns import BigId, Instant, Json, metadata
 
@@ -160,4 +161,20 @@ ticket_links = Table(
     Column("other_id", BigInteger, primary_key=True, autoincrement=False),
     Column("linked_at", Instant, nullable=False),
     Column("linked_by", Text, nullable=False),
+)
+
+# Queries for tickets that are kept under a name, each its owner's or shared by all.
+views = Table(
+    "views",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("shared", Boolean, nullable=False),
+    Column("q", Text, nullable=False),
+    Column("sort", Text, nullable=False),
+    Column("descending", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("updated_by", Text, nullable=False),
 )

@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.query.sql import Columns, compile_condition
-from tocsin.query.tree import Equals, Named, Node
+from tocsin.query.tree import And, Anywhere, Equals, Named, Node, Phrase
 from tocsin.storage.columns import row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets import text_store
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
 from tocsin.tickets.sla import Happened
@@ -132,6 +133,8 @@ def create(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     }
     statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
     ids = list(tx.execute(statement, [{**shared, **row} for row in rows]).scalars())
+    texts = {i: (row["title"], row["description"]) for i, row in zip(ids, rows, strict=True)}
+    text_store.add_tickets(tx, texts)
     for ticket_id, row in zip(ids, rows, strict=True):
         if row.get("tags"):
             set_tags(tx, ticket_id, row["tags"])
@@ -142,7 +145,13 @@ def compare_and_set(tx: Tx, ticket: Ticket, changes: Mapping[str, Any]) -> bool:
     """Change a ticket if it is still as it was seen; False when somebody else was faster."""
     unchanged = (tickets.c.id == ticket.id) & (tickets.c.version == ticket.version)
     values = {**changes, "version": ticket.version + 1, "updated_at": tx.now}
-    return tx.execute(update(tickets).where(unchanged).values(**values)).rowcount == 1
+    if tx.execute(update(tickets).where(unchanged).values(**values)).rowcount != 1:
+        return False
+    before = (ticket.title, ticket.description)
+    after = (changes.get("title", ticket.title), changes.get("description", ticket.description))
+    if before != after:
+        text_store.change_ticket(tx, ticket.id, before, after)
+    return True
 
 
 def set_tags(tx: Tx, ticket_id: int, tags: Collection[str]) -> None:
@@ -269,7 +278,8 @@ SORTS: Final[dict[str, ColumnElement[Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class TicketQuery:
-    """Which tickets, in which order. `text` is looked for in title and description, case-insensitively.
+    """Which tickets, in which order. `text` is looked for in title, description and comments, as a
+    phrase is.
 
     `condition` is a query in the filter language, over `fields.TICKETS`. `assignee` and `team` "none" mean
     nobody's. `opened_since` is included, `opened_until` is not.
@@ -324,21 +334,23 @@ def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[
         statement = statement.where(tickets.c.opened_at >= query.opened_since)
     if query.opened_until is not None:
         statement = statement.where(tickets.c.opened_at < query.opened_until)
-    if query.text:
-        inside = or_(
-            tickets.c.title.icontains(query.text, autoescape=True),
-            tickets.c.description.icontains(query.text, autoescape=True),
-        )
-        statement = statement.where(inside)
-    if query.condition is not None:
-        statement = statement.where(condition_on(tx, query.condition))
+    asked = [Phrase(Anywhere(), query.text)] if query.text else []
+    asked += [query.condition] if query.condition is not None else []
+    if asked:
+        statement = statement.where(condition_on(tx, And(tuple(asked))))
     return statement
 
 
-def condition_on(tx: ReadTx, node: Node) -> ColumnElement[bool]:
-    """A query over `fields.TICKETS` as a condition."""
-    made: Columns = {"tag": tag_condition, "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect)}
-    return compile_condition(node, {**_COLUMNS, **made}, TICKETS)
+def condition_on(tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS) -> ColumnElement[bool]:
+    """A query over `fields.TICKETS` as a condition: exact, and where its words are in `most` tickets, about these only."""
+    made: Columns = {
+        "tag": tag_condition,
+        "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect),
+        "comment": lambda leaf: text_store.comment_condition(tx, leaf, most=most),
+    }
+    exact = compile_condition(node, {**_COLUMNS, **made}, TICKETS)
+    ids = text_store.narrowed(tx, node, most=most)
+    return exact if ids is None else and_(text_store.among(tx, tickets.c.id, ids), exact)
 
 
 def open_by_priority(tx: ReadTx) -> dict[int, int]:

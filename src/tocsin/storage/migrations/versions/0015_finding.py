@@ -1,0 +1,69 @@
+"""Tickets are found by the words in them and in their comments; views: queries that are kept under a name."""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import TSVECTOR
+
+from tocsin.query.terms import terms_of  # what it gives is what stands in these tables
+from tocsin.storage.columns import Instant
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+SLICE = 1_000
+
+
+def upgrade() -> None:
+    for table in ("ticket_terms", "comment_terms"):
+        if op.get_bind().dialect.name == "sqlite":
+            # Our own terms, with blanks between them: each is one token for FTS5, which has nothing else to say of it.
+            op.execute(
+                f"CREATE VIRTUAL TABLE {table} USING fts5"
+                "(terms, content='', detail=none, columnsize=0, tokenize=\"ascii tokenchars '_='\")"
+            )
+        else:
+            op.create_table(
+                table,
+                sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+                sa.Column("terms", TSVECTOR(), nullable=False),
+                sa.PrimaryKeyConstraint("id"),
+            )
+            # What is new waits in a list that every search reads: a short one.
+            op.execute(f"CREATE INDEX ix_{table}_terms ON {table} USING gin (terms) WITH (gin_pending_list_limit = 256)")
+    _fill("ticket_terms", "SELECT id, title, description FROM tickets WHERE id > :after ORDER BY id LIMIT :most")
+    _fill("comment_terms", "SELECT id, text FROM ticket_comments WHERE id > :after ORDER BY id LIMIT :most")
+    op.create_table(
+        "views",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("shared", sa.Boolean(), nullable=False),
+        sa.Column("q", sa.Text(), nullable=False),
+        sa.Column("sort", sa.Text(), nullable=False),
+        sa.Column("descending", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("updated_at", Instant(), nullable=False),
+        sa.Column("updated_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+
+
+def _fill(table: str, look: str) -> None:
+    connection, after = op.get_bind(), 0
+    while rows := connection.execute(sa.text(look), {"after": after, "most": SLICE}).all():
+        _insert(connection, table, ((row[0], terms_of(*row[1:])) for row in rows))
+        after = rows[-1][0]
+
+
+def _insert(connection: sa.Connection, table: str, terms: Iterable[tuple[int, set[str]]]) -> None:
+    if connection.dialect.name == "sqlite":
+        statement = f"INSERT INTO {table} (rowid, terms) VALUES (:id, :terms)"
+    else:
+        statement = f"INSERT INTO {table} (id, terms) VALUES (:id, array_to_tsvector(string_to_array(:terms, ' ')))"
+    values = [{"id": row_id, "terms": " ".join(sorted(found))} for row_id, found in terms if found]
+    if values:
+        connection.execute(sa.text(statement), values)
