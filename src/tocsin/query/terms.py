@@ -1,7 +1,7 @@
 """What an index keeps of a text so that words, and pieces of words, are found without reading it.
 
-Of each token its whole (`=timeout`) and all runs of three characters in it (`tim`, `ime`, ...), folded. What a query
-needs of them (`need_of`) narrows down where to look; whether a text meets it is for the exact check to say.
+Of each token its whole (`=timeout`) and all runs of three characters in it (`tim`, `ime`, ...), folded; of a value that
+is looked for as a whole its tokens, by the name of its field (`source=servicenow`). What a query needs of them (`need_of`) narrows down where to look; whether a text meets it is for the exact check to say.
 
 What `terms_of` gives is what stands in the index: whoever changes it makes the index anew, by a migration.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tocsin.query.letters import fold
-from tocsin.query.tree import And, Anywhere, Leaf, Named, Node, Or, Phrase, Target, Wildcard, Word
+from tocsin.query.tree import And, Anywhere, Equals, Leaf, Named, Node, Or, Phrase, Target, Wildcard, Word
 
 GRAM: Final = 3
 LONGEST_WORD: Final = 64  # a longer token is found by its pieces
@@ -42,9 +42,9 @@ class OneOf:
 Need = Has | AllOf | OneOf
 
 
-def terms_of(*texts: str) -> set[str]:
-    """The terms of some texts."""
-    found: set[str] = set()
+def terms_of(*texts: str, **values: str | None) -> set[str]:
+    """The terms of some texts, and of values by their fields."""
+    found = {term for name, value in values.items() for term in _of_value(name, value or "")}
     for token in {token for text in texts for token in _TOKEN.findall(fold(text))}:
         found.update(token[place : place + GRAM] for place in range(len(token) - GRAM + 1))
         if len(token) <= LONGEST_WORD:
@@ -52,24 +52,31 @@ def terms_of(*texts: str) -> set[str]:
     return found
 
 
+def _of_value(name: str, value: str) -> list[str]:
+    return [f"{name}={token}" for token in _TOKEN.findall(fold(value)) if len(token) <= LONGEST_WORD]
+
+
 def words_of(text: str) -> list[str]:
     """The tokens of a text, folded, in order."""
     return _TOKEN.findall(fold(text))
 
 
-def need_of(node: Node, fields: Sequence[str]) -> Need | None:
-    """What is needed of the texts of a thing (its `fields`) for a query to be true of it; None: nothing for certain."""
+def need_of(node: Node, texts: Sequence[str], values: Sequence[str] = ()) -> Need | None:
+    """What is needed of a thing for a query to be true of it, by its fields; None: nothing for certain."""
     match node:
         case And(parts):
-            needs = [need for part in parts if (need := need_of(part, fields)) is not None]
+            needs = [need for part in parts if (need := need_of(part, texts, values)) is not None]
             return _joined(AllOf, needs)
         case Or(parts):
-            some = [need_of(part, fields) for part in parts]
+            some = [need_of(part, texts, values) for part in parts]
             return None if None in some else _joined(OneOf, [need for need in some if need is not None])
         case Word() | Phrase() | Wildcard():
             at = node.target
-            terms = needed_terms(node) if isinstance(at, Anywhere) or _is_one_of(at, fields) else ()
+            terms = needed_terms(node) if isinstance(at, Anywhere) or _is_one_of(at, texts) else ()
             return Has(at, terms) if terms else None
+        case Equals(Named(name), value) if name in values:
+            found = _of_value(name, value)
+            return Has(node.target, tuple(found[:MOST_TERMS])) if found else None
         case _:
             return None
 

@@ -30,5 +30,5 @@ def create(tx: Tx, rows: Sequence[dict[str, Any]]) -> list[int]:
         return []
     statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
     ids = list(tx.execute(statement, list(rows)).scalars())
-    text_store.add_tickets(tx, {i: (row["title"], row["description"]) for i, row in zip(ids, rows, strict=True)})
+    text_store.add_tickets(tx, dict(zip(ids, rows, strict=True)))
     return ids

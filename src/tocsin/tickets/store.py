@@ -23,6 +23,7 @@ from tocsin.tickets.workflow import UNRESOLVED, Status
 
 IN_CLAUSE: Final = 500
 _COLUMNS: Final = dict(tickets.c)
+_IN_WORDS: Final = frozenset({"title", "description"})
 UNDECIDED: Final = 0  # the ticket of a key that was claimed in this transaction and whose ticket is not made yet
 
 
@@ -133,8 +134,7 @@ def create(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     }
     statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
     ids = list(tx.execute(statement, [{**shared, **row} for row in rows]).scalars())
-    texts = {i: (row["title"], row["description"]) for i, row in zip(ids, rows, strict=True)}
-    text_store.add_tickets(tx, texts)
+    text_store.add_tickets(tx, dict(zip(ids, rows, strict=True)))
     for ticket_id, row in zip(ids, rows, strict=True):
         if row.get("tags"):
             set_tags(tx, ticket_id, row["tags"])
@@ -147,10 +147,9 @@ def compare_and_set(tx: Tx, ticket: Ticket, changes: Mapping[str, Any]) -> bool:
     values = {**changes, "version": ticket.version + 1, "updated_at": tx.now}
     if tx.execute(update(tickets).where(unchanged).values(**values)).rowcount != 1:
         return False
-    before = (ticket.title, ticket.description)
-    after = (changes.get("title", ticket.title), changes.get("description", ticket.description))
-    if before != after:
-        text_store.change_ticket(tx, ticket.id, before, after)
+    if _IN_WORDS & changes.keys():
+        before = {name: getattr(ticket, name) for name in (*_IN_WORDS, *text_store.VALUES)}
+        text_store.change_ticket(tx, ticket.id, before, {**before, **changes})
     return True
 
 

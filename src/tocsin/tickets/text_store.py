@@ -22,7 +22,8 @@ from tocsin.tickets.model import tickets
 
 TICKET: Final = "ticket_terms"
 COMMENT: Final = "comment_terms"
-FIELDS: Final = ("title", "description", "comment")
+TEXTS: Final = ("title", "description", "comment")
+VALUES: Final = ("opened_by", "source", "external_id")
 # More tickets than that are looked at in the order that is asked for instead: a page of them is soon full.
 MOST_HITS: Final = 3_000
 # PostgreSQL gathers all hits before it gives the first; by its own estimate it is told beforehand not to.
@@ -31,14 +32,18 @@ FEW_HITS: Final = 200  # so few are looked at sooner than another word is looked
 MOST_TRIED: Final = 8
 
 
-def add_tickets(tx: Tx, texts: Mapping[int, tuple[str, str]]) -> None:
-    """Let new tickets be found by their title and description."""
-    _add(tx, TICKET, {ticket_id: terms_of(*both) for ticket_id, both in texts.items()})
+def add_tickets(tx: Tx, rows: Mapping[int, Mapping[str, Any]]) -> None:
+    """Let new tickets be found by their texts, and by the values that no ticket changes."""
+    _add(tx, TICKET, {ticket_id: _of_ticket(row) for ticket_id, row in rows.items()})
 
 
-def change_ticket(tx: Tx, ticket_id: int, before: tuple[str, str], after: tuple[str, str]) -> None:
+def change_ticket(tx: Tx, ticket_id: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """Let a ticket be found by other texts than before."""
-    _change(tx, TICKET, ticket_id, terms_of(*before), terms_of(*after))
+    _change(tx, TICKET, ticket_id, _of_ticket(before), _of_ticket(after))
+
+
+def _of_ticket(row: Mapping[str, Any]) -> set[str]:
+    return terms_of(row["title"], row["description"], **{name: row.get(name) for name in VALUES})
 
 
 def add_comment(tx: Tx, comment_id: int, said: str) -> None:
@@ -89,7 +94,7 @@ def narrowed(tx: ReadTx, node: Node, *, most: int = MOST_HITS) -> list[int] | No
 
     Parts that must all be true are tried one by one, then together: of several words the rarest is enough.
     """
-    need = need_of(node, FIELDS)
+    need = need_of(node, TEXTS, VALUES)
     if need is None:
         return None
     parts = need.parts[:MOST_TRIED] if isinstance(need, AllOf) else (need,)
@@ -134,7 +139,7 @@ def comment_condition(tx: ReadTx, leaf: Leaf, *, most: int = MOST_HITS) -> Colum
     said = comments.c.deleted_at.is_(None)
     if not isinstance(leaf, Exists):
         said &= comments.c.text.regexp_match(text_test(leaf).pattern)
-        need = need_of(leaf, FIELDS)
+        need = need_of(leaf, TEXTS)
         hits = None if need is None else _hits(tx, COMMENT, any_part(need, _in_comments), most)
         if hits is not None:
             few = select(comments.c.ticket_id).where(among(tx, comments.c.id, hits), said)

@@ -1,6 +1,7 @@
 """Tickets are found by the words in them and in their comments; views: queries that are kept under a name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,8 +35,8 @@ def upgrade() -> None:
             )
             # What is new waits in a list that every search reads: a short one.
             op.execute(f"CREATE INDEX ix_{table}_terms ON {table} USING gin (terms) WITH (gin_pending_list_limit = 256)")
-    _fill("ticket_terms", "SELECT id, title, description FROM tickets WHERE id > :after ORDER BY id LIMIT :most")
-    _fill("comment_terms", "SELECT id, text FROM ticket_comments WHERE id > :after ORDER BY id LIMIT :most")
+    _fill("ticket_terms", "tickets", ("title", "description"), ("opened_by", "source", "external_id"))
+    _fill("comment_terms", "ticket_comments", ("text",), ())
     op.create_table(
         "views",
         sa.Column("name", sa.Text(), nullable=False),
@@ -52,11 +53,17 @@ def upgrade() -> None:
     )
 
 
-def _fill(table: str, look: str) -> None:
+def _fill(table: str, of: str, texts: tuple[str, ...], values: tuple[str, ...]) -> None:
     connection, after = op.get_bind(), 0
-    while rows := connection.execute(sa.text(look), {"after": after, "most": SLICE}).all():
-        _insert(connection, table, ((row[0], terms_of(*row[1:])) for row in rows))
-        after = rows[-1][0]
+    look = sa.text(f"SELECT id, {', '.join((*texts, *values))} FROM {of} WHERE id > :after ORDER BY id LIMIT :most")
+    while rows := connection.execute(look, {"after": after, "most": SLICE}).all():
+        terms = ((row.id, _terms(row._mapping, texts, values)) for row in rows)
+        _insert(connection, table, terms)
+        after = rows[-1].id
+
+
+def _terms(row: Mapping[Any, Any], texts: tuple[str, ...], values: tuple[str, ...]) -> set[str]:
+    return terms_of(*(row[name] for name in texts), **{name: row[name] for name in values})
 
 
 def _insert(connection: sa.Connection, table: str, terms: Iterable[tuple[int, set[str]]]) -> None:
