@@ -7,14 +7,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from desk import ANA, Desk, critical
+from desk import ANA, RUI, Desk, critical, in_threads
+from tocsin.kit.errors import Conflict, Forbidden, NotFound
 from tocsin.query.parse import parse
 from tocsin.query.predicate import compile_predicate
 from tocsin.query.values import Scalar
-from tocsin.tickets import comment_service, store, text_store
+from tocsin.tickets import comment_service, store, text_store, view_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.store import Ticket, TicketQuery
+from tocsin.tickets.view_store import ViewRow
+from tocsin.tickets.views import View
 
 
 def opened(desk: Desk, title: str, description: str = "", **fields: Any) -> int:
@@ -71,8 +74,11 @@ BARE = st.sampled_from(
      "0.0", "支付失败", "*付失*", "ti", "*", "?", "eu-west-1"]
 )  # fmt: skip
 CONDITIONS = st.tuples(st.sampled_from(["", "", "title:", "description:", "comment:"]), BARE | QUOTED).map("".join)
+NAMES = st.sampled_from(["Shop", "shop", "SHOP eu", "École", "a_b", "Kasse", "--"])
+NAMED = ["service:shop", "service:sho*", "assignee:none", "assignee:ÉCOLE", "team:kasse", "opened_by:local\\:ana",
+         "opened_by:ana", "opened_by:*ana", 'team:"--"', "service:*", "_exists_:team", "source:none"]  # fmt: skip
 QUERIES = st.recursive(
-    CONDITIONS | st.sampled_from(["priority:P3", "status:OPEN", "_exists_:comment", "id:>0"]),
+    CONDITIONS | st.sampled_from(["priority:P3", "status:OPEN", "_exists_:comment", "id:>0", *NAMED]),
     lambda inner: (
         st.tuples(inner, st.sampled_from([" ", " AND ", " OR "]), inner).map(lambda t: f"({''.join(t)})")
         | inner.map(lambda q: f"NOT {q}")
@@ -85,8 +91,7 @@ class Row:
     """A ticket with its comment, as a predicate reads it."""
 
     def __init__(self, ticket: Ticket, comment: str | None) -> None:
-        self.values = {"comment": comment, **{name: getattr(ticket, name) for name in ("id", "status", "priority", "title")}}
-        self.values["description"] = ticket.description
+        self.values = {field.name: getattr(ticket, field.name, None) for field in TICKETS.fields} | {"comment": comment}
 
     def get(self, field: str) -> Any:
         return self.values[field]
@@ -98,14 +103,14 @@ class Row:
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     queries=st.lists(QUERIES, min_size=4, max_size=12),
-    texts=st.lists(st.tuples(TEXT, TEXT, st.none() | TEXT), min_size=1, max_size=5),
+    texts=st.lists(st.tuples(TEXT, TEXT, st.none() | TEXT, NAMES, st.none() | NAMES), min_size=1, max_size=5),
 )
 def test_what_is_found_is_what_the_predicate_says_whether_or_not_the_index_narrows_it_down(
-    desk: Desk, queries: list[str], texts: list[tuple[str, str, str | None]]
+    desk: Desk, queries: list[str], texts: list[tuple[Any, ...]]
 ) -> None:
     rows = []
-    for title, description, comment in texts:
-        ticket_id = opened(desk, title, description)
+    for title, description, comment, name, other in texts:
+        ticket_id = opened(desk, title, description, service=name, assignee=other, team=other)
         if comment is not None:
             commented(desk, ticket_id, comment)
         rows.append(Row(desk.database.read(lambda tx, i=ticket_id: tickets.get(tx, i)), comment))
@@ -121,3 +126,36 @@ def test_what_is_found_is_what_the_predicate_says_whether_or_not_the_index_narro
                 return list(tx.execute(select(text_store.tickets.c.id).where(mine, wanted)).scalars())
 
             assert sorted(desk.database.read(look)) == [row.get("id") for row in rows if predicate(row)], (q, most)
+
+
+def test_a_view_that_is_not_shared_is_its_owners_alone(desk: Desk) -> None:
+    def save(actor: Any, **fields: Any) -> ViewRow:
+        view = View(fields.pop("name", "mine"), fields.pop("q", "status:OPEN"), **fields)
+        return desk.database.write(lambda tx: view_service.save(tx, view)[0], actor=actor)
+
+    def seen_by(actor: Any) -> list[str]:
+        return [view.name for view in view_service.find(desk.database, actor, cursor=None, limit=10)[0]]
+
+    save(ANA)
+    save(ANA, name="ours", shared=True)
+    assert (seen_by(ANA), seen_by(RUI)) == (["mine", "ours"], ["ours"])
+    with pytest.raises(NotFound):
+        desk.database.read(lambda tx: view_service.get(tx, "mine", RUI))
+    with pytest.raises(NotFound):
+        desk.database.write(lambda tx: view_service.remove(tx, "mine"), actor=RUI)
+    with pytest.raises(Conflict, match="take another name"):
+        save(RUI)
+    assert save(RUI, name="ours", shared=True, q="priority:P1").updated_by == str(RUI)
+    with pytest.raises(Forbidden, match="only they may stop sharing it"):
+        save(RUI, name="ours", shared=False)
+    save(ANA, name="ours", shared=False)
+    assert seen_by(RUI) == []
+    assert [event.kind for event in desk.events("view:ours")] == ["ViewSaved"] * 3
+
+
+def test_two_who_make_the_same_view_at_once_make_one(desk: Desk) -> None:
+    view = View("ours", "status:OPEN", shared=True)
+    made = in_threads(
+        *[lambda: desk.database.write(lambda tx: view_service.save(tx, view), actor=ANA) for _ in range(3)]
+    )
+    assert sorted(is_new for _, is_new in made) == [False, False, True]

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, insert, select, tuple_, update
@@ -16,6 +17,7 @@ from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import text_store
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
+from tocsin.tickets.name_sql import NAMES, name_condition
 from tocsin.tickets.sla import Happened
 from tocsin.tickets.sla_sql import sla_condition
 from tocsin.tickets.tag_sql import tag_condition
@@ -345,6 +347,7 @@ def condition_on(tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS) ->
     made: Columns = {
         "tag": tag_condition,
         "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect),
+        **{name: partial(name_condition, tx, tickets.c[name]) for name in NAMES},
         "comment": lambda leaf: text_store.comment_condition(tx, leaf, most=most),
     }
     exact = compile_condition(node, {**_COLUMNS, **made}, TICKETS)
@@ -362,7 +365,7 @@ def open_by_priority(tx: ReadTx) -> dict[int, int]:
 def open_of_service(tx: ReadTx, service: str) -> int:
     """How many tickets of a service, in any spelling, are neither RESOLVED nor CLOSED."""
     unresolved = tickets.c.status.in_([Status.OPEN.value, Status.IN_PROGRESS.value])
-    named = compile_condition(Equals(Named("service"), service), _COLUMNS, TICKETS)
+    named = name_condition(tx, tickets.c.service, Equals(Named("service"), service))
     return int(tx.execute(select(func.count()).where(unresolved, named)).scalar_one())
 
 

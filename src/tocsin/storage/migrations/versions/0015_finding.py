@@ -37,6 +37,15 @@ def upgrade() -> None:
             op.execute(f"CREATE INDEX ix_{table}_terms ON {table} USING gin (terms) WITH (gin_pending_list_limit = 256)")
     _fill("ticket_terms", "tickets", ("title", "description"), ("opened_by", "source", "external_id"))
     _fill("comment_terms", "ticket_comments", ("text",), ())
+    there = sa.text("resolution_code IS NOT NULL")
+    op.create_index(
+        "ix_tickets_resolution_code_opened_at_id",
+        "tickets",
+        ["resolution_code", "opened_at", "id"],
+        unique=False,
+        sqlite_where=there,
+        postgresql_where=there,
+    )
     op.create_table(
         "views",
         sa.Column("name", sa.Text(), nullable=False),
@@ -51,6 +60,8 @@ def upgrade() -> None:
         sa.Column("updated_by", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    counters = sa.table("counters", sa.column("name", sa.Text()), sa.column("value", sa.BigInteger()))
+    op.bulk_insert(counters, [{"name": "views", "value": 0}])
 
 
 def _fill(table: str, of: str, texts: tuple[str, ...], values: tuple[str, ...]) -> None:
