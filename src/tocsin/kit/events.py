@@ -759,3 +759,23 @@ class PriorityMatrixSaved(Event):
     version: int
     before: Mapping[str, str]
     after: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _OfView(Event):
+    SUBJECT: ClassVar[str] = "view:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSaved(_OfView):
+    """A view, a query for tickets that is kept under a name, was made or changed. `changed` names what differs."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRemoved(_OfView):
+    """A view was removed."""

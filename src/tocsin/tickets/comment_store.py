@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import insert, select, update
 
 from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets import text_store
 from tocsin.tickets.model import ticket_comments as comments
 
 
@@ -25,7 +26,9 @@ class Comment:
 
 def create(tx: Tx, ticket_id: int, text: str) -> int:
     row = {"ticket_id": ticket_id, "text": text, "author": str(tx.actor), "created_at": tx.now, "version": 1}
-    return int(tx.execute(insert(comments).values(**row).returning(comments.c.id)).scalar_one())
+    comment_id = int(tx.execute(insert(comments).values(**row).returning(comments.c.id)).scalar_one())
+    text_store.add_comment(tx, comment_id, text)
+    return comment_id
 
 
 def get(tx: ReadTx, ticket_id: int, comment_id: int) -> Comment | None:
@@ -46,4 +49,7 @@ def replace(tx: Tx, comment: Comment, *, text: str, deleted: bool) -> bool:
     unchanged = (comments.c.id == comment.id) & (comments.c.version == comment.version)
     when = {"deleted_at": tx.now} if deleted else {"edited_at": tx.now}
     values = {"text": text, "version": comment.version + 1, **when}
-    return tx.execute(update(comments).where(unchanged).values(**values)).rowcount == 1
+    if tx.execute(update(comments).where(unchanged).values(**values)).rowcount != 1:
+        return False
+    text_store.change_comment(tx, comment.id, comment.text, text)
+    return True

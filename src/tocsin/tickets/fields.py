@@ -27,6 +27,7 @@ TICKETS: Final = Schema(
         Field("service", Kind.KEYWORD),
         Field("title", Kind.TEXT),
         Field("description", Kind.TEXT),
+        Field("comment", Kind.TEXT),
         Field("assignee", Kind.KEYWORD),
         Field("opened_by", Kind.KEYWORD),
         Field("team", Kind.KEYWORD),
@@ -53,7 +54,7 @@ TICKETS: Final = Schema(
         Field("recurrence_of", Kind.NUMBER),
         Field("merged_into", Kind.NUMBER),
     ),
-    anywhere=("title", "description"),
+    anywhere=("title", "description", "comment"),
     attributes=False,
     regexes=False,
 )

@@ -7,6 +7,7 @@ from sqlalchemy import insert, select, update
 
 from tocsin.storage.model import counters
 from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets import text_store
 from tocsin.tickets.model import tickets
 
 _IMPORTS: Final = "imports"
@@ -28,4 +29,6 @@ def create(tx: Tx, rows: Sequence[dict[str, Any]]) -> list[int]:
     if not rows:
         return []
     statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
-    return list(tx.execute(statement, list(rows)).scalars())
+    ids = list(tx.execute(statement, list(rows)).scalars())
+    text_store.add_tickets(tx, dict(zip(ids, rows, strict=True)))
+    return ids

@@ -1,8 +1,9 @@
-"""Tables of stage 3: tickets and what people say of them, the open correlation keys, storms, SLA policies."""
+"""Tables of stage 3: tickets and what people say of them, the open correlation keys, storms, SLA policies,
+views."""
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
 
 from tocsin.storage.columns import BigId, Instant, Json, metadata
 
@@ -77,6 +78,11 @@ tickets = Table(
     Index("ix_tickets_service_opened_at_id", "service", "opened_at", "id"),
     Index("ix_tickets_assignee_opened_at_id", "assignee", "opened_at", "id"),
     Index("ix_tickets_assignee_updated_at_id", "assignee", "updated_at", "id"),
+    Index(
+        "ix_tickets_resolution_code_opened_at_id",
+        "resolution_code", "opened_at", "id",
+        **_where("resolution_code IS NOT NULL"),
+    ),
 )
 
 open_keys = Table(
@@ -160,4 +166,20 @@ ticket_links = Table(
     Column("other_id", BigInteger, primary_key=True, autoincrement=False),
     Column("linked_at", Instant, nullable=False),
     Column("linked_by", Text, nullable=False),
+)
+
+# Queries for tickets that are kept under a name, each its owner's or shared by all.
+views = Table(
+    "views",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("shared", Boolean, nullable=False),
+    Column("q", Text, nullable=False),
+    Column("sort", Text, nullable=False),
+    Column("descending", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("updated_by", Text, nullable=False),
 )

@@ -3,18 +3,21 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.query.sql import Columns, compile_condition
-from tocsin.query.tree import Equals, Named, Node
+from tocsin.query.tree import And, Anywhere, Equals, Named, Node, Phrase
 from tocsin.storage.columns import row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets import text_store
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
+from tocsin.tickets.name_sql import NAMES, name_condition
 from tocsin.tickets.sla import Happened
 from tocsin.tickets.sla_sql import sla_condition
 from tocsin.tickets.tag_sql import tag_condition
@@ -23,6 +26,7 @@ from tocsin.tickets.workflow import UNRESOLVED, Status
 IN_CLAUSE: Final = 500
 _COLUMNS: Final = dict(tickets.c)
 BY_STORM: Final = "storm"  # what `opened_by` says of a storm's ticket
+_IN_WORDS: Final = frozenset({"title", "description"})
 UNDECIDED: Final = 0  # the ticket of a key that was claimed in this transaction and whose ticket is not made yet
 
 
@@ -133,6 +137,7 @@ def create(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     }
     statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
     ids = list(tx.execute(statement, [{**shared, **row} for row in rows]).scalars())
+    text_store.add_tickets(tx, dict(zip(ids, rows, strict=True)))
     for ticket_id, row in zip(ids, rows, strict=True):
         if row.get("tags"):
             set_tags(tx, ticket_id, row["tags"])
@@ -143,7 +148,12 @@ def compare_and_set(tx: Tx, ticket: Ticket, changes: Mapping[str, Any]) -> bool:
     """Change a ticket if it is still as it was seen; False when somebody else was faster."""
     unchanged = (tickets.c.id == ticket.id) & (tickets.c.version == ticket.version)
     values = {**changes, "version": ticket.version + 1, "updated_at": tx.now}
-    return tx.execute(update(tickets).where(unchanged).values(**values)).rowcount == 1
+    if tx.execute(update(tickets).where(unchanged).values(**values)).rowcount != 1:
+        return False
+    if _IN_WORDS & changes.keys():
+        before = {name: getattr(ticket, name) for name in (*_IN_WORDS, *text_store.VALUES)}
+        text_store.change_ticket(tx, ticket.id, before, {**before, **changes})
+    return True
 
 
 def set_tags(tx: Tx, ticket_id: int, tags: Collection[str]) -> None:
@@ -274,7 +284,8 @@ SORTS: Final[dict[str, ColumnElement[Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class TicketQuery:
-    """Which tickets, in which order. `text` is looked for in title and description, case-insensitively.
+    """Which tickets, in which order. `text` is looked for in title, description and comments, as a
+    phrase is.
 
     `condition` is a query in the filter language, over `fields.TICKETS`. `assignee` and `team` "none" mean
     nobody's. `opened_since` is included, `opened_until` is not.
@@ -329,21 +340,24 @@ def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[
         statement = statement.where(tickets.c.opened_at >= query.opened_since)
     if query.opened_until is not None:
         statement = statement.where(tickets.c.opened_at < query.opened_until)
-    if query.text:
-        inside = or_(
-            tickets.c.title.icontains(query.text, autoescape=True),
-            tickets.c.description.icontains(query.text, autoescape=True),
-        )
-        statement = statement.where(inside)
-    if query.condition is not None:
-        statement = statement.where(condition_on(tx, query.condition))
+    asked = [Phrase(Anywhere(), query.text)] if query.text else []
+    asked += [query.condition] if query.condition is not None else []
+    if asked:
+        statement = statement.where(condition_on(tx, And(tuple(asked))))
     return statement
 
 
-def condition_on(tx: ReadTx, node: Node) -> ColumnElement[bool]:
-    """A query over `fields.TICKETS` as a condition."""
-    made: Columns = {"tag": tag_condition, "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect)}
-    return compile_condition(node, {**_COLUMNS, **made}, TICKETS)
+def condition_on(tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS) -> ColumnElement[bool]:
+    """A query over `fields.TICKETS` as a condition: exact, and where its words are in `most` tickets, about these only."""
+    made: Columns = {
+        "tag": tag_condition,
+        "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect),
+        **{name: partial(name_condition, tx, tickets.c[name]) for name in NAMES},
+        "comment": lambda leaf: text_store.comment_condition(tx, leaf, most=most),
+    }
+    exact = compile_condition(node, {**_COLUMNS, **made}, TICKETS)
+    ids = text_store.narrowed(tx, node, most=most)
+    return exact if ids is None else and_(text_store.among(tx, tickets.c.id, ids), exact)
 
 
 def open_by_priority(tx: ReadTx) -> dict[int, int]:
@@ -356,7 +370,7 @@ def open_by_priority(tx: ReadTx) -> dict[int, int]:
 def open_of_service(tx: ReadTx, service: str) -> int:
     """How many tickets of a service, in any spelling, are neither RESOLVED nor CLOSED."""
     unresolved = tickets.c.status.in_([Status.OPEN.value, Status.IN_PROGRESS.value])
-    named = compile_condition(Equals(Named("service"), service), _COLUMNS, TICKETS)
+    named = name_condition(tx, tickets.c.service, Equals(Named("service"), service))
     return int(tx.execute(select(func.count()).where(unresolved, named)).scalar_one())
 
 

@@ -28,6 +28,7 @@ from tocsin.web import (
     silences_routes,
     sla_routes,
     tickets_routes,
+    views_routes,
 )
 from tocsin.web.description import describe
 from tocsin.web.front import MAX_SMALL_BODY, Front
@@ -73,6 +74,7 @@ class Application(FastAPI):
             apply_routes,
             report_routes,
             forecast_routes,
+            views_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)

@@ -12,14 +12,16 @@ from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority, priority_of
 from tocsin.query.letters import fold
 from tocsin.query.parse import parse
+from tocsin.query.tree import And
 from tocsin.storage.tx import ReadTx, Tx
-from tocsin.tickets import history_service, link_service, link_store
+from tocsin.tickets import history_service, link_service, link_store, view_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets import sla_service as sla
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.service import Resolution
 from tocsin.tickets.sla_service import Standing
 from tocsin.tickets.store import Ticket, TicketQuery
+from tocsin.tickets.views import ASCENDING, condition_of
 from tocsin.tickets.workflow import Status, allowed
 from tocsin.web.alerts_routes import alert_out
 from tocsin.web.preconditions import IfMatch, agreed, seen_tags
@@ -134,8 +136,16 @@ class TicketQueryIn(QueryIn):
     tag: Word | None = Field(None, description="Has this tag.", examples=["database"])
     opened_since: InstantIn | None = Field(None, description="Included.", examples=["24h", "2026-11-24T00:00:00Z"])
     opened_until: InstantIn | None = Field(None, description="Excluded.", examples=["1h"])
-    text: Word | None = Field(None, description="Found in title or description, in any case.", examples=["timed out"])
-    sort: Literal["opened", "updated", "priority"] = "opened"
+    text: Word | None = Field(
+        None, description="Found in title, description or a comment, in any case.", examples=["timed out"]
+    )
+    view: Word | None = Field(
+        None,
+        description="What this view asks for (`GET /views`), and in its order unless another is given; together with "
+        "the other filters.",
+        examples=["night-shift"],
+    )
+    sort: Literal["opened", "updated", "priority"] | None = Field(None, description="`opened` by default.")
     order: Literal["asc", "desc"] | None = None
 
 
@@ -148,25 +158,29 @@ def status_of(text: str, pointer: str) -> Status:
         raise Invalid(f"status: {detail}", errors=(FieldError(pointer, detail),)) from None
 
 
-@router.get("/tickets", summary="Find tickets")
-def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> TicketPageOut:
+@router.get("/tickets", summary="Find tickets", responses={404: {"model": ProblemOut, "description": "No such view"}})
+def find_tickets(query: Annotated[TicketQueryIn, Query()], at: AtDesk) -> TicketPageOut:
     """Tickets that match all filters.
 
     `q` is in the filter language, over `status`, `priority` (P1 is the least: `priority:<=P2`), `sla` (the state of
     the clock that calls the loudest: `sla:at_risk`, `sla:none` without any), `sla_due_at`, `service`, `title`,
-    `description`, `assignee`, `team`, `tag`, `opened_by`, `impact`, `urgency`, `resolution_code`, the instants,
+    `description`, `comment`, `assignee`, `team`, `tag`, `opened_by`, `impact`, `urgency`, `resolution_code`, the instants,
     `reopen_count`, `recurrence_of`, `merged_into` and `id`; without regular expressions. A bare word is looked for in
-    title and description.
+    title, description and comments.
 
     `status` and `priority` take several, comma-separated; `assignee=none` finds those nobody has; `text` is found in
-    title and description, in any case. `sort` is `opened`, `updated` (newest first) or `priority` (P1 first); `order`
+    title, description and comments, in any case, as `q="..."` finds it. `sort` is `opened`, `updated` (newest first) or `priority` (P1 first); `order`
     turns it round.
     """
-    order = query.order or ("asc" if query.sort == "priority" else "desc")
-    now = with_.clock.now()
+    database, now = at.services.database, at.services.clock.now()
+    view = None if query.view is None else database.read(lambda tx: view_service.get(tx, query.view or "", at.actor))
+    sort = query.sort or (view.sort if view else "opened")
+    descending = view.descending if view and query.sort is None else sort not in ASCENDING
+    asked = [condition_of(view.q, now, "view")] if view else []
+    asked += [parse(query.q, TICKETS, now=now)] if query.q else []
     wanted = query.reckoned(now)
     found, cursor = tickets.find(
-        with_.database,
+        database,
         TicketQuery(
             statuses=tuple(status_of(part, "status") for part in query.status.split(",")) if query.status else (),
             priorities=tuple(int(priority_of(part)) for part in query.priority.split(",")) if query.priority else (),
@@ -177,14 +191,14 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
             opened_since=wanted["opened_since"],
             opened_until=wanted["opened_until"],
             text=query.text,
-            condition=parse(query.q, TICKETS, now=now) if query.q else None,
-            sort=query.sort,
-            descending=order == "desc",
+            condition=And(tuple(asked)) if asked else None,
+            sort=sort,
+            descending=descending if query.order is None else query.order == "desc",
             limit=query.limit,
             cursor=query.cursor,
         ),
     )
-    standings = with_.database.read(lambda tx: sla.standings(tx, found))
+    standings = database.read(lambda tx: sla.standings(tx, found))
     return TicketPageOut(items=[ticket_out(ticket, standings.get(ticket.id)) for ticket in found], next=cursor)
 
 
