@@ -24,6 +24,7 @@ from tocsin.kit.events import (
     TicketPrioritised,
     TicketReopened,
     TicketResumed,
+    TicketSplitOff,
     TicketUnmerged,
 )
 from tocsin.kit.metrics import Metrics
@@ -59,6 +60,7 @@ def routes(limits: StormLimits) -> Routes:
         TicketResumed: (sla.follow,),
         TicketMerged: (sla.follow,),
         TicketUnmerged: (sla.follow,),
+        TicketSplitOff: (sla.follow,),
     }
 
 

@@ -474,6 +474,7 @@ class TicketOpened(_OfTicket):
     tags: tuple[str, ...] = ()
     impact: int | None = None
     urgency: int | None = None
+    split_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -634,6 +635,32 @@ class TicketParted(_OfTicket):
 
     other_id: int
     alerts: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketSplit(_OfTicket):
+    """Alerts of a ticket turned out to be about something else: they and their correlation keys went to a new one."""
+
+    new_id: int
+    reason: str
+    alert_ids: tuple[int, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketSplitOff(_OfTicket):
+    """What a ticket that was split from another one takes over from there: its alerts, where it stands, when it was
+    acknowledged, and since it opened, the stretches of time on `holds` and `resolved`, each with begin and end."""
+
+    from_id: int
+    reason: str
+    alert_ids: tuple[int, ...]
+    status: str
+    acknowledge_from: datetime
+    acknowledged_at: datetime | None
+    cancelled_at: datetime | None
+    holds: tuple[tuple[str, str], ...]
+    resolved: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
