@@ -778,6 +778,19 @@ class CalendarRemoved(_OfCalendar):
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeRecorded(Event):
+    """Something was changed in a service at that instant: a deploy, a switch, a migration. `ref` is what of it."""
+
+    SUBJECT: ClassVar[str] = "change:{self.change_id}"
+
+    change_id: int
+    service: str
+    changed_at: datetime
+    summary: str
+    ref: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PriorityMatrixSaved(Event):
     """Which priority follows from impact and urgency was changed; tickets get it when either is set from now on."""
 

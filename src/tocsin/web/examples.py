@@ -94,6 +94,18 @@ _LINK: Final[dict[str, Any]] = {
     "linked_at": "2026-11-24T02:23:40.500000Z",
     "linked_by": "local:ana",
 }
+_CHANGE: Final[dict[str, Any]] = {
+    "id": 5,
+    "service": "payments",
+    "at": "2026-11-24T02:15:00Z",
+    "summary": "Deploy of payments",
+    "ref": "v2.14.0",
+    "url": "https://ci.example.org/payments/481",
+    "author": "ana",
+    "attributes": {"environment": "production"},
+    "recorded_at": "2026-11-24T02:15:01.204000Z",
+    "recorded_by": "local:admin",
+}
 _MATRIX: Final[dict[str, Any]] = definition_of(DEFAULT)
 _CLOCK: Final[dict[str, Any]] = {
     "state": "on_track",
@@ -428,6 +440,9 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
             },
         ],
     },
+    "ChangeIn": {name: _CHANGE[name] for name in ("service", "at", "summary", "ref", "url", "author", "attributes")},
+    "ChangeOut": _CHANGE,
+    "ChangePageOut": {"items": [_CHANGE], "next": None},
     "TicketMergeIn": {"into": 2},
     "TicketSplitIn": {"alerts": [4], "title": "Disk full on db-1", "reason": "Not the vendor's outage."},
     "CommentIn": {"text": "The vendor **confirmed** the outage."},
