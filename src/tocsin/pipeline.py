@@ -24,6 +24,7 @@ from tocsin.kit.events import (
     TicketPrioritised,
     TicketReopened,
     TicketResumed,
+    TicketSplitOff,
     TicketUnmerged,
 )
 from tocsin.kit.metrics import Metrics
@@ -37,7 +38,7 @@ from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
 from tocsin.storage.tx import Routes
-from tocsin.tickets import correlation, storm_end, storms
+from tocsin.tickets import change_service, correlation, storm_end, storms
 from tocsin.tickets import service as tickets
 from tocsin.tickets import sla_service as sla
 from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
@@ -59,6 +60,7 @@ def routes(limits: StormLimits) -> Routes:
         TicketResumed: (sla.follow,),
         TicketMerged: (sla.follow,),
         TicketUnmerged: (sla.follow,),
+        TicketSplitOff: (sla.follow,),
     }
 
 
@@ -112,6 +114,7 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
         Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run),
         Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),
+        Loop("forget_changes", every_s=3600.0, run=lambda: change_service.forget_old(database)),
     ]
     if isinstance(database.dialect, Sqlite):
         found.append(Loop("checkpoint", every_s=10.0, run=lambda: keep_files_short(database)))

@@ -253,3 +253,25 @@ def test_tickets_are_merged_and_apart_again(api: TestClient) -> None:
     assert (apart.status_code, apart.json()["status"], apart.json()["merged_into"]) == (200, "OPEN", None)
     assert api.get("/tickets/2").json()["links"] == []
     assert api.post("/tickets/2/unmerge").status_code == 409
+
+
+def test_alerts_are_split_off_a_ticket_and_merged_back(api: TestClient) -> None:
+    for message in ("database connection lost", "disk full"):
+        api.post("/logs", json=critical(message))
+    api.post("/tickets/2/merge", json={"into": 1})
+    version = api.get("/tickets/1").headers["etag"]
+    wanted = {"alerts": [2], "title": "Disk full", "reason": "another trouble"}
+    for bad in ({}, {**wanted, "alerts": []}, {**wanted, "alerts": [9]}, {**wanted, "title": " "}):
+        assert api.post("/tickets/1/split", json=bad).status_code == 422
+    assert api.post("/tickets/1/split", json=wanted, headers={"If-Match": '"99"'}).status_code == 412
+    headers = {"If-Match": version, "Idempotency-Key": "split-1"}
+    answers = [api.post("/tickets/1/split", json=wanted, headers=headers) for _ in range(2)]
+    assert [(one.status_code, one.headers["location"]) for one in answers] == [(201, "/tickets/3")] * 2
+    new = api.get("/tickets/3").json()
+    assert (new["split_from"], [one["id"] for one in new["alerts"]]) == (1, [2])
+    assert [(one["kind"], one["ticket_id"]) for one in new["links"]] == [("related", 1)]
+    assert found(api, q="split_from:1") == [3]
+    back = api.post("/tickets/3/unsplit")
+    assert (back.status_code, back.json()["merged_into"]) == (200, 1)
+    assert api.post("/tickets/3/unsplit").status_code == 409
+    assert api.post("/tickets/1/unsplit").status_code == 409

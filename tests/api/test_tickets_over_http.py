@@ -13,7 +13,7 @@ FIELDS = {
     "acknowledged_at", "resolved_at", "closed_at", "updated_at", "time_to_acknowledge_s", "time_to_resolve_s",
     "reopen_count", "late_s", "recurrence_of", "reassignment_count", "team", "source", "external_id", "tags", "impact",
     "urgency", "resolution_code", "resolution_note",
-    "released_from", "merged_into", "on_hold", "sla", "allowed", "version",
+    "released_from", "merged_into", "split_from", "on_hold", "sla", "allowed", "version",
 }  # fmt: skip
 
 

@@ -6,25 +6,36 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from desk import ANA, RUI, Desk, critical
+from tocsin.alerts import store as alert_store
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.kit.priorities import Priority
 from tocsin.storage.tx import ReadTx, Tx
-from tocsin.tickets import history_service, link_service, link_store, merge_service, sla, sla_service, store
+from tocsin.tickets import (
+    history_service,
+    link_service,
+    link_store,
+    merge_service,
+    sla,
+    sla_service,
+    split_service,
+    store,
+)
 from tocsin.tickets import service as tickets
 from tocsin.tickets.history import Past
 from tocsin.tickets.links import SAID
 from tocsin.tickets.policies import Policy
 from tocsin.tickets.service import NO_RESOLUTION, Resolution
+from tocsin.tickets.split_service import Parting
 from tocsin.tickets.store import TicketQuery
 from tocsin.tickets.workflow import Status, allowed
 
 SAME = ("title", "description", "service", "priority", "status", "assignee", "team", "tags", "impact", "urgency",
         "resolution_code", "resolution_note", "closed_at", "reopen_count", "hold_reason", "late_s", "recurrence_of",
-        "released_from", "merged_into")  # fmt: skip
+        "released_from", "merged_into", "split_from")  # fmt: skip
 IN_FACTS = ("opened_at", "acknowledge_from", "acknowledged_at", "resolved_at", "held_since", "held_until")
 _names = count()
 
@@ -53,6 +64,7 @@ actions = st.one_of(
     st.tuples(st.just("recalculate")),
     st.tuples(st.sampled_from(["link", "unlink"]), st.sampled_from(SAID)),
     st.tuples(st.sampled_from(["merge", "unmerge"])),
+    st.tuples(st.sampled_from(["split", "unsplit"])),
     st.tuples(st.just("log")),
     st.tuples(st.just("wait"), st.sampled_from([30, 3600, 8 * 86_400])),
 )
@@ -70,8 +82,8 @@ def go_on(tx: Tx, ticket_id: int, said: Resolution) -> None:
 
 
 def act(tx: Tx, ids: list[int], what: str, *how: Any) -> None:
-    """Something a person does to the first ticket."""
-    mine = ids[0]
+    """Something a person does to the first ticket, with the second, or with the newest."""
+    mine, other = ids[:2]
     does: dict[str, Callable[..., Any]] = {
         "move": lambda status, edits, said: tickets.change(
             tx, mine, status=status, edits=edits, resolution=said if status is Status.RESOLVED else NO_RESOLUTION
@@ -84,12 +96,21 @@ def act(tx: Tx, ids: list[int], what: str, *how: Any) -> None:
         ),
         "resume": lambda: tickets.resume(tx, mine),
         "recalculate": lambda: tickets.recalculate(tx, mine),
-        "merge": lambda: merge_service.merge(tx, mine, ids[-1]),
+        "merge": lambda: merge_service.merge(tx, mine, other),
         "unmerge": lambda: merge_service.unmerge(tx, mine),
-        "link": lambda kind: link_service.link(tx, mine, kind, ids[-1]),
-        "unlink": lambda kind: link_service.unlink(tx, mine, kind, ids[-1]),
+        "split": lambda: split_newest(tx, other),
+        "unsplit": lambda: split_service.unsplit(tx, ids[-1]),
+        "link": lambda kind: link_service.link(tx, mine, kind, other),
+        "unlink": lambda kind: link_service.unlink(tx, mine, kind, other),
     }
     does[what](*how)
+
+
+def split_newest(tx: Tx, ticket_id: int) -> None:
+    """Give the newest alert of a ticket, with those of its key, to a new one."""
+    found = alert_store.of_tickets(tx, ticket_id, limit=1000)
+    going = [one.id for one in found if one.correlation_key == found[0].correlation_key]
+    split_service.split(tx, ticket_id, Parting(going, "It is another one", "it differs"))
 
 
 def of_service(desk: Desk, service: str) -> list[int]:
@@ -110,6 +131,7 @@ def by_events(past: Past) -> dict[str, Any]:
 
 
 @given(done=st.lists(actions, min_size=5, max_size=20))
+@example(done=[("wait", 30), ("merge",), ("split",), ("log",), ("unsplit",), ("log",), ("split",), ("wait", 3600)])
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -118,7 +140,6 @@ def test_a_tickets_events_give_its_row_now_and_as_it_was(desk: Desk, done: list[
     desk.database.write(lambda tx: sla_service.save_policy(tx, policy), actor=ANA)
     service = f"shop-{next(_names)}"
     desk.post(critical(service=service), critical("disk full", service=service))
-    ids = of_service(desk, service)
     seen: list[tuple[Any, dict[int, dict[str, Any]]]] = []
     for place, (what, *how) in enumerate(done):
         desk.clock.advance(seconds=how[0] if what == "wait" else 1)
@@ -127,7 +148,11 @@ def test_a_tickets_events_give_its_row_now_and_as_it_was(desk: Desk, done: list[
             desk.post(critical(service=service))
         elif what != "wait":
             with suppress(Conflict, Invalid, NotFound):
-                desk.database.write(lambda tx, w=what, h=how: act(tx, ids, w, *h), actor=(ANA, RUI)[place % 2])  # type: ignore[misc]
+                ids = of_service(desk, service)
+                desk.database.write(
+                    lambda tx, i=ids, w=what, h=how: act(tx, i, w, *h),  # type: ignore[misc]
+                    actor=(ANA, RUI)[place % 2],
+                )
         rows = desk.database.read(lambda tx: {one: by_row(tx, one) for one in of_service(desk, service)})
         seen.append((desk.clock.now(), rows))
     for at, rows in seen:

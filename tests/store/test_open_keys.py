@@ -11,7 +11,7 @@ from tocsin.kit.errors import NotFound
 from tocsin.kit.priorities import Priority
 from tocsin.storage.database import Database
 from tocsin.storage.tx import Tx
-from tocsin.tickets import service, store
+from tocsin.tickets import service, store, timeline_service
 from tocsin.tickets.model import open_keys
 from tocsin.tickets.store import TicketQuery
 from tocsin.tickets.workflow import Status
@@ -146,13 +146,13 @@ def test_the_timeline_is_paged_and_a_ticket_that_is_not_there_has_none(board: De
     board.reopen(2)
     kinds, cursor = [], None
     while True:
-        items, cursor = service.timeline(board.database, 2, cursor=cursor, limit=2)
+        items, cursor = timeline_service.page(board.database, 2, cursor=cursor, limit=2)
         kinds += [entry.kind for entry in items]
         if cursor is None:
             break
     assert kinds == ["TicketOpened", "TicketMoved", "TicketMoved", "TicketReopened"]
     with pytest.raises(NotFound):
-        service.timeline(board.database, 99, cursor=None, limit=2)
+        timeline_service.page(board.database, 99, cursor=None, limit=2)
 
 
 def test_open_tickets_are_counted_by_priority(board: Desk) -> None:

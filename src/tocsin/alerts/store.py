@@ -352,6 +352,65 @@ def move_back(tx: Tx, ticket_id: int, to_id: int, ids: Collection[int], keys: Co
     return sorted(tx.execute(update(alerts).where(mine).values(ticket_id=to_id).returning(alerts.c.id)).scalars())
 
 
+@dataclass(frozen=True, slots=True)
+class Going:
+    """What the split of a ticket looks at in an alert."""
+
+    id: int
+    ticket_id: int
+    correlation_key: str
+    rule: str
+    service: str
+    priority: int
+    opened_at: datetime
+    first_seen_at: datetime
+    suppressed_by: str | None
+
+
+_GOING: Final = tuple(alerts.c[field.name] for field in fields(Going))
+
+
+def some_of_ticket(tx: ReadTx, ticket_id: int, ids: Collection[int]) -> list[Going]:
+    """Those of these alerts that are a ticket's."""
+    wanted, found = sorted(ids), list[Going]()
+    for start in range(0, len(wanted), IN_CLAUSE):
+        mine = (alerts.c.ticket_id == ticket_id) & alerts.c.id.in_(wanted[start : start + IN_CLAUSE])
+        found += [Going(**row._mapping) for row in tx.execute(select(*_GOING).where(mine))]
+    return found
+
+
+def of_ticket_with_keys(tx: ReadTx, ticket_id: int, keys: Collection[str]) -> dict[int, str]:
+    """The correlation key of each alert of a ticket that has one of these."""
+    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.correlation_key.in_(sorted(keys))
+    return {
+        row.id: row.correlation_key for row in tx.execute(select(alerts.c.id, alerts.c.correlation_key).where(mine))
+    }
+
+
+def any_without_keys(tx: ReadTx, ticket_id: int, keys: Collection[str]) -> bool:
+    """Whether a ticket has an alert with none of these correlation keys."""
+    others = (alerts.c.ticket_id == ticket_id) & alerts.c.correlation_key.not_in(sorted(keys))
+    return tx.execute(select(alerts.c.id).where(others).limit(1)).one_or_none() is not None
+
+
+def gathered_in(tx: ReadTx, ticket_ids: Collection[int]) -> list[Going]:
+    """The open alerts of these tickets that are there because of another one."""
+    mine = alerts.c.ticket_id.in_(sorted(ticket_ids)) & alerts.c.ended_at.is_(None)
+    because = alerts.c.suppressed_by.like(alike(INHIBITION))
+    return [Going(**row._mapping) for row in tx.execute(select(*_GOING).where(mine, because).order_by(alerts.c.id))]
+
+
+def tickets_of(tx: ReadTx, ids: Collection[int]) -> dict[int, int | None]:
+    """The ticket of each of these alerts."""
+    wanted, found = sorted(ids), dict[int, int | None]()
+    for start in range(0, len(wanted), IN_CLAUSE):
+        inside = alerts.c.id.in_(wanted[start : start + IN_CLAUSE])
+        found.update(
+            (row.id, row.ticket_id) for row in tx.execute(select(alerts.c.id, alerts.c.ticket_id).where(inside))
+        )
+    return found
+
+
 def end_of_ticket(tx: Tx, ticket_id: int) -> list[int]:
     """End the open episodes of a ticket; returns their alerts' ids."""
     mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None)

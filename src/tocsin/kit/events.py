@@ -474,6 +474,7 @@ class TicketOpened(_OfTicket):
     tags: tuple[str, ...] = ()
     impact: int | None = None
     urgency: int | None = None
+    split_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -637,6 +638,32 @@ class TicketParted(_OfTicket):
 
 
 @dataclass(frozen=True, slots=True)
+class TicketSplit(_OfTicket):
+    """Alerts of a ticket turned out to be about something else: they and their correlation keys went to a new one."""
+
+    new_id: int
+    reason: str
+    alert_ids: tuple[int, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketSplitOff(_OfTicket):
+    """What a ticket that was split from another one takes over from there: its alerts, where it stands, when it was
+    acknowledged, and since it opened, the stretches of time on `holds` and `resolved`, each with begin and end."""
+
+    from_id: int
+    reason: str
+    alert_ids: tuple[int, ...]
+    status: str
+    acknowledge_from: datetime
+    acknowledged_at: datetime | None
+    cancelled_at: datetime | None
+    holds: tuple[tuple[str, str], ...]
+    resolved: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TicketHeld(_OfTicket):
     """A ticket was put on hold, until a time or until it is resumed: its clocks stand still."""
 
@@ -748,6 +775,19 @@ class CalendarSaved(_OfCalendar):
 @dataclass(frozen=True, slots=True)
 class CalendarRemoved(_OfCalendar):
     """A calendar was removed. Its versions are kept: tickets run by them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRecorded(Event):
+    """Something was changed in a service at that instant: a deploy, a switch, a migration. `ref` is what of it."""
+
+    SUBJECT: ClassVar[str] = "change:{self.change_id}"
+
+    change_id: int
+    service: str
+    changed_at: datetime
+    summary: str
+    ref: str | None
 
 
 @dataclass(frozen=True, slots=True)

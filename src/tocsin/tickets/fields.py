@@ -53,6 +53,7 @@ TICKETS: Final = Schema(
         Field("reopen_count", Kind.NUMBER),
         Field("recurrence_of", Kind.NUMBER),
         Field("merged_into", Kind.NUMBER),
+        Field("split_from", Kind.NUMBER),
     ),
     anywhere=("title", "description", "comment"),
     attributes=False,

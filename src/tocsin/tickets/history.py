@@ -38,6 +38,7 @@ class Past:
     recurrence_of: int | None = None
     released_from: int | None = None
     merged_into: int | None = None
+    split_from: int | None = None
     links: frozenset[tuple[Link, int]] = field(default=frozenset())
 
 
@@ -69,6 +70,7 @@ def _opened(event: Happened) -> Past:
         facts=sla.opened(event.at),
         tags=tuple(said.get("tags", ())),
         released_from=said.get("released_from"),
+        split_from=said.get("split_from"),
         **kept,
     )
 
@@ -143,6 +145,7 @@ _STEPS: Final[Mapping[str, Callable[[Past, Happened], Past]]] = {
     "TicketResumed": lambda past, event: replace(past, hold_reason=None),
     "TicketMerged": _merged,
     "TicketUnmerged": _unmerged,
+    "TicketSplitOff": lambda past, event: replace(past, status=Status(event.data["status"])),
     "TicketImported": _imported,
     "TicketLinked": _linked,
     "TicketUnlinked": _unlinked,

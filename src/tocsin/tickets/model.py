@@ -1,5 +1,4 @@
-"""Tables of stage 3: tickets and what people say of them, the open correlation keys, storms, SLA policies,
-views."""
+"""Tables of stage 3: tickets and what people say of them, open correlation keys, storms, SLA policies, views, changes."""
 
 from typing import Any, Final
 
@@ -63,6 +62,7 @@ tickets = Table(
     Column("reassignment_count", Integer, nullable=False, default=0, server_default="0"),
     Column("met_at_source", Integer),
     Column("merged_into", BigInteger),
+    Column("split_from", BigInteger),  # the ticket that its alerts were in before
     Index("ix_tickets_team_opened_at_id", "team", "opened_at", "id"),
     Index("uq_tickets_source_external_id", "source", "external_id", unique=True, **_where("external_id IS NOT NULL")),
     # Reports read it alone, never the rows.
@@ -80,7 +80,9 @@ tickets = Table(
     Index("ix_tickets_assignee_updated_at_id", "assignee", "updated_at", "id"),
     Index(
         "ix_tickets_resolution_code_opened_at_id",
-        "resolution_code", "opened_at", "id",
+        "resolution_code",
+        "opened_at",
+        "id",
         **_where("resolution_code IS NOT NULL"),
     ),
 )
@@ -182,4 +184,34 @@ views = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("updated_by", Text, nullable=False),
+)
+
+# What somebody changed in a service, and when: a deploy, a switch, a migration.
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("service", Text, nullable=False),
+    Column("service_key", Text, nullable=False),  # the same for all spellings
+    Column("at", Instant, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("ref", Text),
+    Column("url", Text),
+    Column("author", Text),
+    Column("attributes", Json, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("recorded_by", Text, nullable=False),
+    Index("ix_changes_at_id", "at", "id"),
+    Index("ix_changes_service_key_at_id", "service_key", "at", "id"),
+)
+
+# Never changed. One without a text says that the draft holds again from then on.
+ticket_postmortems = Table(
+    "ticket_postmortems",
+    metadata,
+    Column("ticket_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("text", Text),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False),
 )

@@ -30,7 +30,7 @@ from tocsin.storage.timers import Timer
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import matrix_service, sla_service, store
 from tocsin.tickets.correlation import AUTO_CLOSE
-from tocsin.tickets.store import Ticket, TicketQuery, TimelineEntry
+from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.tags import tags_of
 from tocsin.tickets.teams import teams_of
 from tocsin.tickets.workflow import REOPENED_BY_PERSON, UNRESOLVED, Status, check_edit, check_move, check_reopen
@@ -402,18 +402,3 @@ def _sort_key(ticket: Ticket, sort: str) -> int:
     }
     key = keys[sort]
     return to_us(key) if isinstance(key, datetime) else key
-
-
-def timeline(
-    database: Database, ticket_id: int, *, cursor: str | None, limit: int
-) -> tuple[list[TimelineEntry], str | None]:
-    """A ticket's events, oldest first, and the cursor of the next page. Raises NotFound."""
-    after_id = 0 if cursor is None else int(decode_cursor(cursor, "timeline", int)[0])
-
-    def look(tx: ReadTx) -> list[TimelineEntry]:
-        get(tx, ticket_id)
-        return store.timeline(tx, ticket_id, after_id=after_id, limit=limit + 1)
-
-    found = database.read(look)
-    items = found[:limit]
-    return items, encode_cursor("timeline", items[-1].id) if len(found) > limit else None

@@ -268,7 +268,7 @@ def _reopened(facts: Facts, event: Happened) -> Facts:
 
 
 def _held(facts: Facts, event: Happened) -> Facts:
-    until = None if event.data["until"] is None else from_us(us_of_text(event.data["until"]))
+    until = None if event.data["until"] is None else _instant(event.data["until"])
     if not facts.is_held(event.at):
         facts = replace(_resumed(facts, event.at), held_since=event.at)
     return replace(facts, held_until=until)
@@ -292,6 +292,27 @@ def _unmerged(facts: Facts, event: Happened) -> Facts:
     return replace(facts, holds=(*facts.holds, (facts.merged_at, event.at)), merged_at=None)
 
 
+def _split_off(facts: Facts, event: Happened) -> Facts:
+    """What was before, where its alerts were then, is as if it had been here."""
+    said = event.data
+
+    def stretches(name: str) -> tuple[tuple[datetime, datetime], ...]:
+        return tuple((_instant(begun), _instant(ended)) for begun, ended in said[name])
+
+    return replace(
+        facts,
+        acknowledge_from=_instant(said["acknowledge_from"]),
+        acknowledged_at=said["acknowledged_at"] and _instant(said["acknowledged_at"]),
+        cancelled_at=said["cancelled_at"] and _instant(said["cancelled_at"]),
+        holds=stretches("holds"),
+        resolved=stretches("resolved"),
+    )
+
+
+def _instant(text: str) -> datetime:
+    return from_us(us_of_text(text))
+
+
 def _assigned(facts: Facts, event: Happened) -> Facts:
     said = event.data
     policy, version, calendar = said["policy"], said["policy_version"], said["calendar"]
@@ -308,6 +329,7 @@ _STEPS: Final[Mapping[str, Callable[[Facts, Happened], Facts]]] = {
     "TicketReopened": _reopened,
     "TicketMerged": _merged,
     "TicketUnmerged": _unmerged,
+    "TicketSplitOff": _split_off,
     "TicketHeld": _held,
     "TicketResumed": lambda facts, event: _resumed(facts, event.at),
     "SlaAssigned": _assigned,

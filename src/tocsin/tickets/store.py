@@ -72,6 +72,7 @@ class Ticket:
     reassignment_count: int = 0
     met_at_source: int | None = None
     merged_into: int | None = None
+    split_from: int | None = None
 
     def is_held(self, now: datetime) -> bool:
         """Whether it is on hold; one that has run out is over, also before anybody has noticed."""
@@ -256,7 +257,8 @@ def end_storm(tx: Tx, ticket_id: int) -> None:
 
 def _opened_by_alerts(since: datetime) -> ColumnElement[bool]:
     by_alerts = tickets.c.opened_by.startswith("rule:") | (tickets.c.opened_by == BY_STORM)
-    return (tickets.c.opened_at > since) & by_alerts & tickets.c.released_from.is_(None)
+    by_itself = tickets.c.released_from.is_(None) & tickets.c.split_from.is_(None)
+    return (tickets.c.opened_at > since) & by_alerts & by_itself
 
 
 def opened_lately(tx: ReadTx, since: datetime) -> dict[str | None, int]:

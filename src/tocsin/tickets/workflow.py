@@ -76,6 +76,12 @@ def check_merge(ticket_id: int, status: Status) -> None:
         raise Conflict(detail=f"ticket {ticket_id} is {status.value}; only tickets that are not over are merged")
 
 
+def check_split(ticket_id: int, status: Status) -> None:
+    """Raises Conflict unless alerts of a ticket in this status can go to a new one, which then stands where it does."""
+    if status not in UNRESOLVED:
+        raise Conflict(detail=f"ticket {ticket_id} is {status.value}; only tickets that are not over are split")
+
+
 def check_unmerge(into_id: int, status: Status) -> None:
     """Raises Conflict unless the ticket that another one was merged into still goes on."""
     if status not in UNRESOLVED:

@@ -12,6 +12,7 @@ from tocsin.web import (
     apply_routes,
     backtest_routes,
     bulk_routes,
+    changes_routes,
     collaboration_routes,
     declaration_routes,
     docs_page,
@@ -75,6 +76,7 @@ class Application(FastAPI):
             report_routes,
             forecast_routes,
             views_routes,
+            changes_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)

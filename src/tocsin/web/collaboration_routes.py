@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import comment_service as comments
-from tocsin.tickets import link_service, matrix_service, merge_service
+from tocsin.tickets import link_service, matrix_service, merge_service, split_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets.comment_store import Comment
 from tocsin.tickets.links import SAID, Link
+from tocsin.tickets.split_service import Parting
 from tocsin.web.collaboration_schemas import (
     CommentIn,
     CommentOut,
@@ -20,6 +21,7 @@ from tocsin.web.collaboration_schemas import (
     MatrixIn,
     MatrixOut,
     TicketMergeIn,
+    TicketSplitIn,
 )
 from tocsin.web.preconditions import IfMatch, agreed, seen_tags
 from tocsin.web.schemas import ProblemOut, QueryIn, TicketOut
@@ -183,6 +185,42 @@ def unmerge_ticket(id: Id, at: AtDesk, if_match: IfMatch = None) -> Response:  #
     seen = seen_tags(if_match)
     return at.write(
         lambda tx: ticket_answer(tx, merge_service.unmerge(tx, id, seen_version=agreed_version(tx, id, seen)))
+    )
+
+
+@router.post(
+    "/tickets/{id}/split",
+    status_code=201,
+    response_model=TicketOut,
+    summary="Split alerts off a ticket",
+    responses=CHANGES,
+)
+def split_ticket(id: Id, splitting: TicketSplitIn, at: AtDesk, if_match: IfMatch = None) -> Response:  # noqa: A002
+    """Give some alerts of a ticket that is OPEN or IN_PROGRESS to a new one, which is answered.
+
+    Their correlation keys go too, so that further records count there; alerts with one key go together, and at least
+    one alert stays. The new ticket stands where this one does, with its assignee; its clocks run since the first of
+    those alerts opened, and what was acknowledged, on hold or resolved since then is so for both. The two are linked.
+    409 when this one gathers a storm, or was changed at the same moment.
+    """
+    seen = seen_tags(if_match)
+    parting = Parting(splitting.alerts, splitting.title, splitting.reason)
+    return at.write(
+        lambda tx: ticket_answer(
+            tx, split_service.split(tx, id, parting, seen_version=agreed_version(tx, id, seen)), 201
+        )
+    )
+
+
+@router.post("/tickets/{id}/unsplit", response_model=TicketOut, summary="Undo a split", responses=CHANGES)
+def unsplit_ticket(id: Id, at: AtDesk, if_match: IfMatch = None) -> Response:  # noqa: A002
+    """Merge a ticket that was split off into the one that it came from, with all that has joined it since.
+
+    409 once either is RESOLVED or CLOSED. `unmerge` parts them again.
+    """
+    seen = seen_tags(if_match)
+    return at.write(
+        lambda tx: ticket_answer(tx, split_service.unsplit(tx, id, seen_version=agreed_version(tx, id, seen)))
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from tocsin.kit.priorities import Priority
 from tocsin.tickets.matrix import DEFAULT, definition_of
-from tocsin.web.schemas import In, LinkOut, Out, Reason
+from tocsin.web.schemas import In, Line, LinkOut, Out, Reason
 
 _Place = Annotated[str, StringConstraints(max_length=10)]
 _PriorityName = Annotated[str, StringConstraints(max_length=20)]
@@ -41,6 +41,14 @@ class TicketMergeIn(In):
     """Which ticket is to be the one that goes on."""
 
     into: int = Field(ge=1, le=2**53, examples=[2])
+
+
+class TicketSplitIn(In):
+    """Which alerts are about something else, and what that is."""
+
+    alerts: list[Annotated[int, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=1000, examples=[[4]])
+    title: Line = Field(description="Of the new ticket.", examples=["Disk full on db-1"])
+    reason: Reason = Field(examples=["Not the vendor's outage."])
 
 
 class LinkIn(In):

@@ -71,6 +71,7 @@ _TICKET: Final[dict[str, Any]] = {
     "resolution_code": None,
     "resolution_note": None,
     "merged_into": None,
+    "split_from": None,
     "on_hold": None,
     "allowed": ["RESOLVED"],
     "version": 2,
@@ -92,6 +93,18 @@ _LINK: Final[dict[str, Any]] = {
     "status": "OPEN",
     "linked_at": "2026-11-24T02:23:40.500000Z",
     "linked_by": "local:ana",
+}
+_CHANGE: Final[dict[str, Any]] = {
+    "id": 5,
+    "service": "payments",
+    "at": "2026-11-24T02:15:00Z",
+    "summary": "Deploy of payments",
+    "ref": "v2.14.0",
+    "url": "https://ci.example.org/payments/481",
+    "author": "ana",
+    "attributes": {"environment": "production"},
+    "recorded_at": "2026-11-24T02:15:01.204000Z",
+    "recorded_by": "local:admin",
 }
 _MATRIX: Final[dict[str, Any]] = definition_of(DEFAULT)
 _CLOCK: Final[dict[str, Any]] = {
@@ -427,7 +440,11 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
             },
         ],
     },
+    "ChangeIn": {name: _CHANGE[name] for name in ("service", "at", "summary", "ref", "url", "author", "attributes")},
+    "ChangeOut": _CHANGE,
+    "ChangePageOut": {"items": [_CHANGE], "next": None},
     "TicketMergeIn": {"into": 2},
+    "TicketSplitIn": {"alerts": [4], "title": "Disk full on db-1", "reason": "Not the vendor's outage."},
     "CommentIn": {"text": "The vendor **confirmed** the outage."},
     "CommentOut": _COMMENT,
     "CommentPageOut": {"items": [_COMMENT], "next": None},

@@ -261,6 +261,7 @@ class TicketOut(Out):
     resolution_code: str | None = Field(description="Of what kind its resolution is.", examples=["fixed"])
     resolution_note: str | None
     merged_into: int | None = Field(description="The ticket that this one was closed as a duplicate of.")
+    split_from: int | None = Field(description="The ticket that its alerts were in before.")
     on_hold: OnHoldOut | None
     sla: SlaOut | None = Field(description="Null for a ticket that no SLA policy is about.")
     allowed: list[str] = Field(description="The moves PATCH takes now.", examples=[["IN_PROGRESS"]])
@@ -330,6 +331,7 @@ class TicketPastOut(Out):
     recurrence_of: int | None
     released_from: int | None
     merged_into: int | None
+    split_from: int | None
     on_hold: OnHoldOut | None
     sla: SlaOut | None
     links: list[PastLinkOut]

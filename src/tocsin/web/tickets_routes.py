@@ -14,7 +14,7 @@ from tocsin.query.letters import fold
 from tocsin.query.parse import parse
 from tocsin.query.tree import And
 from tocsin.storage.tx import ReadTx, Tx
-from tocsin.tickets import history_service, link_service, link_store, view_service
+from tocsin.tickets import history_service, link_service, link_store, timeline_service, view_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets import sla_service as sla
 from tocsin.tickets.fields import TICKETS
@@ -352,6 +352,10 @@ def reopen_ticket(
 
 @router.get("/tickets/{id}/events", summary="A ticket's timeline", responses=_MISSING)
 def ticket_events(id: Id, query: Annotated[QueryIn, Query()], with_: With) -> EventPageOut:  # noqa: A002
-    """Everything that happened to a ticket, oldest first, with who did it."""
-    found, cursor = tickets.timeline(with_.database, id, cursor=query.cursor, limit=query.limit)
+    """Everything that happened to a ticket, oldest first, with who did it.
+
+    Between the events stand the changes of its services (`POST /changes`) from 30 minutes before it opened until it was
+    resolved, as entries of kind `change`; the `id` of one is that of the change.
+    """
+    found, cursor = timeline_service.page(with_.database, id, cursor=query.cursor, limit=query.limit)
     return EventPageOut(items=[EventOut.model_validate(entry) for entry in found], next=cursor)
