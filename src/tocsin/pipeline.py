@@ -34,6 +34,8 @@ from tocsin.logs.live import LiveTail
 from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
+from tocsin.oncall import people_service as people
+from tocsin.oncall import schedule_service as schedules
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
@@ -78,6 +80,8 @@ def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits) -> upkeep.
         storms.TIMER: lambda _, timer: partial(storm_end.look, timer=timer, limits=limits),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         tickets.HOLD_END: lambda _, timer: partial(tickets.end_hold, timer=timer),
+        people.CODE_END: lambda _, timer: partial(people.end_code, timer=timer),
+        schedules.GAPS: lambda _, timer: partial(schedules.tell_gaps, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
     }
 
