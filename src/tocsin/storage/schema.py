@@ -54,8 +54,8 @@ def installation(database: Database) -> str:
     return f"{value:014x}"
 
 
-def upgrade(engine: Engine) -> None:
-    """Run all migrations that are missing, in one transaction; two at once wait for each other."""
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Run all migrations that are missing, up to a revision, in one transaction; two at once wait for each other."""
     from alembic import command  # noqa: PLC0415  # 0.3 s that a start without migrations should not pay
     from alembic.config import Config  # noqa: PLC0415
 
@@ -65,4 +65,4 @@ def upgrade(engine: Engine) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(8022016)"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
