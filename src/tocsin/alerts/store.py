@@ -138,6 +138,18 @@ def changes_since(tx: ReadTx, fingerprints: Collection[str], since: datetime) ->
     return found
 
 
+def told_of(tx: ReadTx, fingerprints: Collection[str]) -> dict[str, bool]:
+    """Of the fingerprints that have had alerts: whether people were told of any, by a ticket."""
+    wanted = sorted(fingerprints)
+    found: dict[str, bool] = {}
+    for start in range(0, len(wanted), IN_CLAUSE):
+        inside = alerts.c.fingerprint.in_(wanted[start : start + IN_CLAUSE])
+        columns = (alerts.c.fingerprint, func.count(alerts.c.ticket_id))
+        for row in tx.execute(select(*columns).where(inside).group_by(alerts.c.fingerprint)):
+            found[row[0]] = row[1] > 0
+    return found
+
+
 def open_new(tx: Tx, matches: Sequence[Matched], suppressed_by: Mapping[str, str | None]) -> dict[str, int]:
     """Open an alert for each match unless another transaction just did; returns those that are new."""
     rows = [

@@ -365,6 +365,8 @@ class Replay:
         if episode.ticket is not None:
             episode.ticket.going_on.discard(episode)
             self._tickets.resolve_if_over(now, episode.ticket)
+        elif isinstance(self._weigher, NewPatterns):
+            self._weigher.forget(episode.face.fingerprint)
 
 
 def _first_id(one: Heard | Episode) -> int:
