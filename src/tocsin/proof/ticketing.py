@@ -145,7 +145,7 @@ class Tickets:
 
     def _reopened(self, at: int, key: str, group: Sequence[Episode]) -> bool:
         ticket = self._last.get(key)
-        if ticket is None:
+        if ticket is None or ticket.storm is not None:
             return False
         if ticket.opened_at[-1] == at and ticket.resolved_at is None:  # by another of its keys, a moment ago
             self._assign(key, group, ticket, "joined")
