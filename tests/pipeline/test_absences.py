@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from desk import ANA, START, Desk, FakeClock, decode_records, error, in_threads, info
+from desk import ANA, START, Desk, FakeClock, critical, decode_records, error, in_threads, info
 from tocsin.alerts import absence_store, absences, rule_service
 from tocsin.alerts.absences import watch
 from tocsin.alerts.detect import detect
@@ -20,6 +20,7 @@ from tocsin.proof.explain import explain_alert, explain_record
 from tocsin.proof.ledger import verify
 from tocsin.settings import Settings
 from tocsin.storage import timers
+from tocsin.tickets.storming import StormLimits
 
 SILENT: dict[str, Any] = {"kind": Kind.ABSENCE, "window_s": 300, "group_by": ()}
 EACH: dict[str, Any] = {**SILENT, "group_by": ("service",)}
@@ -54,6 +55,46 @@ def test_what_was_there_and_then_is_not_opens_one_ticket_and_comes_back_to_end_i
     assert balanced(desk)
     desk.idle(seconds=300 + SLACK_S)
     assert (len(desk.alerts), desk.ticket.status, desk.ticket.reopen_count) == (2, "OPEN", 1)
+
+
+def test_a_service_that_is_silent_for_long_explains_what_depends_on_it_until_it_is_there_again(desk: Desk) -> None:
+    desk.declare("web", depends_on=["payments"])
+    desk.save_rule("silent", "service:payments", **SILENT)
+    desk.post(info())
+    desk.idle(seconds=300 + SLACK_S)
+    desk.clock.advance(minutes=30)
+    desk.post(critical(service="web"))
+    [_, of_web] = desk.alerts
+    assert (of_web.ticket_id, of_web.suppressed_by) == (1, "inhibition:1")
+
+    desk.post(info())
+    desk.post(critical("another thing", service="web"))
+    assert [ticket.service for ticket in desk.tickets] == ["payments", "web"]
+
+
+def test_a_storm_of_what_is_silent_goes_on_until_little_is(
+    settings: Settings, open_desk: Callable[..., Desk], clock: FakeClock
+) -> None:
+    desk = open_desk(settings, limits=StormLimits(2, 0))
+    desk.save_rule("silent", "*", **{**SILENT, "group_by": ("service", "@host")})
+    hosts = [info(host=host) for host in "abcd"]
+    desk.post(*hosts)
+    desk.idle(seconds=300 + SLACK_S)
+    assert desk.ticket.opened_by == "storm"
+    clock.advance(minutes=20)
+    desk.run_due_timers()
+    assert (len(desk.tickets), desk.events(kind="StormEnded")) == (1, [])
+
+    desk.post(*hosts[:3])
+    clock.advance(minutes=2)
+    desk.run_due_timers()
+    [ended] = desk.events(kind="StormEnded")
+    missing = next(alert for alert in desk.alerts if alert.id in ended.data["released"])
+    assert (len(ended.data["released"]), missing.title, missing.ticket_id) == (
+        1,
+        "Nothing from payments, d for 5 min",
+        2,
+    )
 
 
 def test_what_never_said_a_word_is_missed_from_when_the_rule_was_saved(desk: Desk) -> None:

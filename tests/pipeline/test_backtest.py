@@ -447,6 +447,30 @@ def test_storms_gather_and_let_go_as_they_did(
     assert found.difference.gone == found.difference.new == []
 
 
+def test_a_new_pattern_that_nobody_was_told_of_is_new_again(desk: Desk, clock: FakeClock) -> None:
+    desk.remove_rule("critical-logs")
+    desk.save_rule("new", "level:>=ERROR", kind=Kind.NEW_PATTERN, learn_s=0)
+    a_moment(clock)
+    desk.silence("service:payments", duration_s=3600)
+    a_moment(clock)
+    desk.post(error("disk full"))
+    clock.advance(seconds=(START + timedelta(seconds=3601) - clock.now()).total_seconds())
+    desk.run_due_timers()
+    for _ in range(2):
+        desk.post(error("disk full"))
+        a_moment(clock)
+    desk.resolve(desk.ticket.id)
+    a_moment(clock)
+    desk.post(error("disk full"))
+    a_moment(clock)
+
+    found = backtest(desk, desk.rule("new").rule, silences=stored_silences(desk))
+    assert desk.verdicts() == {"suppressed": 1, "opened": 1, "counted": 1, "pending": 1}
+    assert live_alerts(desk, "new") == replayed_alerts(found)
+    assert live_tickets(desk, "new") == replayed_tickets(found)
+    assert (found.outcome.pending, found.outcome.unheard, found.outcome.pages) == (1, 1, 1)
+
+
 def test_what_people_resolved_ends_what_the_draft_has_of_it(desk: Desk, clock: FakeClock) -> None:
     desk.post(critical())
     clock.advance(minutes=5)

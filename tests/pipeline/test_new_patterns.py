@@ -1,11 +1,13 @@
 """Rules about new patterns: a service is learned first, then each pattern that was never met alerts once."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from test_alerts_of_patterns import NAMES, explained
 
 from desk import START, Desk, FakeClock, error, in_threads
@@ -103,14 +105,41 @@ def test_a_record_that_no_silence_hides_releases_the_alert_of_a_new_pattern(watc
     check_balance(watching)
 
 
-def test_what_was_over_before_a_silence_ended_is_known_from_then_on(watching: Desk, clock: FakeClock) -> None:
-    watching.silence("service:payments", duration_s=3600)
+def test_what_was_over_before_a_silence_ended_is_new_until_somebody_is_told(watching: Desk, clock: FakeClock) -> None:
+    for _ in range(2):
+        watching.silence("service:payments", duration_s=3600)
+        watching.post(error("disk full"), *[error(f"login of {name} failed") for name in NAMES[:8]])
+        clock.advance(minutes=61)
+        watching.run_due_timers()
+    assert {(alert.status, alert.ticket_id) for alert in watching.alerts} == {("resolved", None)}
+    assert watching.tickets == []
+
+    watching.post(error("disk full"), error("login of walter failed"))
+    assert [(alert.status, alert.ticket_id) for alert in watching.alerts[-2:]] == [("firing", 1), ("firing", 2)]
+    watching.resolve(1)
     watching.post(error("disk full"))
-    clock.advance(minutes=61)
-    watching.run_due_timers()
-    assert (watching.alert.status, watching.tickets) == ("resolved", [])
-    watching.post(error("disk full"))
-    assert (len(watching.alerts), watching.verdicts()) == (1, {"pending": 3, "suppressed": 1})
+    assert watching.verdicts() == {"pending": 3, "suppressed": 18, "opened": 2}
+    check_balance(watching)
+
+
+def test_many_words_of_a_known_pattern_cost_no_more_queries_than_some(watching: Desk, clock: FakeClock) -> None:
+    def posted(words: Sequence[str]) -> int:
+        asked: list[str] = []
+        engine = watching.database.dialect.writers
+        event.listen(engine, "before_cursor_execute", heard := lambda *given: asked.append(given[2]))
+        watching.post(*[error(f"login of {word} failed") for word in words])
+        event.remove(engine, "before_cursor_execute", heard)
+        return len(asked)
+
+    watching.post(*[error(f"login of {name} failed") for name in NAMES])
+    watching.resolve(1)
+    clock.advance(seconds=1)
+    words = ["".join(letters) for letters in itertools.product("bcdfg", "aeiou", "klmnp")]
+    for some in (words[:3], words[3:6]):  # its alert is over; it is known from then on
+        posted(some)
+        clock.advance(seconds=1)
+    assert posted(words[6:9]) == posted(words[9:69])
+    assert watching.verdicts() == {"pending": 2 + 69, "opened": 1, "counted": len(NAMES) - 1}
 
 
 def test_each_service_is_learned_by_itself(watching: Desk, clock: FakeClock) -> None:

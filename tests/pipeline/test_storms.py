@@ -176,6 +176,18 @@ def test_resolving_the_ticket_of_a_storm_ends_the_storm(desk: Desk) -> None:
     desk.check_books()
 
 
+def test_a_relapse_after_a_storm_opens_a_ticket_of_its_own(desk: Desk) -> None:
+    post_kinds(desk, *range(30))
+    desk.resolve(1)
+    desk.clock.advance(minutes=1)
+    post_kinds(desk, 3)
+    post_kinds(desk, 4)
+
+    assert [ticket.status for ticket in desk.tickets] == ["RESOLVED", "OPEN", "OPEN"]
+    assert [ticket.recurrence_of for ticket in desk.tickets] == [None, 1, 1]
+    desk.check_books()
+
+
 def test_the_ticket_of_a_storm_is_as_urgent_as_the_most_urgent_of_its_alerts(desk: Desk) -> None:
     desk.save_rule("fire", "level:ERROR fire", priority=Priority.P1)
     post_kinds(desk, *range(30))

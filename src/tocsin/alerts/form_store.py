@@ -1,6 +1,6 @@
 """Every query about forms: those of a service, what stands for their patterns, and which of them rules have met."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +23,16 @@ class Head(NamedTuple):
 
 
 Place = tuple[str, int]  # service and number
+
+
+Met = tuple[str, str, int]  # a form that a rule has met: rule, service and number
+
+
+class KnownAs(NamedTuple):
+    """Whether the alert of a form that a rule has met may still be open, and since when that is so."""
+
+    alerted: bool
+    at: datetime
 
 
 class Known(NamedTuple):
@@ -141,43 +151,61 @@ def of_patterns(tx: ReadTx, services: Collection[str], canonical: Collection[int
 # What rules about new patterns have met.
 
 
-def known(tx: ReadTx, rule: str, service: str, numbers: Collection[int]) -> list[tuple[bool, datetime]]:
-    """Of these forms those that a rule has met: whether they are `alerted`, and since when it is so."""
-    found: list[tuple[bool, datetime]] = []
-    wanted = sorted(numbers)
-    for start in range(0, len(wanted), IN_CLAUSE):
-        mine = (known_forms.c.rule == rule) & (known_forms.c.service == service)
-        inside = mine & known_forms.c.number.in_(wanted[start : start + IN_CLAUSE])
-        found += [(row.alerted, row.at) for row in tx.execute(select(known_forms).where(inside))]
+def known(tx: ReadTx, wanted: Collection[Met]) -> dict[Met, KnownAs]:
+    """Those of these forms that rules have met."""
+    found: dict[Met, KnownAs] = {}
+    for some in _sliced(wanted):
+        for row in tx.execute(select(known_forms).where(_met().in_(some))):
+            found[row.rule, row.service, row.number] = KnownAs(row.alerted, row.at)
     return found
 
 
-def make_known(tx: Tx, rule: str, service: str, number: int, *, alerted: bool) -> bool:
-    """A rule has met a form; False when another transaction was faster."""
-    row = {"rule": rule, "service": service, "number": number, "alerted": alerted, "at": tx.now}
-    statement = _insert(tx, known_forms).on_conflict_do_nothing().returning(known_forms.c.number)
-    return tx.execute(statement, row).one_or_none() is not None
+def make_known(tx: Tx, alerted: Mapping[Met, bool]) -> set[Met]:
+    """Rules have met these forms; returns those of which another transaction was not faster to say so."""
+    rows = [
+        {"rule": rule, "service": service, "number": number, "alerted": alerts, "at": tx.now}
+        for (rule, service, number), alerts in sorted(alerted.items())
+    ]
+    if not rows:
+        return set()
+    columns = (known_forms.c.rule, known_forms.c.service, known_forms.c.number)
+    statement = _insert(tx, known_forms).on_conflict_do_nothing().returning(*columns)
+    return {(row.rule, row.service, row.number) for row in tx.execute(statement, rows)}
 
 
-def settle_known(tx: Tx, rule: str, service: str, numbers: Collection[int]) -> None:
-    """The alert of these forms has ended."""
-    wanted = sorted(numbers)
-    for start in range(0, len(wanted), IN_CLAUSE):
-        mine = (known_forms.c.rule == rule) & (known_forms.c.service == service)
-        inside = mine & known_forms.c.number.in_(wanted[start : start + IN_CLAUSE])
-        tx.execute(update(known_forms).where(inside, known_forms.c.alerted).values(alerted=False, at=tx.now))
+def settle_known(tx: Tx, wanted: Collection[Met]) -> None:
+    """The alerts of these forms have ended."""
+    for some in _sliced(wanted):
+        mine = _met().in_(some) & known_forms.c.alerted
+        tx.execute(update(known_forms).where(mine).values(alerted=False, at=tx.now))
 
 
-def learning_since(tx: Tx, rule: str, service: str) -> datetime:
-    """When a rule met the first record of a service: now, if it never did."""
-    mine = (learning.c.rule == rule) & (learning.c.service == service)
-    for _ in range(2):
-        found: datetime | None = tx.execute(select(learning.c.since).where(mine)).scalar_one_or_none()
-        if found is not None:
-            return found
-        row = {"rule": rule, "service": service, "since": tx.now}
-        tx.execute(_insert(tx, learning).on_conflict_do_nothing(), row)
-    return tx.now
+def _met() -> Any:
+    return tuple_(known_forms.c.rule, known_forms.c.service, known_forms.c.number)
+
+
+def _sliced(wanted: Collection[Met]) -> Iterator[list[Met]]:
+    in_order = sorted(wanted)
+    return (in_order[start : start + IN_CLAUSE] for start in range(0, len(in_order), IN_CLAUSE))
+
+
+def learning_since(tx: Tx, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+    """When rules met the first record of services: now, where they never did."""
+    found = _learning_since(tx, wanted)
+    rows = [{"rule": rule, "service": service, "since": tx.now} for rule, service in sorted(set(wanted) - found.keys())]
+    if not rows:
+        return found
+    tx.execute(_insert(tx, learning).on_conflict_do_nothing(), rows)
+    return found | _learning_since(tx, set(wanted) - found.keys())  # another transaction may have been faster
+
+
+def _learning_since(tx: ReadTx, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+    found: dict[tuple[str, str], datetime] = {}
+    in_order = sorted(wanted)
+    for start in range(0, len(in_order), IN_CLAUSE):
+        mine = tuple_(learning.c.rule, learning.c.service).in_(in_order[start : start + IN_CLAUSE])
+        found.update({(row.rule, row.service): row.since for row in tx.execute(select(learning).where(mine))})
+    return found
 
 
 def forget_rule(tx: Tx, rule: str) -> None:

@@ -59,7 +59,7 @@ def apply(tx: Tx, stored: Sequence[Recorded[LogsStored]], *, max_groups: int = M
         novelty.learn_from(tx, [m for m in matches if m.backfill and m.learn_s is not None])
         observed_at = recorded.event.observed_at
         shares = absences.watch(tx, [m for m in live if m.absent_s], observed_at=observed_at, max_groups=max_groups)
-        shares += novelty.weigh_new(tx, [m for m in live if m.learn_s is not None])
+        shares += novelty.weigh_new(tx, [m for m in live if m.learn_s is not None], audible)
         timed = placing.settle(tx, [m for m in live if m.window_s or m.for_s], audible)
         shares += weigh_all(tx, timed, observed_at=observed_at, max_groups=max_groups)
         shares += [Share(m, None, 0) for m in live if _counts_each(m)]

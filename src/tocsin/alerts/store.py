@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.alerts.flapping import changes
-from tocsin.alerts.model import alerts, verdicts
+from tocsin.alerts.model import absences, alerts, verdicts
 from tocsin.alerts.pattern_model import patterns
 from tocsin.alerts.suppression import INHIBITION, SILENCE, alike
 from tocsin.kit.events import Matched
@@ -138,6 +138,18 @@ def changes_since(tx: ReadTx, fingerprints: Collection[str], since: datetime) ->
     return found
 
 
+def told_of(tx: ReadTx, fingerprints: Collection[str]) -> dict[str, bool]:
+    """Of the fingerprints that have had alerts: whether people were told of any, by a ticket."""
+    wanted = sorted(fingerprints)
+    found: dict[str, bool] = {}
+    for start in range(0, len(wanted), IN_CLAUSE):
+        inside = alerts.c.fingerprint.in_(wanted[start : start + IN_CLAUSE])
+        columns = (alerts.c.fingerprint, func.count(alerts.c.ticket_id))
+        for row in tx.execute(select(*columns).where(inside).group_by(alerts.c.fingerprint)):
+            found[row[0]] = row[1] > 0
+    return found
+
+
 def open_new(tx: Tx, matches: Sequence[Matched], suppressed_by: Mapping[str, str | None]) -> dict[str, int]:
     """Open an alert for each match unless another transaction just did; returns those that are new."""
     rows = [
@@ -217,10 +229,17 @@ def counted_at() -> ScalarSelect[datetime]:
     return select(events.c.recorded_at).where(events.c.id == newest).correlate(alerts).scalar_subquery()
 
 
+def still_fires(since: datetime) -> ColumnElement[bool]:
+    """Whether a record was counted on an open alert at `since` or later, by the server's clock; or, for one about there
+    being no records, whether there are none still."""
+    same = (absences.c.rule == alerts.c.rule) & (absences.c.fingerprint == alerts.c.fingerprint)
+    missing = select(absences.c.rule).where(same, absences.c.absent).correlate(alerts).exists()
+    return or_(counted_at() >= literal(since, Instant()), missing)
+
+
 def heard_of(tx: ReadTx, ticket_id: int, since: datetime) -> list[int]:
-    """The open alerts of a ticket that a record was counted on at `since` or later, by the server's clock."""
-    counted_lately = counted_at() >= literal(since, Instant())
-    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None) & counted_lately
+    """The open alerts of a ticket that fire still (see `still_fires`)."""
+    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None) & still_fires(since)
     statement = select(alerts.c.id).where(mine).order_by(alerts.c.id)
     return list(tx.execute(statement).scalars())
 

@@ -109,6 +109,11 @@ class Absences:
         since = None if known is None else known.group.back_since
         return None if since is None else to_us(since)
 
+    def is_missing(self, fingerprint: str) -> bool:
+        """Whether there is nothing still of what was told to be missing."""
+        known = self._known.get(fingerprint)
+        return known is not None and known.group.absent
+
     def unfinished(self) -> list[Unfinished]:
         return []
 

@@ -51,6 +51,9 @@ class NewPatterns:
         self._outcome = outcome
         self._services: dict[str, _Service] = {}
         self._settled: set[str] = set()
+        self._opened: dict[
+            str, tuple[str, int]
+        ] = {}  # by fingerprint, the service and form that an alert was opened for
 
     def beyond(self, at: int, heard: Sequence[Heard]) -> Sequence[Heard]:
         return ()
@@ -70,6 +73,12 @@ class NewPatterns:
             service.since = at if service.since is None else service.since
             if not any(n in service.met for n in service.alike(number)):
                 service.met[service.alike(number)[0]] = False
+
+    def forget(self, fingerprint: str) -> None:
+        """The alert of a pattern has ended, and nobody was told of it: the pattern is as new as before."""
+        service, number = self._opened.pop(fingerprint, ("", _BEYOND))  # the overflow group is of no pattern
+        if service and self._services[service].met.get(number):
+            del self._services[service].met[number]
 
     def weigh(self, at: int, heard: Sequence[Heard], firing: Container[str]) -> list[Heard]:
         told: list[Heard] = []
@@ -112,6 +121,7 @@ class NewPatterns:
             known = at >= service.since + self._learning_us
             service.met[oldest] = known
             if known:
+                self._opened[face.fingerprint] = one.service, oldest
                 _go_as(one, face)
         if known:
             opening.add(face.fingerprint)

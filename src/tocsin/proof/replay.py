@@ -86,7 +86,14 @@ class Replay:
         heapq.heapify(self._due)
         self._serial = 0
         self.outcome = Outcome()
-        self._tickets = Tickets(ways, self.outcome, zone, named=self._bounds.named, look_again=self._look_again)
+        self._tickets = Tickets(
+            ways,
+            self.outcome,
+            zone,
+            named=self._bounds.named,
+            look_again=self._look_again,
+            still_fires=self._still_fires,
+        )
         self._weigher: Weigher = self._weigher_of(rule, since)
         if isinstance(self._weigher, Absences):
             self._look_again(self._weigher.next_due(since), self._weigher)
@@ -295,6 +302,11 @@ class Replay:
                 break
         self._look_again(absences.next_due(now), absences)
 
+    def _still_fires(self, episode: Episode, since: int) -> bool:
+        if isinstance(self._weigher, Absences):
+            return self._weigher.is_missing(episode.face.fingerprint)
+        return episode.said_at >= since
+
     def _come_back(self, at: int, fingerprints: Sequence[str]) -> None:
         """Alerts about what is there again end when that has lasted."""
         for episode in [self._firing[one] for one in fingerprints if one in self._firing]:
@@ -365,6 +377,8 @@ class Replay:
         if episode.ticket is not None:
             episode.ticket.going_on.discard(episode)
             self._tickets.resolve_if_over(now, episode.ticket)
+        elif isinstance(self._weigher, NewPatterns):
+            self._weigher.forget(episode.face.fingerprint)
 
 
 def _first_id(one: Heard | Episode) -> int:

@@ -30,6 +30,7 @@ from tocsin.tickets.storming import (
 SECOND_US: Final = 1_000_000
 Groups = Mapping[str, Sequence[Episode]]  # by correlation key
 LookAgain = Callable[[int, "Storm"], None]
+StillFires = Callable[[Episode, int], bool]  # whether an alert that is open fired at an instant or later
 
 
 def us(span: timedelta) -> int:
@@ -63,12 +64,22 @@ class Ways:
 class Tickets:
     """The open keys and the last tickets at one moment of a replay."""
 
-    def __init__(self, ways: Ways, outcome: Outcome, zone: tzinfo, *, named: int, look_again: LookAgain) -> None:
+    def __init__(
+        self,
+        ways: Ways,
+        outcome: Outcome,
+        zone: tzinfo,
+        *,
+        named: int,
+        look_again: LookAgain,
+        still_fires: StillFires,
+    ) -> None:
         self._ways = ways
         self._outcome = outcome
         self._zone = zone
         self._named = named
         self._look_again = look_again
+        self._still_fires = still_fires
         self._open: dict[str, Ticket] = {}
         self._last: dict[str, Ticket] = {}
         self._storms: dict[str, Storm] = {}
@@ -117,7 +128,8 @@ class Tickets:
         while storm.joined and storm.joined[0] < at - us(WITHIN):
             storm.joined.popleft()
         since = at - us(STILL_FIRES_WITHIN)
-        firing = sorted((one for one in storm.ticket.going_on if one.said_at >= since), key=lambda one: one.first_id)
+        firing = [one for one in storm.ticket.going_on if self._still_fires(one, since)]
+        firing.sort(key=lambda one: one.first_id)
         if not is_over(len(storm.joined), len(firing), self._ways.limits.of(storm.scope)):
             self._look_again(at + us(LOOK_EVERY), storm)
             return
@@ -133,7 +145,7 @@ class Tickets:
 
     def _reopened(self, at: int, key: str, group: Sequence[Episode]) -> bool:
         ticket = self._last.get(key)
-        if ticket is None:
+        if ticket is None or ticket.storm is not None:
             return False
         if ticket.opened_at[-1] == at and ticket.resolved_at is None:  # by another of its keys, a moment ago
             self._assign(key, group, ticket, "joined")

@@ -129,7 +129,10 @@ def _join_or_claim(tx: Tx, keys: dict[str, Any]) -> tuple[dict[str, int], set[st
 
 
 def _reopen(tx: Tx, firsts: Mapping[str, Wanting], outcome: _Outcome) -> None:
-    """Keys whose last ticket was resolved within the reopen window of the rule: a relapse, that ticket opens again."""
+    """Keys whose last ticket was resolved within the reopen window of the rule: a relapse, that ticket opens again.
+
+    That of a storm does not: one of the many things it was about says nothing of the others.
+    """
     last = alerts.latest_ticket_of_keys(tx, firsts)
     candidates = store.hold_many(tx, set(last.values()))
     for key in sorted(last):
@@ -156,7 +159,8 @@ def _reopen(tx: Tx, firsts: Mapping[str, Wanting], outcome: _Outcome) -> None:
 
 
 def _reopenable(tx: Tx, ticket: Ticket, window: timedelta) -> bool:
-    return ticket.status is REOPENABLE and ticket.resolved_at is not None and ticket.resolved_at >= tx.now - window
+    fresh = ticket.resolved_at is not None and ticket.resolved_at >= tx.now - window
+    return ticket.status is REOPENABLE and fresh and ticket.opened_by != store.BY_STORM
 
 
 def _set_open(tx: Tx, ticket: Ticket) -> None:

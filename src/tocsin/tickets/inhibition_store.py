@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from tocsin.alerts.model import alerts
-from tocsin.alerts.store import counted_at
+from tocsin.alerts.store import still_fires
 from tocsin.alerts.suppression import FLAP, INHIBITION, SILENCE, alike, parts
 from tocsin.kit.events import TicketEffectSuspected
-from tocsin.storage.columns import Instant
 from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx
 from tocsin.tickets.inhibition import LEAST
@@ -56,10 +55,10 @@ def _among(tx: ReadTx, keys: Iterable[str], *wanted: ColumnElement[bool], limit:
 
 
 def firing(tx: ReadTx, keys: Iterable[str], since: datetime) -> list[WithTicket]:
-    """What fires now at these services: an open alert that no silence hides, on which a record was counted at `since`
-    or later by the server's clock, with a ticket that is urgent enough and not resolved."""
+    """What fires now at these services: an open alert that no silence hides, which opened at `since` or later by the
+    server's clock or fires still (see `still_fires`), with a ticket that is urgent enough and not resolved."""
     shown = or_(alerts.c.suppressed_by.is_(None), alerts.c.suppressed_by.not_like(alike(SILENCE)))
-    lately = or_(alerts.c.opened_at >= since, counted_at() >= literal(since, Instant()))
+    lately = or_(alerts.c.opened_at >= since, still_fires(since))
     return _among(tx, keys, shown, lately, tickets.c.priority <= int(LEAST))
 
 
