@@ -26,6 +26,7 @@ from tocsin.web import (
     report_routes,
     rules_routes,
     silences_routes,
+    similar_routes,
     sla_routes,
     tickets_routes,
     views_routes,
@@ -75,6 +76,7 @@ class Application(FastAPI):
             report_routes,
             forecast_routes,
             views_routes,
+            similar_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
