@@ -147,32 +147,48 @@ def comment_condition(tx: ReadTx, leaf: Leaf, *, most: int = MOST_HITS) -> Colum
     return exists().where(comments.c.ticket_id == tickets.c.id, said)
 
 
+def tickets_with(tx: ReadTx, need: Need, *, most: int = MOST_HITS) -> list[int] | None:
+    """The tickets whose own texts have these terms; None when they are too many."""
+    return _hits(tx, TICKET, need, most)
+
+
+def newest_with(tx: ReadTx, need: Need, *, limit: int) -> list[int]:
+    """The tickets with the highest ids whose own texts have these terms; on PostgreSQL none, when they are too many."""
+    return _LOOKS[tx.dialect](tx, TICKET, need, limit, newest=True) or []
+
+
 def _hits(tx: ReadTx, table: str, need: Need | None, most: int) -> list[int] | None:
     """The rows that have these terms; None when they are more than `most`."""
     if need is None:
         return []
-    look = {"sqlite": _hits_in_fts5, "postgresql": _hits_in_gin}[tx.dialect]
-    found = look(tx, table, need, most + 1)
+    found = _LOOKS[tx.dialect](tx, table, need, most + 1, newest=False)
     return None if found is None or len(found) > most else found
 
 
-def _hits_in_fts5(tx: ReadTx, table: str, need: Need, limit: int) -> list[int] | None:
-    statement = text(f"SELECT rowid FROM {table} WHERE {table} MATCH :wanted LIMIT :most")  # noqa: S608
+def _hits_in_fts5(tx: ReadTx, table: str, need: Need, limit: int, *, newest: bool) -> list[int] | None:
+    order = " ORDER BY rowid DESC" if newest else ""
+    statement = text(f"SELECT rowid FROM {table} WHERE {table} MATCH :wanted{order} LIMIT :most")  # noqa: S608
     wanted = _expression(need, quote='"', all_of=" AND ", one_of=" OR ")
     return list(tx.execute(statement, {"wanted": wanted, "most": limit}).scalars())
 
 
-def _hits_in_gin(tx: ReadTx, table: str, need: Need, limit: int) -> list[int] | None:
+def _hits_in_gin(tx: ReadTx, table: str, need: Need, limit: int, *, newest: bool) -> list[int] | None:
     there = f"FROM {table} WHERE terms @@ CAST(:wanted AS tsquery)"
     wanted = {"wanted": _expression(need, quote="'", all_of=" & ", one_of=" | ")}
     [plan] = tx.execute(text(f"EXPLAIN (FORMAT JSON) SELECT id {there}"), wanted).scalar_one()
     if plan["Plan"]["Plan Rows"] > MOST_ESTIMATED:
         return None
+    order = " ORDER BY id DESC" if newest else ""
     # In the order of the table it would stop soon where the words are spread evenly, and never where they are not.
     tx.execute(text("SET LOCAL enable_seqscan = off"))
-    found = list(tx.execute(text(f"SELECT id {there} LIMIT :most"), {**wanted, "most": limit}).scalars())
+    tx.execute(text("SET LOCAL enable_indexscan = off"))
+    found = list(tx.execute(text(f"SELECT id {there}{order} LIMIT :most"), {**wanted, "most": limit}).scalars())
     tx.execute(text("SET LOCAL enable_seqscan = on"))
+    tx.execute(text("SET LOCAL enable_indexscan = on"))
     return found
+
+
+_LOOKS: Final = {"sqlite": _hits_in_fts5, "postgresql": _hits_in_gin}
 
 
 def _expression(need: Need, *, quote: str, all_of: str, one_of: str) -> str:

@@ -27,6 +27,7 @@ from tocsin.web import (
     report_routes,
     rules_routes,
     silences_routes,
+    similar_routes,
     sla_routes,
     tickets_routes,
     views_routes,
@@ -77,6 +78,7 @@ class Application(FastAPI):
             forecast_routes,
             views_routes,
             changes_routes,
+            similar_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tocsin.tickets.similar import Why
 from tocsin.tickets.views import ASCENDING, View
 from tocsin.web.schemas import In, Out, QueryText
 
@@ -43,3 +44,30 @@ class ViewOut(Out):
 class ViewPageOut(Out):
     items: list[ViewOut]
     next: str | None
+
+
+class SimilarReasonOut(Out):
+    kind: Why = Field(description="What they have in common: fingerprint, template, rule, service or words.")
+    detail: str = Field(description="Which one; of words those that are the rarest elsewhere.")
+
+
+class SimilarOut(Out):
+    ticket_id: int
+    title: str
+    status: str
+    priority: str
+    service: str | None
+    team: str | None
+    assignee: str | None
+    opened_at: datetime
+    resolved_at: datetime | None
+    resolution_code: str | None
+    resolution_note: str | None
+    time_to_resolve_s: float | None
+    resolved_by: str | None = Field(description="Who moved it to RESOLVED.")
+    score: float = Field(description="From 0 to 1.")
+    reasons: list[SimilarReasonOut]
+
+
+class SimilarPageOut(Out):
+    items: list[SimilarOut]
