@@ -72,6 +72,7 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("closed", when(ticket["closed_at"], utc=utc)),
             ("reopened", f"{reopened} times" if reopened > 1 else "once" if reopened else None),
             ("came late by", duration(ticket["late_s"]) if ticket["late_s"] else None),
+            ("split from", str(ticket["split_from"]) if ticket["split_from"] else None),
             ("recurrence of", str(ticket["recurrence_of"]) if ticket["recurrence_of"] else None),
             ("next moves", ", ".join(ticket["allowed"]) or "none: it is final"),
             ("version", str(ticket["version"])),
