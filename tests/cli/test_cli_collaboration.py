@@ -49,3 +49,59 @@ def test_tickets_are_merged_and_apart_again(at_server):
     assert "(CLOSED, " in at_server("tickets", "merge", other, one).out
     assert f"merged into ticket {one}" in at_server("tickets", "show", other).out
     assert "(OPEN, " in at_server("tickets", "unmerge", other).out
+
+
+def test_comments_are_edited_and_taken_back_and_links_listed(at_server):
+    one, other = opened(at_server), opened(at_server)
+    said = json.loads(at_server("tickets", "comment", one, "It is slow.", "--json").out)["id"]
+    assert at_server("tickets", "comment", one, "It is down.", "--edit", said).out.endswith(" edited.\n")
+    assert at_server("tickets", "comment", one, "--delete", said).out.endswith(" deleted.\n")
+    assert at_server("tickets", "comment", one).code == 2
+    at_server("tickets", "link", one, "related", other)
+    assert at_server("tickets", "link", one).out == f"Ticket {one}: related {other}\n"
+    assert at_server("tickets", "link", one, "related").code == 2
+
+
+def test_the_matrix_is_shown_and_changed_and_fields_of_tickets_follow(at_server):
+    assert "nobody has changed it" in at_server("matrix", "show").out
+    assert "Version 1." in at_server("matrix", "set", "1,2=P1", "3,3=P5").out
+    refused = at_server("matrix", "set", "4,4=P1")
+    assert (refused.code, "expected impact,urgency" in refused.err) == (4, True)
+    assert at_server("matrix", "set", "P1").code == 2
+    one = json.loads(at_server("tickets", "open", "Slow", "--impact", 3, "--urgency", 3, "--tag", "x", "--json").out)
+    assert (one["priority"], one["tags"]) == ("P5", ["x"])
+    changed = at_server(
+        "tickets", "change", one["id"], "--impact", "1", "--urgency", "2", "--team", "shop", "-a", "ana"
+    )
+    assert "(OPEN, P1, ana)" in changed.out
+    cleared = json.loads(at_server("tickets", "change", one["id"], "--team", "none", "--impact", "none", "--json").out)
+    assert (cleared["team"], cleared["impact"], cleared["urgency"], cleared["assignee"]) == (None, None, 2, "ana")
+    assert [at_server("tickets", "change", one["id"], *bad).code for bad in ((), ("--impact", "9"))] == [2, 2]
+
+
+def test_a_ticket_is_split_and_looked_back_on_with_what_was_deployed(at_server, tmp_path):
+    assert "tocsin changes add" in at_server("changes", "list").out
+    at_server("changes", "add", "split-shop", "Deploy", "--ref", "v2", "-a", "rui", "--attr", "region=eu")
+    assert "v2" in at_server("changes", "list", "-s", "SPLIT-SHOP").out
+    assert at_server("changes", "add", "split-shop", "Deploy", "--link", "ftp://x").code == 4
+    for message in ("database connection lost", "disk full"):
+        at_server("send", message, "--level", "CRITICAL", "--service", "split-shop")
+    found = json.loads(at_server("tickets", "list", "service:split-shop", "--json").out)["items"]
+    one, other = sorted(ticket["id"] for ticket in found)
+    at_server("tickets", "merge", other, one)
+    alerts = json.loads(at_server("tickets", "show", one, "--json").out)["alerts"]
+    split = at_server("tickets", "split", one, "--alert", alerts[0]["id"], "--title", "Disk full", "-r", "not the same")
+    new = int(split.out.split()[1])
+    shown = at_server("tickets", "show", one).out
+    assert f"split off to ticket {new}: not the same" in shown
+    assert "split-shop: Deploy (v2) by rui" in shown
+    assert f"split off ticket {one}" in at_server("tickets", "show", new).out
+    file = tmp_path / "postmortem.md"
+    assert "the draft, saved as" in at_server("tickets", "postmortem", one, "-o", file).out
+    file.write_text(file.read_text().replace("*Who was affected, how, for how long?*", "Nobody."))
+    assert at_server("tickets", "postmortem", one, "--edit", file).out.endswith(": version 1\n")
+    assert at_server("tickets", "postmortem", one).out == file.read_text()
+    assert at_server("tickets", "postmortem", one, "--drop", "--seen", 9).code == 4
+    assert at_server("tickets", "postmortem", one, "--drop").out.endswith(": the draft\n")
+    assert "Nobody." in at_server("tickets", "postmortem", one, "--version", 1).out
+    assert "(CLOSED, " in at_server("tickets", "unsplit", new).out

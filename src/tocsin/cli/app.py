@@ -65,6 +65,8 @@ COMMANDS: Final = (
     Command("apply", "tocsin.cli.apply", "Bring about the rules, silences and services of a file.", _WORK),
     Command("export", "tocsin.cli.export", "Write a file with the rules, silences and services there are.", _WORK),
     Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),
+    Command("changes", "tocsin.cli.changes", "Tell what was deployed or switched, and list it.", _WORK),
+    Command("matrix", "tocsin.cli.matrix", "Show and change which priority follows from impact and urgency.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )
 

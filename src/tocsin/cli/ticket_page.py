@@ -18,6 +18,7 @@ from tocsin.cli.output import (
     styled,
     when,
 )
+from tocsin.tickets.telling import told
 
 
 def print_ticket(ticket: dict[str, Any], timeline: dict[str, Any], comments: dict[str, Any], *, utc: bool) -> None:
@@ -71,6 +72,7 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("closed", when(ticket["closed_at"], utc=utc)),
             ("reopened", f"{reopened} times" if reopened > 1 else "once" if reopened else None),
             ("came late by", duration(ticket["late_s"]) if ticket["late_s"] else None),
+            ("split from", str(ticket["split_from"]) if ticket["split_from"] else None),
             ("recurrence of", str(ticket["recurrence_of"]) if ticket["recurrence_of"] else None),
             ("next moves", ", ".join(ticket["allowed"]) or "none: it is final"),
             ("version", str(ticket["version"])),
@@ -194,75 +196,3 @@ def _event_line(entry: dict[str, Any], *, utc: bool) -> Text:
         "  ",
         printable(told(entry["kind"], entry["data"])),
     )
-
-
-def told(kind: str, data: dict[str, Any]) -> str:
-    """An event of a timeline in words; a kind this program does not know is named as it is."""
-    words = {
-        "TicketOpened": lambda: f"opened at {data['priority']}" + _by_alert(data),
-        "AlertJoined": lambda: f"alert {data['alert_id']} joined" + _because(data),
-        "TicketCauseSuspected": lambda: (
-            f"probably caused by ticket {data['cause_ticket_id']}: {data['cause_service']} began to fail shortly after"
-        ),
-        "TicketEffectSuspected": lambda: (
-            f"probably the cause of ticket {data['effect_ticket_id']}: {data['effect_service']} depends on it"
-        ),
-        "TicketMoved": lambda: f"{data['before']} → {data['after']}" + _resolution(data),
-        "TicketCommented": lambda: f"comment {data['comment_id']}",
-        "TicketCommentEdited": lambda: f"comment {data['comment_id']} edited",
-        "TicketCommentDeleted": lambda: f"comment {data['comment_id']} deleted",
-        "TicketMerged": lambda: f"merged into ticket {data['into_id']}",
-        "TicketUnmerged": lambda: f"merge into ticket {data['into_id']} undone, {data['after']} again",
-        "TicketAbsorbed": lambda: f"ticket {data['other_id']} merged into this one, with {data['alerts']} alerts",
-        "TicketParted": lambda: f"merge of ticket {data['other_id']} undone",
-        "TicketLinked": lambda: f"{data['link'].replace('_', ' ')} ticket {data['other_id']}",
-        "TicketUnlinked": lambda: f"no longer {data['link'].replace('_', ' ')} ticket {data['other_id']}",
-        "TicketReopened": lambda: f"reopened, {data['before']} → {data['after']}{_by_alert(data)}: {data['reason']}",
-        "TicketEdited": lambda: "; ".join(_edit(name, data) for name in data["after"]),
-        "TicketPrioritised": lambda: f"priority {data['before']} → {data['after']}",
-        "TicketHeld": lambda: f"on hold until {data['until'] or 'it is resumed'}: {data['reason']}",
-        "TicketResumed": lambda: f"on hold no longer{_reason_of(data)}",
-        "SlaAssigned": lambda: _assigned(data),
-        "SlaAtRisk": lambda: f"the clock to {data['clock']} is at risk, due {data['due_at']}",
-        "SlaBreached": lambda: f"the clock to {data['clock']} ran out, due {data['due_at']}",
-    }
-    try:
-        return words[kind]()
-    except KeyError:
-        return kind
-
-
-def _resolution(data: dict[str, Any]) -> str:
-    said = [data.get("resolution_code"), data.get("resolution_note")]
-    return f" ({': '.join(filter(None, said))})" if any(said) else ""
-
-
-def _reason_of(data: dict[str, Any]) -> str:
-    return f": {data['reason']}" if data.get("reason") else ""
-
-
-def _assigned(data: dict[str, Any]) -> str:
-    why = {"priority": " because of its priority", "recalculated": ", reckoned anew"}.get(data["why"], "")
-    if data["policy"] is None:
-        return f"no SLA policy any more{why}{_reason_of(data)}"
-    return f"SLA policy {data['policy']} (version {data['policy_version']}){why}{_reason_of(data)}"
-
-
-def _by_alert(data: dict[str, Any]) -> str:
-    return f" by alert {data['alert_id']}" if data.get("alert_id") else ""
-
-
-def _because(data: dict[str, Any]) -> str:
-    if not data.get("caused_by_alert_id"):
-        return ""
-    steps = f" ({' → '.join(data['way'])})" if data["way"] else ""
-    return f", caused by alert {data['caused_by_alert_id']} of {data['caused_by_service']}{steps}"
-
-
-def _edit(name: str, data: dict[str, Any]) -> str:
-    if name == "description":
-        return "description changed"
-    before, after = data["before"][name], data["after"][name]
-    if name == "tags":
-        return f"tags → {', '.join(after) or 'none'}"
-    return f"{name} {before or 'nobody'} → {after or 'nobody'}" if name == "assignee" else f"{name} → {after}"

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli import postmortem
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -19,7 +20,7 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.exits import REFUSED, CommandFailed
+from tocsin.cli.exits import REFUSED, CommandFailed, WrongUsage
 from tocsin.cli.logfilter import QueryArgument
 from tocsin.cli.output import (
     PRIORITY_STYLES,
@@ -37,11 +38,13 @@ from tocsin.cli.ticket_page import print_past, print_ticket, sla_of
 _ACKNOWLEDGED = "IN_PROGRESS"
 _RESOLVED = "RESOLVED"
 _CLOSED = "CLOSED"
+_NONE = "none"
 _TIMELINE_SHOWN = 1000
 _BULK_TIMEOUT_S = 300.0  # each of a thousand tickets is a commit
 
 AssigneeOption = Annotated[str | None, typer.Option("--assignee", "-a", help="Who has it.")]
-PriorityOption = Annotated[str, typer.Option("--priority", "-p", help="P1 (wakes people) to P5, or HIGH, LOW, ...")]
+ImpactOption = Annotated[int | None, typer.Option("--impact", min=1, max=3, help="1 (high) to 3 (low).")]
+UrgencyOption = Annotated[int | None, typer.Option("--urgency", min=1, max=3, help="1 (high) to 3 (low).")]
 
 app = make_app(
     help="List, show, open and move tickets: OPEN, IN_PROGRESS, RESOLVED, CLOSED.",
@@ -137,17 +140,65 @@ def show(
 def open_ticket(
     title: Annotated[str, typer.Argument(metavar="TITLE", help="What is wrong, in one line.")],
     description: Annotated[str, typer.Option("--description", "-d", help="More about it.")] = "",
-    priority: PriorityOption = "P3",
+    priority: Annotated[
+        str | None,
+        typer.Option(
+            "--priority", "-p", help="P1 (wakes people) to P5, or HIGH, LOW, ...", show_default="by the matrix, or P3"
+        ),
+    ] = None,
     service: Annotated[str | None, typer.Option("--service", "-s", help="Which service it is about.")] = None,
     assignee: AssigneeOption = None,
+    team: Annotated[str | None, typer.Option("--team", help="Whose it is.", show_default="its service's")] = None,
+    tags: Annotated[list[str] | None, typer.Option("--tag", help="Several times.")] = None,
+    impact: ImpactOption = None,
+    urgency: UrgencyOption = None,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Open a ticket by hand."""
-    body = {"title": title, "description": description, "priority": priority, "service": service, "assignee": assignee}
+    body = {"title": title, "description": description, "priority": priority, "service": service,
+            "assignee": assignee, "team": team, "tags": tags or [], "impact": impact, "urgency": urgency}  # fmt: skip
     with Server(url, key_file) as server:
         _tell(server.post("/tickets", body), as_json=as_json)
+
+
+@app.command(
+    epilog=examples(
+        "tocsin tickets change 7 --team shop --impact 1 --urgency 2", "tocsin tickets change 7 8 --assignee none"
+    )
+)
+def change(
+    ids: IdsArgument,
+    title: Annotated[str | None, typer.Option("--title", help="What is wrong, in one line.")] = None,
+    description: Annotated[str | None, typer.Option("--description", "-d", help="More about it.")] = None,
+    assignee: Annotated[str | None, typer.Option("--assignee", "-a", help="Who has it; none: nobody.")] = None,
+    team: Annotated[str | None, typer.Option("--team", help="Whose it is; none: no team's.")] = None,
+    impact: Annotated[str | None, typer.Option("--impact", help="1 (high) to 3 (low); none: not known.")] = None,
+    urgency: Annotated[str | None, typer.Option("--urgency", help="1 (high) to 3 (low); none: not known.")] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change fields of tickets. Once impact and urgency are known, the priority follows: tocsin matrix show."""
+    said = {"title": title, "description": description, "assignee": assignee, "team": team}
+    body: dict[str, object] = {name: value for name, value in said.items() if value is not None}
+    body |= {name: None for name in ("assignee", "team") if said[name] == _NONE}
+    steps = {"impact": impact, "urgency": urgency}
+    body |= {name: step_of(f"--{name}", text) for name, text in steps.items() if text is not None}
+    if not body:
+        raise WrongUsage(detail="there is nothing to change: give one of --title, --description, --assignee, --team, "
+                                "--impact, --urgency")  # fmt: skip
+    _each(ids, lambda server, id_: server.patch(f"/tickets/{id_}", body), url, key_file, as_json=as_json)
+
+
+def step_of(option: str, text: str) -> int | None:
+    """`1`, `2`, `3`, or None for `none`. Raises WrongUsage."""
+    if text == _NONE:
+        return None
+    if text not in {"1", "2", "3"}:
+        raise WrongUsage(detail=f"{option} {text!r}: expected 1 (high), 2 (medium), 3 (low) or none")
+    return int(text)
 
 
 @app.command(epilog=examples("tocsin tickets ack 7", "tocsin tickets ack 7 8 9 --assignee ana"))
@@ -281,21 +332,42 @@ def priority(
         _tell(server.patch(f"/tickets/{ticket_id}/priority", {"priority": priority}), as_json=as_json)
 
 
-@app.command(epilog=examples('tocsin tickets comment 7 "The vendor **confirmed** the outage."'))
+@app.command(
+    epilog=examples(
+        'tocsin tickets comment 7 "The vendor **confirmed** the outage."',
+        'tocsin tickets comment 7 --edit 12 "They have fixed it."',
+        "tocsin tickets comment 7 --delete 12",
+    )
+)
 def comment(
     ticket_id: IdArgument,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="Markdown.")],
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Markdown.")] = None,
+    edit: Annotated[
+        int | None, typer.Option("--edit", metavar="COMMENT", min=1, help="Replace this one of yours.")
+    ] = None,
+    delete: Annotated[
+        int | None, typer.Option("--delete", metavar="COMMENT", min=1, help="Take this one back.")
+    ] = None,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Comment on a ticket, also on a closed one."""
+    """Comment on a ticket, also on a closed one; edit or take back what you said."""
+    if (delete is None) == (text is None) or (edit and delete):
+        raise WrongUsage(detail="expected a TEXT to say, --edit COMMENT with a TEXT, or --delete COMMENT alone")
+    path = f"/tickets/{ticket_id}/comments"
     with Server(url, key_file) as server:
-        answer = server.post(f"/tickets/{ticket_id}/comments", {"text": text})
+        if delete is not None:
+            answer = server.ask("DELETE", f"{path}/{delete}")
+        elif edit is not None:
+            answer = server.patch(f"{path}/{edit}", {"text": text})
+        else:
+            answer = server.post(path, {"text": text})
     if as_json:
         print_json(answer.text)
         return
-    typer.echo(f"Comment {answer.data['id']} on ticket {ticket_id}.")
+    how = " deleted" if delete else " edited" if edit else ""
+    typer.echo(f"Comment {answer.data['id']} on ticket {ticket_id}{how}.")
 
 
 @app.command(
@@ -325,20 +397,28 @@ def tag(
 
 
 @app.command(
-    epilog=examples("tocsin tickets link 7 caused-by 3", "tocsin tickets link 7 related 9 --remove"),
+    epilog=examples(
+        "tocsin tickets link 7 caused-by 3", "tocsin tickets link 7 related 9 --remove", "tocsin tickets link 7"
+    ),
 )
 def link(
     ticket_id: IdArgument,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="duplicate-of, caused-by, recurrence-of or related.")],
-    other_id: Annotated[int, typer.Argument(metavar="OTHER", min=1, help="The other ticket.")],
+    kind: Annotated[
+        str | None, typer.Argument(metavar="KIND", help="duplicate-of, caused-by, recurrence-of or related.")
+    ] = None,
+    other_id: Annotated[int | None, typer.Argument(metavar="OTHER", min=1, help="The other ticket.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take the link away.")] = False,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a ticket is to another one; both show it."""
+    """Say what a ticket is to another one; both show it. Without one, list the links there are."""
+    if (kind is None) != (other_id is None) or (remove and kind is None):
+        raise WrongUsage(detail="expected KIND and OTHER, or neither to list the links")
     with Server(url, key_file) as server:
-        if remove:
+        if kind is None:
+            answer = server.get(f"/tickets/{ticket_id}/links")
+        elif remove:
             answer = server.ask("DELETE", f"/tickets/{ticket_id}/links/{kind}/{other_id}")
         else:
             answer = server.post(f"/tickets/{ticket_id}/links", {"kind": kind, "ticket_id": other_id})
@@ -372,6 +452,36 @@ def unmerge(
 
 
 @app.command(
+    epilog=examples('tocsin tickets split 7 --alert 12 --alert 14 --title "Disk full on db-1" -r "Another trouble"')
+)
+def split(
+    ticket_id: IdArgument,
+    alerts: Annotated[list[int], typer.Option("--alert", min=1, help="One that is to go; several times.")],
+    title: Annotated[str, typer.Option("--title", help="Of the new ticket.")],
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why it is not the same trouble.")],
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give some alerts of a ticket to a new one, which is linked with it; its clocks run since they opened."""
+    body = {"alerts": alerts, "title": title, "reason": reason}
+    with Server(url, key_file) as server:
+        _tell(server.post(f"/tickets/{ticket_id}/split", body), as_json=as_json)
+
+
+@app.command(epilog=examples("tocsin tickets unsplit 8"))
+def unsplit(
+    ticket_id: IdArgument, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
+) -> None:
+    """Merge a ticket that was split off into the one that it came from, as long as neither is over."""
+    with Server(url, key_file) as server:
+        _tell(server.post(f"/tickets/{ticket_id}/unsplit", {}), as_json=as_json)
+
+
+app.command("postmortem", epilog=postmortem.EXAMPLES)(postmortem.postmortem)
+
+
+@app.command(
     epilog=examples(
         "tocsin tickets bulk 7 8 9 --assignee ana --tag outage",
         "tocsin tickets bulk --query 'service:payments status:OPEN' --move IN_PROGRESS --comment 'Same outage.'",
@@ -384,6 +494,7 @@ def bulk(
     code: Annotated[str | None, typer.Option("--code", help="Resolution code, with --move RESOLVED.")] = None,
     note: Annotated[str | None, typer.Option("--note", help="Resolution note, with --move RESOLVED.")] = None,
     assignee: AssigneeOption = None,
+    team: Annotated[str | None, typer.Option("--team", help="Whose they are.")] = None,
     priority: Annotated[str | None, typer.Option("--priority", "-p", help="P1 to P5, or HIGH, LOW, ...")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="To add; several times.")] = None,
     untag: Annotated[list[str] | None, typer.Option("--untag", help="To take away; several times.")] = None,
@@ -394,7 +505,7 @@ def bulk(
 ) -> None:
     """Move, assign, prioritise, tag or comment on many tickets; each is done wholly or not at all."""
     said = {"ids": ids, "q": query, "status": move, "resolution_code": code, "resolution_note": note,
-            "assignee": assignee, "priority": priority, "add_tags": tag, "remove_tags": untag,
+            "assignee": assignee, "team": team, "priority": priority, "add_tags": tag, "remove_tags": untag,
             "comment": comment}  # fmt: skip
     with Server(url, key_file, timeout_s=_BULK_TIMEOUT_S) as server:
         answer = server.post("/tickets/bulk", {name: value for name, value in said.items() if value})

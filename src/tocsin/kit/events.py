@@ -586,6 +586,20 @@ class TicketCommentDeleted(_OfComment):
 
 
 @dataclass(frozen=True, slots=True)
+class TicketPostmortemSaved(_OfTicket):
+    """Somebody wrote the postmortem of a ticket. The text is with its version."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketPostmortemDropped(_OfTicket):
+    """What was written of a ticket no longer holds: its postmortem is the draft again."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class TicketLinked(_OfTicket):
     """A ticket was linked with another one; `link` is what it is to that one. The other has an event too."""
 

@@ -23,6 +23,7 @@ from tocsin.web import (
     import_routes,
     logs_routes,
     patterns_routes,
+    postmortem_routes,
     problems,
     report_routes,
     rules_routes,
@@ -79,6 +80,7 @@ class Application(FastAPI):
             views_routes,
             changes_routes,
             similar_routes,
+            postmortem_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)

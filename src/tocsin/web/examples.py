@@ -106,6 +106,20 @@ _CHANGE: Final[dict[str, Any]] = {
     "recorded_at": "2026-11-24T02:15:01.204000Z",
     "recorded_by": "local:admin",
 }
+_VERSION: Final[dict[str, Any]] = {
+    "version": 2,
+    "at": "2026-11-25T09:00:00Z",
+    "actor": "local:ana",
+    "text": "# Postmortem of ticket 3\n",
+}
+_POSTMORTEM: Final[dict[str, Any]] = {
+    "ticket_id": 3,
+    "version": 2,
+    "generated": False,
+    "text": "# Postmortem of ticket 3\n",
+    "written_at": "2026-11-25T09:00:00Z",
+    "written_by": "local:ana",
+}
 _MATRIX: Final[dict[str, Any]] = definition_of(DEFAULT)
 _CLOCK: Final[dict[str, Any]] = {
     "state": "on_track",
@@ -443,6 +457,9 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "ChangeIn": {name: _CHANGE[name] for name in ("service", "at", "summary", "ref", "url", "author", "attributes")},
     "ChangeOut": _CHANGE,
     "ChangePageOut": {"items": [_CHANGE], "next": None},
+    "PostmortemIn": {"text": "# Postmortem of ticket 3\n"},
+    "PostmortemOut": _POSTMORTEM,
+    "PostmortemVersionPageOut": {"items": [_VERSION], "next": None},
     "TicketMergeIn": {"into": 2},
     "TicketSplitIn": {"alerts": [4], "title": "Disk full on db-1", "reason": "Not the vendor's outage."},
     "CommentIn": {"text": "The vendor **confirmed** the outage."},

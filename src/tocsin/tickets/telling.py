@@ -1,0 +1,98 @@
+"""The entries of a ticket's timeline in words. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def told(kind: str, data: Mapping[str, Any]) -> str:
+    """An event of a timeline in words; a kind this program does not know is named as it is."""
+    words = {
+        "TicketOpened": lambda: f"opened at {data['priority']}" + _by_alert(data),
+        "AlertJoined": lambda: f"alert {data['alert_id']} joined" + _because(data),
+        "TicketCauseSuspected": lambda: (
+            f"probably caused by ticket {data['cause_ticket_id']}: {data['cause_service']} began to fail shortly after"
+        ),
+        "TicketEffectSuspected": lambda: (
+            f"probably the cause of ticket {data['effect_ticket_id']}: {data['effect_service']} depends on it"
+        ),
+        "TicketMoved": lambda: f"{data['before']} → {data['after']}" + _resolution(data),
+        "TicketCommented": lambda: f"comment {data['comment_id']}",
+        "TicketCommentEdited": lambda: f"comment {data['comment_id']} edited",
+        "TicketCommentDeleted": lambda: f"comment {data['comment_id']} deleted",
+        "TicketMerged": lambda: f"merged into ticket {data['into_id']}",
+        "TicketUnmerged": lambda: f"merge into ticket {data['into_id']} undone, {data['after']} again",
+        "TicketAbsorbed": lambda: f"ticket {data['other_id']} merged into this one, with {data['alerts']} alerts",
+        "TicketParted": lambda: f"merge of ticket {data['other_id']} undone",
+        "TicketSplit": lambda: f"{_alerts(data['alert_ids'])} split off to ticket {data['new_id']}{_reason_of(data)}",
+        "TicketSplitOff": lambda: f"split off ticket {data['from_id']}, {_alerts(data['alert_ids'])}{_reason_of(data)}",
+        "TicketPostmortemSaved": lambda: f"postmortem written, version {data['version']}",
+        "TicketPostmortemDropped": lambda: f"postmortem taken back to its draft, version {data['version']}",
+        "TicketNoted": lambda: f"noted{_by(data)}: {data['text']}",
+        "TicketImported": lambda: f"imported from {data['source']} as {data['external_id']}",
+        "StormBegan": lambda: f"a storm began ({data['scope']}): this ticket gathers its alerts",
+        "StormEnded": lambda: f"the storm is over, {len(data['released'])} alerts got tickets of their own",
+        "TicketLinked": lambda: f"{data['link'].replace('_', ' ')} ticket {data['other_id']}",
+        "TicketUnlinked": lambda: f"no longer {data['link'].replace('_', ' ')} ticket {data['other_id']}",
+        "TicketReopened": lambda: f"reopened, {data['before']} → {data['after']}{_by_alert(data)}: {data['reason']}",
+        "TicketEdited": lambda: "; ".join(_edit(name, data) for name in data["after"]),
+        "TicketPrioritised": lambda: f"priority {data['before']} → {data['after']}",
+        "TicketHeld": lambda: f"on hold until {data['until'] or 'it is resumed'}: {data['reason']}",
+        "TicketResumed": lambda: f"on hold no longer{_reason_of(data)}",
+        "SlaAssigned": lambda: _assigned(data),
+        "SlaAtRisk": lambda: f"the clock to {data['clock']} is at risk, due {data['due_at']}",
+        "SlaBreached": lambda: f"the clock to {data['clock']} ran out, due {data['due_at']}",
+        "change": lambda: f"{data['service']}: {data['summary']}{_what_of(data)}",
+    }
+    try:
+        return words[kind]()
+    except KeyError:
+        return kind
+
+
+def _alerts(ids: Sequence[int]) -> str:
+    names = ", ".join(map(str, ids[:10])) + (", ..." if len(ids) > 10 else "")
+    return f"alert{'' if len(ids) == 1 else 's'} {names}"
+
+
+def _by(data: Mapping[str, Any]) -> str:
+    return f" by {data['by']}" if data.get("by") else ""
+
+
+def _what_of(data: Mapping[str, Any]) -> str:
+    return (f" ({data['ref']})" if data["ref"] else "") + (f" by {data['author']}" if data["author"] else "")
+
+
+def _resolution(data: Mapping[str, Any]) -> str:
+    said = [data.get("resolution_code"), data.get("resolution_note")]
+    return f" ({': '.join(filter(None, said))})" if any(said) else ""
+
+
+def _reason_of(data: Mapping[str, Any]) -> str:
+    return f": {data['reason']}" if data.get("reason") else ""
+
+
+def _assigned(data: Mapping[str, Any]) -> str:
+    why = {"priority": " because of its priority", "recalculated": ", reckoned anew"}.get(data["why"], "")
+    if data["policy"] is None:
+        return f"no SLA policy any more{why}{_reason_of(data)}"
+    return f"SLA policy {data['policy']} (version {data['policy_version']}){why}{_reason_of(data)}"
+
+
+def _by_alert(data: Mapping[str, Any]) -> str:
+    return f" by alert {data['alert_id']}" if data.get("alert_id") else ""
+
+
+def _because(data: Mapping[str, Any]) -> str:
+    if not data.get("caused_by_alert_id"):
+        return ""
+    steps = f" ({' → '.join(data['way'])})" if data["way"] else ""
+    return f", caused by alert {data['caused_by_alert_id']} of {data['caused_by_service']}{steps}"
+
+
+def _edit(name: str, data: Mapping[str, Any]) -> str:
+    if name == "description":
+        return "description changed"
+    before, after = data["before"][name], data["after"][name]
+    if name == "tags":
+        return f"tags → {', '.join(after) or 'none'}"
+    return f"{name} {before or 'nobody'} → {after or 'nobody'}" if name == "assignee" else f"{name} → {after}"
