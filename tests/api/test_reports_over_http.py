@@ -61,9 +61,9 @@ def test_a_period_is_added_up_beside_the_one_before(some: TestClient) -> None:
     assert found["resolve"] == {"n": 3, "mean_s": pytest.approx(1180), "median_s": 1200, "p90_s": 1632}
     assert found["acknowledge"] == {"n": 1, "mean_s": 60, "median_s": 60, "p90_s": 60}
     assert (found["sla_met"], found["sla_missed"], found["sla_attained"]) == (2, 2, 0.5)
-    before = found["previous"]
-    assert (before["tickets"], before["tickets_change"]) == (2, 1.0)
-    assert (before["resolve_median_s"], before["resolve_median_change"], before["sla_attained"]) == (900, 0.333333, 1)
+    before, change = found["previous"], found["change"]
+    assert (before["tickets"], before["resolve"]["median_s"], before["sla_attained"]) == (2, 900, 1)
+    assert (change["tickets"], change["resolve.median_s"], change["sla_attained"]) == (1.0, 0.333333, -0.5)
 
 
 def test_groups_have_their_own_figures(some: TestClient) -> None:

@@ -7,7 +7,9 @@ from sqlalchemy import insert, select, update
 
 from tocsin.storage.model import counters
 from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets import block_store
 from tocsin.tickets.model import tickets
+from tocsin.tickets.workflow import Status
 
 _IMPORTS: Final = "imports"
 
@@ -28,4 +30,7 @@ def create(tx: Tx, rows: Sequence[dict[str, Any]]) -> list[int]:
     if not rows:
         return []
     statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
-    return list(tx.execute(statement, list(rows)).scalars())
+    ids = list(tx.execute(statement, list(rows)).scalars())
+    closed = [ticket_id for ticket_id, row in zip(ids, rows, strict=True) if row["status"] == Status.CLOSED.value]
+    block_store.forget(tx, closed)
+    return ids

@@ -13,6 +13,7 @@ from tocsin.query.tree import Equals, Named, Node
 from tocsin.storage.columns import row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets import block_store
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
 from tocsin.tickets.sla import Happened
@@ -67,6 +68,9 @@ class Ticket:
     reassignment_count: int = 0
     met_at_source: int | None = None
     merged_into: int | None = None
+    acknowledge_due_at: datetime | None = None
+    resolve_due_at: datetime | None = None
+    sla_calendar: str | None = None
 
     def is_held(self, now: datetime) -> bool:
         """Whether it is on hold; one that has run out is over, also before anybody has noticed."""
@@ -140,6 +144,8 @@ def create(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
 
 def compare_and_set(tx: Tx, ticket: Ticket, changes: Mapping[str, Any]) -> bool:
     """Change a ticket if it is still as it was seen; False when somebody else was faster."""
+    if Status.CLOSED in {ticket.status, changes.get("status")}:
+        block_store.forget(tx, [ticket.id])
     unchanged = (tickets.c.id == ticket.id) & (tickets.c.version == ticket.version)
     values = {**changes, "version": ticket.version + 1, "updated_at": tx.now}
     return tx.execute(update(tickets).where(unchanged).values(**values)).rowcount == 1
