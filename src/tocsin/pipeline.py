@@ -40,7 +40,7 @@ from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
 from tocsin.storage.tx import Routes
-from tocsin.tickets import change_service, correlation, storm_end, storms
+from tocsin.tickets import block_service, change_service, correlation, storm_end, storms
 from tocsin.tickets import service as tickets
 from tocsin.tickets import sla_service as sla
 from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
@@ -116,6 +116,7 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
         Loop("presence", every_s=BEAT_S, run=lambda: absences.note_presence(database)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run),
+        Loop("block_tickets", every_s=60.0, run=block_service.BlockMaker(database).run),
         Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
         Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),
         Loop("forget_changes", every_s=3600.0, run=lambda: change_service.forget_old(database)),

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert
 from starlette.testclient import TestClient
 
-from desk import ANA, START, Desk
+from desk import ANA, START, Desk, FakeClock
 from tocsin.cli.import_tickets import _batches
 from tocsin.settings import Settings
 from tocsin.storage.database import Database
@@ -20,6 +20,7 @@ from tocsin.tickets.model import tickets
 from tocsin.tickets.sources.formats import FORMATS
 from tocsin.tickets.sources.rows import Mapped
 
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 ITSM = Path(__file__).parents[2].parent / "shared" / "data" / "itsm"
 
 
@@ -50,7 +51,7 @@ def some(api: TestClient, database: Database) -> TestClient:
 
 
 def report(api: TestClient, what: str = "tickets", **asked: Any) -> Any:
-    answer = api.get(f"/reports/{what}", params=asked)
+    answer = api.get(f"/reports/{what}", params={name: value for name, value in asked.items() if value is not None})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -61,9 +62,9 @@ def test_a_period_is_added_up_beside_the_one_before(some: TestClient) -> None:
     assert found["resolve"] == {"n": 3, "mean_s": pytest.approx(1180), "median_s": 1200, "p90_s": 1632}
     assert found["acknowledge"] == {"n": 1, "mean_s": 60, "median_s": 60, "p90_s": 60}
     assert (found["sla_met"], found["sla_missed"], found["sla_attained"]) == (2, 2, 0.5)
-    before = found["previous"]
-    assert (before["tickets"], before["tickets_change"]) == (2, 1.0)
-    assert (before["resolve_median_s"], before["resolve_median_change"], before["sla_attained"]) == (900, 0.333333, 1)
+    before, change = found["previous"], found["change"]
+    assert (before["tickets"], before["resolve"]["median_s"], before["sla_attained"]) == (2, 900, 1)
+    assert (change["tickets"], change["resolve.median_s"], change["sla_attained"]) == (1.0, 0.333333, -0.5)
 
 
 def test_groups_have_their_own_figures(some: TestClient) -> None:
@@ -95,6 +96,66 @@ def test_the_backlog_is_by_age(some: TestClient) -> None:
     assert [one["key"] for one in report(some, "backlog", by="priority")["items"]] == ["P2"]
 
 
+def test_each_clock_and_working_time_are_told_of_tickets_as_they_go(api: TestClient, clock: FakeClock) -> None:
+    office = {"time_zone": "UTC", "hours": {"tue": [["02:00", "03:00"]], "wed": [["02:00", "12:00"]]}}
+    api.put("/sla/calendars/office", json=office)
+    api.put("/sla/policies/all", json={"acknowledge_s": 600, "resolve_s": 7200, "calendar": "office"})
+    first, second, third = (api.post("/tickets", json={"title": "t"}).json()["id"] for _ in range(3))  # Tuesday, 02:21
+    clock.advance(minutes=9)
+    api.patch(f"/tickets/{first}", json={"status": "IN_PROGRESS"})
+    api.post(f"/tickets/{third}/hold", json={"reason": "we wait"})
+    clock.advance(minutes=2)
+    api.patch(f"/tickets/{second}", json={"status": "IN_PROGRESS"})  # 11 min, 10 were allowed
+    clock.advance(hours=24)
+    api.patch(f"/tickets/{first}", json={"status": "RESOLVED"})  # 39 + 32 minutes of work in 24 h 11 min
+    clock.advance(hours=1)
+    found = report(api, since="7d", calendar=None)["total"]
+    assert found["sla_acknowledge"] == {"met": 1, "missed": 1, "attained": 0.5}
+    assert found["sla_resolve"] == {"met": 1, "missed": 1, "attained": 0.5}  # the second is overdue now
+    assert (found["sla_met"], found["sla_missed"]) == (1, 1)
+    assert (found["resolve"]["median_s"], found["resolve_working"]["median_s"]) == (24 * 3600 + 660, 71 * 60)
+    assert found["acknowledge_working"] == {"n": 2, "mean_s": 600, "median_s": 600, "p90_s": 648}
+    api.put("/sla/calendars/always", json={"time_zone": "UTC", "hours": {day: [["00:00", "24:00"]] for day in DAYS}})
+    by_another = report(api, since="7d", calendar="always")["total"]
+    assert by_another["resolve_working"] == by_another["resolve"]
+
+
+def test_a_recurrence_counts_whether_an_alert_or_a_person_says_so(some: TestClient) -> None:
+    some.post("/tickets/4/links", json={"kind": "recurrence_of", "ticket_id": 3})
+    groups = {one["key"]: one for one in report(some, since="1h", by="priority")["items"]}
+    assert {key: (one["recurrences"], one["recurrence_rate"]) for key, one in groups.items()} == {
+        "P1": (1, 1.0), "P2": (0, 0.0),
+    }  # fmt: skip
+    assert report(some)["total"]["recurrences"] == 1
+
+
+def test_rules_and_days_are_keys_and_a_chart_by_day_has_no_holes(some: TestClient, database: Database) -> None:
+    ruled = [row(3 * 1440, 5, opened_by="rule:disk"), row(5, 5, opened_by="rule:disk")]
+    database.write(lambda tx: tx.execute(insert(tickets), ruled), actor=ANA)
+    found = [(one["key"], one["tickets"]) for one in report(some, since="4d", by="rule")["items"]]
+    assert found == [("disk", 2), (None, 6)]
+    days = [
+        (one["key"], one["tickets"]) for one in report(some, since="3d", by="day", zone="America/New_York")["items"]
+    ]
+    assert days == [("2026-11-20", 1), ("2026-11-21", 0), ("2026-11-22", 0), ("2026-11-23", 7)]
+    assert [one["key"] for one in report(some, "backlog", by="day")["items"]] == ["2026-11-24"]
+
+
+def test_the_worst_are_named_with_their_share_and_trend(some: TestClient) -> None:
+    by_service = report(some, "offenders", since="1h", by="service", rank="tickets")
+    assert [(one["key"], one["amount"], one["share"], one["change"]) for one in by_service["items"]] == [
+        ("pay", 2, 0.5, 0.0), ("mail", 1, 0.25, None),
+    ]  # fmt: skip
+    slow = report(some, "offenders", since="1h", by="priority", rank="time", limit=1)["items"]
+    assert [(one["key"], one["amount"]) for one in slow] == [("P2", (10 + 29 + 20) * 60)]
+    late = report(some, "offenders", by="service", rank="breaches")["items"]
+    assert [(one["key"], one["amount"], one["share"], one["cumulative_share"]) for one in late] == [
+        ("pay", 1, 0.5, 0.5)
+    ]
+    table = some.get("/reports/offenders", params={"by": "service", "format": "csv"}).text.splitlines()
+    assert table[1].startswith("pay,4.0,0.666667,0.666667,,pay,4")
+
+
 def test_nothing_adds_up_to_nothing(api: TestClient) -> None:
     total = report(api, since="7d")["total"]
     assert (total["tickets"], total["resolve"]["median_s"], total["sla_attained"]) == (0, None, None)
@@ -115,6 +176,7 @@ def test_a_table_is_safe_in_a_spreadsheet(some: TestClient, database: Database) 
     [
         ({"zone": "Mars/Base"}, "zone"),
         ({"by": "mood"}, "by"),
+        ({"calendar": "nobodys"}, "calendar"),
         ({"since": "1h", "until": "2h"}, "since"),
         ({"since": "soon"}, "since"),
     ],

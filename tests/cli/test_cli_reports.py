@@ -27,11 +27,24 @@ def some(at_server, tmp_path):
 def test_a_table_of_groups_with_bars(some):
     out = some("reports", "tickets", "--by", "priority").out
     rows = {line.split()[0]: " ".join(line.split()) for line in out.splitlines() if line.startswith(("P", "all"))}
-    assert rows["P1"] == "P1 1 ████████████ 5m 2h 2h 2h 0 0 100.0%"
-    assert rows["P2"].startswith("P2 2 ████████████████████████ 4h 4h 4h 0 0 0.0%")
+    assert rows["P1"] == "P1 1 ████████████ 5m 2h 2h 2h 0 0 0 100.0%"
+    assert rows["P2"].startswith("P2 2 ████████████████████████ 4h 4h 4h 0 0 0 0.0%")
     assert rows["all"].startswith("all 3 5m 3h 3h")
     assert "Mon 10:00" in some("reports", "tickets", "--by", "hour_of_week").out
     assert "(none)" in some("reports", "tickets", "--by", "team").out
+    assert some("sla", "calendars", "save", "office", "--hours", "mon-fri=09:00-11:00").code == 0
+    out = some("reports", "tickets", "--by", "priority", "--calendar", "office").out
+    row = next(line.split() for line in out.splitlines() if line.startswith("P1"))
+    assert (row[3:7], "Times in working time" in out) == (["5m", "1h", "1h", "1h"], True)
+
+
+def test_attainment_and_the_worst(some):
+    out = some("reports", "sla", "--by", "service").out
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line.startswith(("mail", "all"))}
+    assert rows["mail"][:4] == ["mail", "1", "1", "50.0%"]
+    worst = some("reports", "offenders", "--by", "service", "--rank", "time", "service:mail").out
+    assert worst.splitlines()[2].split()[:5] == ["mail", "6h", "█" * 24, "100.0%", "100.0%"]
+    assert some("reports", "offenders").out == "Nothing of that comes from a rule.\n"
 
 
 def test_json_csv_and_a_query(some):

@@ -499,12 +499,10 @@ def test_a_timer_that_raises_is_set_back_and_the_others_of_its_batch_are_told(
     save_policy(desk)
     for _ in range(3):
         open_ticket(desk)
+    nothing = dict.fromkeys(("of_state", "of_due_at", "of_at_risk_at", "of_acknowledge_due_at", "of_resolve_due_at",
+                             "of_calendar"))  # fmt: skip
     desk.database.write(
-        lambda tx: sla_store.write(
-            tx,
-            [{"of_id": 2, "of_sla": {"assigned": "?"}, "of_state": None, "of_due_at": None, "of_at_risk_at": None}],
-        ),
-        actor=ANA,
+        lambda tx: sla_store.write(tx, [{"of_id": 2, "of_sla": {"assigned": "?"}, **nothing}]), actor=ANA
     )
     clock.advance(minutes=16)
     desk.run_due_timers()

@@ -7,8 +7,9 @@ from sqlalchemy import insert, select, update
 
 from tocsin.storage.model import counters
 from tocsin.storage.tx import ReadTx, Tx
-from tocsin.tickets import text_store
+from tocsin.tickets import block_store, text_store
 from tocsin.tickets.model import tickets
+from tocsin.tickets.workflow import Status
 
 _IMPORTS: Final = "imports"
 
@@ -31,4 +32,6 @@ def create(tx: Tx, rows: Sequence[dict[str, Any]]) -> list[int]:
     statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
     ids = list(tx.execute(statement, list(rows)).scalars())
     text_store.add_tickets(tx, dict(zip(ids, rows, strict=True)))
+    closed = [ticket_id for ticket_id, row in zip(ids, rows, strict=True) if row["status"] == Status.CLOSED.value]
+    block_store.forget(tx, closed)
     return ids

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table, Text, text
 
 from tocsin.storage.columns import BigId, Instant, Json, metadata
 
@@ -15,6 +15,7 @@ def _where(condition: str) -> dict[str, Any]:
 REPORTED: Final = (
     "opened_at", "priority", "service", "team", "assignee", "opened_by", "status", "acknowledge_from",
     "acknowledged_at", "resolved_at", "reopen_count", "reassignment_count", "met_at_source", "sla_state", "sla_due_at",
+    "acknowledge_due_at", "resolve_due_at", "sla_calendar", "recurrence_of",
 )  # fmt: skip
 
 tickets = Table(
@@ -63,6 +64,11 @@ tickets = Table(
     Column("met_at_source", Integer),
     Column("merged_into", BigInteger),
     Column("split_from", BigInteger),  # the ticket that its alerts were in before
+    # When each clock is due, or was: null without it, where it was cancelled, and during a hold without an end. The
+    # calendar that they run by is `NAME@VERSION`, empty for around the clock, null without a policy.
+    Column("acknowledge_due_at", Instant),
+    Column("resolve_due_at", Instant),
+    Column("sla_calendar", Text),
     Index("ix_tickets_team_opened_at_id", "team", "opened_at", "id"),
     Index("uq_tickets_source_external_id", "source", "external_id", unique=True, **_where("external_id IS NOT NULL")),
     # Reports read it alone, never the rows.
@@ -214,4 +220,15 @@ ticket_postmortems = Table(
     Column("text", Text),
     Column("at", Instant, nullable=False),
     Column("actor", Text, nullable=False),
+)
+
+# What reports count of CLOSED tickets, packed: a column of some thousand of them in a row (`report_blocks`).
+ticket_blocks = Table(
+    "ticket_blocks",
+    metadata,
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("opened_from", Instant, nullable=False),
+    Column("opened_until", Instant, nullable=False),
+    Column("data", LargeBinary, nullable=False),
 )

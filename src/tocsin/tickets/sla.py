@@ -50,6 +50,11 @@ class Assigned:
     calendar_version: int | None
     since: datetime
 
+    @property
+    def calendar_key(self) -> str:
+        """`NAME@VERSION` of the calendar; empty for around the clock."""
+        return "" if self.calendar is None else f"{self.calendar}@{self.calendar_version}"
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -196,6 +201,11 @@ def next_due(found: Mapping[str, Clock]) -> tuple[datetime | None, datetime | No
     due = min((clock.due_at for clock in running if clock.due_at is not None), default=None)
     at_risk = min((clock.at_risk_at for clock in running if clock.at_risk_at is not None), default=None)
     return due, at_risk
+
+
+def reported_due(clock: Clock | None) -> datetime | None:
+    """When a clock is due, or was, for reports; one that was cancelled was never kept and never missed."""
+    return None if clock is None or clock.state is State.CANCELLED else clock.due_at
 
 
 def moments(facts: Facts, found: Mapping[str, Clock]) -> list[Moment]:

@@ -386,6 +386,9 @@ def _write(tx: Tx, facts: Mapping[int, Facts], clocks: Mapping[int, Mapping[str,
                 "of_state": None if state is None else state.value,
                 "of_due_at": due_at_,
                 "of_at_risk_at": at_risk_at,
+                "of_acknowledge_due_at": sla.reported_due(found.get(sla.ACKNOWLEDGE)),
+                "of_resolve_due_at": sla.reported_due(found.get(sla.RESOLVE)),
+                "of_calendar": None if known.assigned is None else known.assigned.calendar_key,
             }
         )
         for moment in sla.moments(known, found)[:1]:

@@ -112,6 +112,13 @@ def definitions(tx: ReadTx, kind: str, wanted: Collection[tuple[str, int]]) -> d
     return {(row.name, row.version): row.definition for row in tx.execute(statement)}
 
 
+def all_versions(tx: ReadTx, kind: str) -> list[tuple[str, int, dict[str, Any]]]:
+    """Every version that said something: name, version, what it said."""
+    v = sla_versions.c
+    statement = select(v.name, v.version, v.definition).where(v.kind == kind).order_by(v.name, v.version)
+    return [(row.name, row.version, row.definition) for row in tx.execute(statement) if row.definition is not None]
+
+
 def latest_version(tx: ReadTx, kind: str, name: str) -> int:
     """The highest version one of this name ever had; 0 when there was none."""
     mine = (sla_versions.c.kind == kind) & (sla_versions.c.name == name)
@@ -191,6 +198,9 @@ _WRITE: Final = (
         sla_state=bindparam("of_state"),
         sla_due_at=bindparam("of_due_at"),
         sla_at_risk_at=bindparam("of_at_risk_at"),
+        acknowledge_due_at=bindparam("of_acknowledge_due_at"),
+        resolve_due_at=bindparam("of_resolve_due_at"),
+        sla_calendar=bindparam("of_calendar"),
     )
 )
 

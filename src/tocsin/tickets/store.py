@@ -14,7 +14,7 @@ from tocsin.query.tree import And, Anywhere, Equals, Named, Node, Phrase
 from tocsin.storage.columns import row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
-from tocsin.tickets import text_store
+from tocsin.tickets import block_store, text_store
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
 from tocsin.tickets.name_sql import NAMES, name_condition
@@ -73,6 +73,9 @@ class Ticket:
     met_at_source: int | None = None
     merged_into: int | None = None
     split_from: int | None = None
+    acknowledge_due_at: datetime | None = None
+    resolve_due_at: datetime | None = None
+    sla_calendar: str | None = None
 
     def is_held(self, now: datetime) -> bool:
         """Whether it is on hold; one that has run out is over, also before anybody has noticed."""
@@ -147,6 +150,8 @@ def create(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
 
 def compare_and_set(tx: Tx, ticket: Ticket, changes: Mapping[str, Any]) -> bool:
     """Change a ticket if it is still as it was seen; False when somebody else was faster."""
+    if Status.CLOSED in {ticket.status, changes.get("status")}:
+        block_store.forget(tx, [ticket.id])
     unchanged = (tickets.c.id == ticket.id) & (tickets.c.version == ticket.version)
     values = {**changes, "version": ticket.version + 1, "updated_at": tx.now}
     if tx.execute(update(tickets).where(unchanged).values(**values)).rowcount != 1:
