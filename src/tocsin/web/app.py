@@ -22,9 +22,11 @@ from tocsin.web import (
     import_routes,
     logs_routes,
     patterns_routes,
+    people_routes,
     problems,
     report_routes,
     rules_routes,
+    schedule_routes,
     silences_routes,
     sla_routes,
     tickets_routes,
@@ -73,6 +75,8 @@ class Application(FastAPI):
             apply_routes,
             report_routes,
             forecast_routes,
+            people_routes,
+            schedule_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
