@@ -24,9 +24,11 @@ from tocsin.web import (
     logs_routes,
     patterns_routes,
     postmortem_routes,
+    people_routes,
     problems,
     report_routes,
     rules_routes,
+    schedule_routes,
     silences_routes,
     similar_routes,
     sla_routes,
@@ -81,6 +83,8 @@ class Application(FastAPI):
             changes_routes,
             similar_routes,
             postmortem_routes,
+            people_routes,
+            schedule_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
