@@ -40,6 +40,7 @@ from tocsin.logs.live import LiveTail
 from tocsin.logs.record import Columns, Record
 from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogQuery, LogReader
+from tocsin.notify.callers import Callers
 from tocsin.proof.ledger import verify
 from tocsin.proof.sealing import Sealer
 from tocsin.settings import Settings
@@ -120,9 +121,11 @@ class Desk:
         detection: Detection | None = None,
         limits: StormLimits = DEFAULT_LIMITS,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
+        callers: Callers | None = None,
     ) -> None:
-        routes = routes or pipeline.routes(limits)
+        routes = routes or pipeline.routes(limits, callers)
         self.limits = limits
+        self.callers = callers
         self.clock = clock
         self.metrics = Metrics()
         self.database: Database = open_database(settings.database_secret, settings.data_dir, clock=clock, routes=routes)
@@ -232,7 +235,9 @@ class Desk:
     # What loops do.
 
     def run_due_timers(self) -> None:
-        pipeline.run_due_timers(self.database, self.metrics, self.book, self.reader, self.limits)
+        pipeline.run_due_timers(
+            self.database, self.metrics, self.book, self.reader, limits=self.limits, callers=self.callers
+        )
 
     def idle(self, *, seconds: float, step_s: float = 20) -> None:
         """Let time pass while the server is up and nobody posts."""

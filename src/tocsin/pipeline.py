@@ -1,8 +1,9 @@
 """The map: which event goes to which stage, which timers exist, which loops run. What is not here does not happen."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from tocsin import upkeep
 from tocsin.alerts import absences, episodes, quieting, silence_ending, silence_service
@@ -16,7 +17,19 @@ from tocsin.kit.events import (
     AlertOpened,
     AlertQuieted,
     AlertReleased,
+    ChannelPaged,
+    Event,
     LogsStored,
+    PersonPaged,
+    Recorded,
+    SilenceBroken,
+    SilenceEnded,
+    SlaAtRisk,
+    SlaBreached,
+    TicketAbsorbed,
+    TicketCommented,
+    TicketEdited,
+    TicketHandedBack,
     TicketHeld,
     TicketMerged,
     TicketMoved,
@@ -33,19 +46,24 @@ from tocsin.logs.live import LiveTail
 from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
+from tocsin.notify import page_service as pages
+from tocsin.notify import route_service as notify
+from tocsin.notify.callers import Callers
+from tocsin.oncall import escalation_service as escalation
+from tocsin.oncall.rota import Rota
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
-from tocsin.storage.tx import Routes
+from tocsin.storage.tx import Handler, Routes, Tx
 from tocsin.tickets import correlation, storm_end, storms
 from tocsin.tickets import service as tickets
 from tocsin.tickets import sla_service as sla
 from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
 
 
-def routes(limits: StormLimits) -> Routes:
+def routes(limits: StormLimits, callers: Callers | None = None) -> Routes:
     """Which event goes to which stage."""
-    return {
+    upstream: dict[type[Event], tuple[Handler, ...]] = {
         LogsStored: (alerts.apply,),
         AlertOpened: (lambda tx, opened: correlation.open_for(tx, opened, limits),),
         AlertReleased: (lambda tx, released: correlation.open_for_released(tx, released, limits),),
@@ -59,15 +77,68 @@ def routes(limits: StormLimits) -> Routes:
         TicketResumed: (sla.follow,),
         TicketMerged: (sla.follow,),
         TicketUnmerged: (sla.follow,),
+        TicketHandedBack: (sla.follow,),
+    }
+    if callers is None:
+        return upstream
+    downstream = paging_routes(callers)
+    return {kind: (*upstream.get(kind, ()), *downstream.get(kind, ())) for kind in {**upstream, **downstream}}
+
+
+def paging_routes(callers: Callers) -> dict[type[Event], tuple[Handler, ...]]:
+    """Which event goes to escalation, and who hears of it. A run follows its ticket before others hear of that."""
+
+    def hear(tx: Tx, batch: Sequence[Recorded[Any]]) -> None:
+        notify.hear(tx, batch, callers)
+
+    def replan(tx: Tx, batch: Sequence[Recorded[Any]]) -> None:
+        notify.replan(tx, batch, callers)
+
+    def to(handler: Callable[[Tx, Sequence[Recorded[Any]], Rota], None]) -> Handler:
+        return lambda tx, batch: handler(tx, batch, callers.rota)
+
+    return {
+        TicketOpened: (hear,),
+        TicketReopened: (hear, to(escalation.reopened)),
+        TicketMoved: (to(escalation.moved), hear),
+        TicketPrioritised: (replan, to(escalation.prioritised), hear),
+        TicketEdited: (to(escalation.edited), replan, hear),
+        TicketCommented: (to(escalation.commented), hear),
+        TicketHeld: (to(escalation.held), hear),
+        TicketResumed: (to(escalation.resumed), hear),
+        TicketMerged: (to(escalation.merged), hear),
+        TicketUnmerged: (hear, lambda tx, batch: notify.call_again(tx, batch, callers)),
+        TicketAbsorbed: (hear,),
+        TicketHandedBack: (
+            hear,
+            to(escalation.handed_back),
+            lambda tx, batch: notify.call_again(tx, batch, callers),
+        ),
+        SlaAtRisk: (hear,),
+        SlaBreached: (hear,),
+        SilenceEnded: (escalation.silence_over,),
+        SilenceBroken: (escalation.silence_over,),
+        AlertReleased: (lambda tx, batch: notify.call_for_calmed(tx, batch, callers),),
+        PersonPaged: (lambda tx, batch: pages.call_people(tx, batch, callers),),
+        ChannelPaged: (lambda tx, batch: pages.call_channels(tx, batch, callers),),
     }
 
 
 ROUTES: Final = routes(DEFAULT_LIMITS)  # with the limits that hold unless settings say otherwise
 
 
-def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits) -> upkeep.TimerHandlers:
+def timers_of(
+    book: RuleBook, reader: LogReader, limits: StormLimits, callers: Callers | None = None
+) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
+    calling: upkeep.TimerHandlers = {}
+    if callers is not None:
+        calling = {
+            escalation.STEP: partial(escalation.take_due, rota=callers.rota, logs=reader),
+            escalation.HEARD: partial(escalation.hear, rota=callers.rota, logs=reader),
+        }
     return {
+        **calling,
         absences.ABSENCE: lambda _, timer: partial(alerts.open_for_absence, timer=timer),
         quieting.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
         episodes.CALM: lambda _, timer: partial(alerts.calm, timer=timer),
@@ -100,9 +171,17 @@ class LogKeeping:
             self.expiry.run()  # on a full disk, this is what makes room
 
 
-def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook, limits: StormLimits) -> list[Loop]:
+def loops(
+    database: Database,
+    metrics: Metrics,
+    logs: LogKeeping,
+    book: RuleBook,
+    limits: StormLimits,
+    *,
+    callers: Callers | None = None,
+) -> list[Loop]:
     """Everything that runs beside the requests."""
-    run_timers = partial(run_due_timers, database, metrics, book, logs.reader, limits)
+    run_timers = partial(run_due_timers, database, metrics, book, logs.reader, limits=limits, callers=callers)
     found = [
         Loop("compact", every_s=0.5, run=logs.compact, longest_s=30.0),  # a full disk stays full for a while
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
@@ -119,10 +198,16 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
 
 
 def run_due_timers(
-    database: Database, metrics: Metrics, book: RuleBook, reader: LogReader, limits: StormLimits = DEFAULT_LIMITS
+    database: Database,
+    metrics: Metrics,
+    book: RuleBook,
+    reader: LogReader,
+    *,
+    limits: StormLimits = DEFAULT_LIMITS,
+    callers: Callers | None = None,
 ) -> None:
     """One turn of the loop `timers`."""
-    upkeep.run_due_timers(database, timers_of(book, reader, limits), metrics=metrics, batches=BATCHES)
+    upkeep.run_due_timers(database, timers_of(book, reader, limits, callers), metrics=metrics, batches=BATCHES)
 
 
 def keep_files_short(database: Database) -> None:
