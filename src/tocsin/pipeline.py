@@ -51,6 +51,8 @@ from tocsin.notify import route_service as notify
 from tocsin.notify.callers import Callers
 from tocsin.oncall import escalation_service as escalation
 from tocsin.oncall.rota import Rota
+from tocsin.oncall import people_service as people
+from tocsin.oncall import schedule_service as schedules
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
@@ -147,6 +149,8 @@ def timers_of(
         storms.TIMER: lambda _, timer: partial(storm_end.look, timer=timer, limits=limits),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         tickets.HOLD_END: lambda _, timer: partial(tickets.end_hold, timer=timer),
+        people.CODE_END: lambda _, timer: partial(people.end_code, timer=timer),
+        schedules.GAPS: lambda _, timer: partial(schedules.tell_gaps, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
     }
 
