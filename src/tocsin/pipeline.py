@@ -50,9 +50,9 @@ from tocsin.notify import page_service as pages
 from tocsin.notify import route_service as notify
 from tocsin.notify.callers import Callers
 from tocsin.oncall import escalation_service as escalation
-from tocsin.oncall.rota import Rota
 from tocsin.oncall import people_service as people
 from tocsin.oncall import schedule_service as schedules
+from tocsin.oncall.rota import Rota
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite

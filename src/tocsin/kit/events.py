@@ -970,6 +970,7 @@ class _OfNotificationRules(Event):
 class NotificationRulesSaved(_OfNotificationRules):
     """How somebody wants to be called was said, or changed; `changed` names the priorities that differ."""
 
+
 class _OfUser(Event):
     SUBJECT: ClassVar[str] = "user:{self.name}"
 
@@ -992,6 +993,8 @@ class NotificationRulesRemoved(_OfNotificationRules):
 @dataclass(frozen=True, slots=True)
 class _OfDrill(Event):
     SUBJECT: ClassVar[str] = "drill:{self.name}"
+
+
 class UserRemoved(_OfUser):
     """A user was removed, with all addresses; `schedules` still name them, and nobody is paged in their place."""
 
@@ -1060,6 +1063,8 @@ class _OfTeam(Event):
 @dataclass(frozen=True, slots=True)
 class DrillSaved(_OfDrill):
     """A drill was scheduled, or its schedule changed; `changed` names what differs."""
+
+
 class TeamSaved(_OfTeam):
     """A team was made or changed. `changed` names what differs."""
 
@@ -1101,6 +1106,8 @@ class DrillMissed(_OfDrillRun):
 
     ticket_id: int | None
     step: str
+
+
 class TeamRemoved(_OfTeam):
     """A team was removed; its people stay."""
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from tocsin.kit.calendar import Calendar
+from tocsin.kit.errors import NotFound
 from tocsin.kit.events import ChannelPaged, Event, PersonPaged, PersonUnreachable, Recorded
 from tocsin.notify import paging
 from tocsin.notify.callers import Callers
@@ -44,6 +45,12 @@ def rules_of(tx: ReadTx, person: str) -> Rules:
     """Somebody's own rules; what they leave out has its default."""
     item = item_store.get(tx, NOTIFICATION_RULES.name, person)
     return {} if item is None else paging.rules_of(item.definition)
+
+
+def check_known(tx: ReadTx, person: str, rota: Rota) -> None:
+    """Raises NotFound for nobody."""
+    if person not in rota.people(tx, [person]):
+        raise NotFound(what="user", id=person)
 
 
 # Pages.

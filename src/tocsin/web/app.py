@@ -21,6 +21,7 @@ from tocsin.web import (
     heartbeats_routes,
     import_routes,
     logs_routes,
+    paging_routes,
     patterns_routes,
     problems,
     report_routes,
@@ -73,6 +74,7 @@ class Application(FastAPI):
             apply_routes,
             report_routes,
             forecast_routes,
+            paging_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
