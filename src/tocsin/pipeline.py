@@ -16,7 +16,12 @@ from tocsin.kit.events import (
     AlertOpened,
     AlertQuieted,
     AlertReleased,
+    ChannelDisabled,
+    Event,
     LogsStored,
+    SlaAtRisk,
+    SlaBreached,
+    TicketCommented,
     TicketHeld,
     TicketMerged,
     TicketMoved,
@@ -33,10 +38,12 @@ from tocsin.logs.live import LiveTail
 from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
+from tocsin.notify import default, delivery_store, forgetting
+from tocsin.notify.sending import Courier
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
-from tocsin.storage.tx import Routes
+from tocsin.storage.tx import Handler, Routes
 from tocsin.tickets import correlation, storm_end, storms
 from tocsin.tickets import service as tickets
 from tocsin.tickets import sla_service as sla
@@ -45,7 +52,7 @@ from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
 
 def routes(limits: StormLimits) -> Routes:
     """Which event goes to which stage."""
-    return {
+    found: dict[type[Event], tuple[Handler, ...]] = {
         LogsStored: (alerts.apply,),
         AlertOpened: (lambda tx, opened: correlation.open_for(tx, opened, limits),),
         AlertReleased: (lambda tx, released: correlation.open_for_released(tx, released, limits),),
@@ -60,6 +67,25 @@ def routes(limits: StormLimits) -> Routes:
         TicketMerged: (sla.follow,),
         TicketUnmerged: (sla.follow,),
     }
+    for told in TOLD:
+        found[told] = (*found.get(told, ()), default.tell)
+    return found
+
+
+# What the channels that are marked `is_default` hear of.
+TOLD: Final[tuple[type[Event], ...]] = (
+    TicketOpened,
+    TicketReopened,
+    TicketMoved,
+    TicketPrioritised,
+    TicketCommented,
+    TicketHeld,
+    TicketResumed,
+    TicketMerged,
+    SlaAtRisk,
+    SlaBreached,
+    ChannelDisabled,
+)
 
 
 ROUTES: Final = routes(DEFAULT_LIMITS)  # with the limits that hold unless settings say otherwise
@@ -100,13 +126,17 @@ class LogKeeping:
             self.expiry.run()  # on a full disk, this is what makes room
 
 
-def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook, limits: StormLimits) -> list[Loop]:
+def loops(
+    database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook, *, limits: StormLimits, courier: Courier
+) -> list[Loop]:
     """Everything that runs beside the requests."""
     run_timers = partial(run_due_timers, database, metrics, book, logs.reader, limits)
     found = [
         Loop("compact", every_s=0.5, run=logs.compact, longest_s=30.0),  # a full disk stays full for a while
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=run_timers),
+        Loop("deliveries", every_s=1.0, wake_on=delivery_store.WAKE, run=courier.turn),
+        Loop("forget_deliveries", every_s=600.0, run=lambda: forgetting.forget_old(database)),
         Loop("presence", every_s=BEAT_S, run=lambda: absences.note_presence(database)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run),

@@ -759,3 +759,32 @@ class PriorityMatrixSaved(Event):
     version: int
     before: Mapping[str, str]
     after: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _OfChannel(Event):
+    SUBJECT: ClassVar[str] = "channel:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSaved(_OfChannel):
+    """A way to reach people was made or changed. `changed` names the fields that differ; `channel_kind` is its kind."""
+
+    channel_kind: str
+    enabled: bool
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRemoved(_OfChannel):
+    """A way to reach people was removed; what waited for it was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDisabled(_OfChannel):
+    """The other side of a channel wants no more messages (410): nothing is sent there until a person says otherwise."""
+
+    reason: str
