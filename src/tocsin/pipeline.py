@@ -17,11 +17,19 @@ from tocsin.kit.events import (
     AlertOpened,
     AlertQuieted,
     AlertReleased,
+    ChannelDisabled,
     ChannelPaged,
+    ContactMethodCodeWanted,
+    DrillMissed,
+    EscalationEnded,
+    EscalationPaused,
+    EscalationStopped,
     Event,
     LogsStored,
     PersonPaged,
     Recorded,
+    RuleBroken,
+    ScheduleGapFound,
     SilenceBroken,
     SilenceEnded,
     SlaAtRisk,
@@ -46,9 +54,12 @@ from tocsin.logs.live import LiveTail
 from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
+from tocsin.notify import delivery_store, forgetting
+from tocsin.notify import notice_service as notices
 from tocsin.notify import page_service as pages
 from tocsin.notify import route_service as notify
-from tocsin.notify.callers import Callers
+from tocsin.notify.callers import KEPT, Callers
+from tocsin.notify.sending import Courier
 from tocsin.oncall import escalation_service as escalation
 from tocsin.oncall import people_service as people
 from tocsin.oncall import schedule_service as schedules
@@ -63,7 +74,7 @@ from tocsin.tickets import sla_service as sla
 from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
 
 
-def routes(limits: StormLimits, callers: Callers | None = None) -> Routes:
+def routes(limits: StormLimits, callers: Callers = KEPT) -> Routes:
     """Which event goes to which stage."""
     upstream: dict[type[Event], tuple[Handler, ...]] = {
         LogsStored: (alerts.apply,),
@@ -81,8 +92,6 @@ def routes(limits: StormLimits, callers: Callers | None = None) -> Routes:
         TicketUnmerged: (sla.follow,),
         TicketHandedBack: (sla.follow,),
     }
-    if callers is None:
-        return upstream
     downstream = paging_routes(callers)
     return {kind: (*upstream.get(kind, ()), *downstream.get(kind, ())) for kind in {**upstream, **downstream}}
 
@@ -121,26 +130,25 @@ def paging_routes(callers: Callers) -> dict[type[Event], tuple[Handler, ...]]:
         SilenceEnded: (escalation.silence_over,),
         SilenceBroken: (escalation.silence_over,),
         AlertReleased: (lambda tx, batch: notify.call_for_calmed(tx, batch, callers),),
+        EscalationStopped: (lambda tx, batch: pages.take_back(tx, batch, callers),),
+        EscalationPaused: (lambda tx, batch: pages.take_back(tx, batch, callers),),
+        EscalationEnded: (lambda tx, batch: pages.take_back(tx, batch, callers),),
         PersonPaged: (lambda tx, batch: pages.call_people(tx, batch, callers),),
         ChannelPaged: (lambda tx, batch: pages.call_channels(tx, batch, callers),),
+        ContactMethodCodeWanted: (lambda tx, batch: notices.send_codes(tx, batch, callers),),
+        **dict.fromkeys(
+            (ChannelDisabled, ScheduleGapFound, RuleBroken, DrillMissed),
+            (lambda tx, batch: notices.notice(tx, batch, callers),),
+        ),
     }
 
 
 ROUTES: Final = routes(DEFAULT_LIMITS)  # with the limits that hold unless settings say otherwise
 
 
-def timers_of(
-    book: RuleBook, reader: LogReader, limits: StormLimits, callers: Callers | None = None
-) -> upkeep.TimerHandlers:
+def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits, callers: Callers = KEPT) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
-    calling: upkeep.TimerHandlers = {}
-    if callers is not None:
-        calling = {
-            escalation.STEP: partial(escalation.take_due, rota=callers.rota, logs=reader),
-            escalation.HEARD: partial(escalation.hear, rota=callers.rota, logs=reader),
-        }
     return {
-        **calling,
         absences.ABSENCE: lambda _, timer: partial(alerts.open_for_absence, timer=timer),
         quieting.QUIET: lambda _, timer: partial(alerts.end_if_quiet, timer=timer),
         episodes.CALM: lambda _, timer: partial(alerts.calm, timer=timer),
@@ -149,6 +157,8 @@ def timers_of(
         storms.TIMER: lambda _, timer: partial(storm_end.look, timer=timer, limits=limits),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         tickets.HOLD_END: lambda _, timer: partial(tickets.end_hold, timer=timer),
+        escalation.STEP: partial(escalation.take_due, rota=callers.rota, logs=reader),
+        escalation.HEARD: partial(escalation.hear, rota=callers.rota, logs=reader),
         people.CODE_END: lambda _, timer: partial(people.end_code, timer=timer),
         schedules.GAPS: lambda _, timer: partial(schedules.tell_gaps, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
@@ -180,9 +190,10 @@ def loops(
     metrics: Metrics,
     logs: LogKeeping,
     book: RuleBook,
-    limits: StormLimits,
     *,
-    callers: Callers | None = None,
+    limits: StormLimits,
+    courier: Courier,
+    callers: Callers = KEPT,
 ) -> list[Loop]:
     """Everything that runs beside the requests."""
     run_timers = partial(run_due_timers, database, metrics, book, logs.reader, limits=limits, callers=callers)
@@ -190,6 +201,8 @@ def loops(
         Loop("compact", every_s=0.5, run=logs.compact, longest_s=30.0),  # a full disk stays full for a while
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=run_timers),
+        Loop("deliveries", every_s=1.0, wake_on=delivery_store.WAKE, run=courier.turn),
+        Loop("forget_deliveries", every_s=600.0, run=lambda: forgetting.forget_old(database)),
         Loop("presence", every_s=BEAT_S, run=lambda: absences.note_presence(database)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run),
@@ -208,7 +221,7 @@ def run_due_timers(
     reader: LogReader,
     *,
     limits: StormLimits = DEFAULT_LIMITS,
-    callers: Callers | None = None,
+    callers: Callers = KEPT,
 ) -> None:
     """One turn of the loop `timers`."""
     upkeep.run_due_timers(database, timers_of(book, reader, limits, callers), metrics=metrics, batches=BATCHES)

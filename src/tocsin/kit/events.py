@@ -762,6 +762,199 @@ class PriorityMatrixSaved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class _OfUser(Event):
+    SUBJECT: ClassVar[str] = "user:{self.name}"
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserSaved(_OfUser):
+    """A user was made or changed, or is there again. `changed` names what differs."""
+
+    version: int
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UserRemoved(_OfUser):
+    """A user was removed, with all addresses; `schedules` still name them, and nobody is paged in their place."""
+
+    version: int
+    schedules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContactMethodAdded(_OfUser):
+    """A way to reach a user was added (`method` is its kind); it is used once it is verified."""
+
+    method_id: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactMethodCodeWanted(_OfUser):
+    """A code is to be sent by a contact method, to verify it. The code itself is in no event."""
+
+    method_id: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactMethodVerified(_OfUser):
+    """A contact method was verified: by a code, or `by_hand` by whoever may."""
+
+    method_id: int
+    method: str
+    by_hand: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContactMethodDisabled(_OfUser):
+    """A contact method is not used any more until it is enabled: what it is for refuses it for good."""
+
+    method_id: int
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactMethodEnabled(_OfUser):
+    """A contact method that was disabled is used again."""
+
+    method_id: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactMethodRemoved(_OfUser):
+    """A contact method was removed."""
+
+    method_id: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OfTeam(Event):
+    SUBJECT: ClassVar[str] = "team:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class TeamSaved(_OfTeam):
+    """A team was made or changed. `changed` names what differs."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TeamRemoved(_OfTeam):
+    """A team was removed; its people stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfSchedule(Event):
+    SUBJECT: ClassVar[str] = "schedule:{self.name}"
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSaved(_OfSchedule):
+    """A schedule was made or changed; that holds from now on, what is past stays. `changed` names what differs."""
+
+    version: int
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRemoved(_OfSchedule):
+    """A schedule was removed: nobody is on call by it from now on. What is past stays."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideAdded(_OfSchedule):
+    """From `start` to `end`, `add` is on call, `remove` is not, or the one is in the place of the other."""
+
+    override_id: int
+    start: datetime
+    end: datetime
+    add: str | None
+    remove: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryScheduleAdded(_OfSchedule):
+    """From `start` to `end` shifts that were written down take the place of all layers."""
+
+    override_id: int
+    start: datetime
+    end: datetime
+    users: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideEnded(_OfSchedule):
+    """An override or a temporary schedule was ended early; one that had not `begun` never holds."""
+
+    override_id: int
+    begun: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleCalendarShared(_OfSchedule):
+    """A secret address was made at which calendars find a schedule; an earlier one is no longer good."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleCalendarRevoked(_OfSchedule):
+    """The secret address of a schedule's calendar is no longer good."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleGapFound(_OfSchedule):
+    """Nobody is on call from `start` to `end`, within the next seven days, and somebody should be. Told once a gap."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _OfChannel(Event):
+    SUBJECT: ClassVar[str] = "channel:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSaved(_OfChannel):
+    """A way to reach people was made or changed. `changed` names the fields that differ; `channel_kind` is its kind."""
+
+    channel_kind: str
+    enabled: bool
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRemoved(_OfChannel):
+    """A way to reach people was removed; what waited for it was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDisabled(_OfChannel):
+    """The other side of a channel wants no more messages (410): nothing is sent there until a person says otherwise."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class TicketHandedBack(_OfTicket):
     """Whoever had acknowledged a ticket gave it back: it is nobody's, and people are called for it again."""
 
@@ -857,9 +1050,14 @@ class EscalationRestarted(_OfRun):
 
 @dataclass(frozen=True, slots=True)
 class EscalationStopped(_OfRun):
-    """Nobody is called any more by a run for now: acknowledged, assigned, or all its rounds were taken."""
+    """Nobody is called any more by a run for now: the ticket was acknowledged, or given to somebody."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationSpent(_OfRun):
+    """Every step of a run was taken in every round, and nobody answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -970,18 +1168,6 @@ class _OfNotificationRules(Event):
 class NotificationRulesSaved(_OfNotificationRules):
     """How somebody wants to be called was said, or changed; `changed` names the priorities that differ."""
 
-
-class _OfUser(Event):
-    SUBJECT: ClassVar[str] = "user:{self.name}"
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class UserSaved(_OfUser):
-    """A user was made or changed, or is there again. `changed` names what differs."""
-
-    version: int
     changed: tuple[str, ...]
 
 
@@ -994,68 +1180,6 @@ class NotificationRulesRemoved(_OfNotificationRules):
 class _OfDrill(Event):
     SUBJECT: ClassVar[str] = "drill:{self.name}"
 
-
-class UserRemoved(_OfUser):
-    """A user was removed, with all addresses; `schedules` still name them, and nobody is paged in their place."""
-
-    version: int
-    schedules: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ContactMethodAdded(_OfUser):
-    """A way to reach a user was added (`method` is its kind); it is used once it is verified."""
-
-    method_id: int
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContactMethodCodeWanted(_OfUser):
-    """A code is to be sent by a contact method, to verify it. The code itself is in no event."""
-
-    method_id: int
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContactMethodVerified(_OfUser):
-    """A contact method was verified: by a code, or `by_hand` by whoever may."""
-
-    method_id: int
-    method: str
-    by_hand: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ContactMethodDisabled(_OfUser):
-    """A contact method is not used any more until it is enabled: what it is for refuses it for good."""
-
-    method_id: int
-    method: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContactMethodEnabled(_OfUser):
-    """A contact method that was disabled is used again."""
-
-    method_id: int
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContactMethodRemoved(_OfUser):
-    """A contact method was removed."""
-
-    method_id: int
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class _OfTeam(Event):
-    SUBJECT: ClassVar[str] = "team:{self.name}"
-
     name: str
     version: int
 
@@ -1063,10 +1187,6 @@ class _OfTeam(Event):
 @dataclass(frozen=True, slots=True)
 class DrillSaved(_OfDrill):
     """A drill was scheduled, or its schedule changed; `changed` names what differs."""
-
-
-class TeamSaved(_OfTeam):
-    """A team was made or changed. `changed` names what differs."""
 
     changed: tuple[str, ...]
 
@@ -1106,78 +1226,3 @@ class DrillMissed(_OfDrillRun):
 
     ticket_id: int | None
     step: str
-
-
-class TeamRemoved(_OfTeam):
-    """A team was removed; its people stay."""
-
-
-@dataclass(frozen=True, slots=True)
-class _OfSchedule(Event):
-    SUBJECT: ClassVar[str] = "schedule:{self.name}"
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleSaved(_OfSchedule):
-    """A schedule was made or changed; that holds from now on, what is past stays. `changed` names what differs."""
-
-    version: int
-    changed: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleRemoved(_OfSchedule):
-    """A schedule was removed: nobody is on call by it from now on. What is past stays."""
-
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class OverrideAdded(_OfSchedule):
-    """From `start` to `end`, `add` is on call, `remove` is not, or the one is in the place of the other."""
-
-    override_id: int
-    start: datetime
-    end: datetime
-    add: str | None
-    remove: str | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TemporaryScheduleAdded(_OfSchedule):
-    """From `start` to `end` shifts that were written down take the place of all layers."""
-
-    override_id: int
-    start: datetime
-    end: datetime
-    users: tuple[str, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class OverrideEnded(_OfSchedule):
-    """An override or a temporary schedule was ended early; one that had not `begun` never holds."""
-
-    override_id: int
-    begun: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleCalendarShared(_OfSchedule):
-    """A secret address was made at which calendars find a schedule; an earlier one is no longer good."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleCalendarRevoked(_OfSchedule):
-    """The secret address of a schedule's calendar is no longer good."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleGapFound(_OfSchedule):
-    """Nobody is on call from `start` to `end`, within the next seven days, and somebody should be. Told once a gap."""
-
-    start: datetime
-    end: datetime

@@ -6,7 +6,17 @@ from typing import Any, Final
 
 from tocsin.kit.calendar import Calendar
 from tocsin.kit.errors import NotFound
-from tocsin.kit.events import ChannelPaged, Event, PersonPaged, PersonUnreachable, Recorded
+from tocsin.kit.events import (
+    ChannelPaged,
+    ContactMethodAdded,
+    EscalationEnded,
+    EscalationPaused,
+    EscalationStopped,
+    Event,
+    PersonPaged,
+    PersonUnreachable,
+    Recorded,
+)
 from tocsin.notify import paging
 from tocsin.notify.callers import Callers
 from tocsin.notify.message import Kind
@@ -14,7 +24,7 @@ from tocsin.notify.paging import Calls, Rules
 from tocsin.notify.routing import CONSOLE
 from tocsin.notify.shielding import shielded
 from tocsin.notify.wanted import Wanted
-from tocsin.oncall import escalation_service, item_service, item_store
+from tocsin.oncall import escalation_service, item_service, item_store, people_store
 from tocsin.oncall.escalation import Target, TargetKind, by
 from tocsin.oncall.item_service import NOTIFICATION_RULES
 from tocsin.oncall.item_store import Item
@@ -70,6 +80,14 @@ def call_people(tx: Tx, batch: Sequence[Recorded[PersonPaged]], callers: Callers
         )
 
 
+def take_back(
+    tx: Tx, batch: Sequence[Recorded[EscalationStopped | EscalationPaused | EscalationEnded]], callers: Callers
+) -> None:
+    """Nobody is called any more, or for now: what was not sent is not sent."""
+    for one in batch:
+        callers.cancel(tx, one.event.ticket_id)
+
+
 def call_channels(tx: Tx, batch: Sequence[Recorded[ChannelPaged]], callers: Callers) -> None:
     """Ask for the delivery of each call of a channel."""
     for one in batch:
@@ -103,6 +121,9 @@ def _call(tx: Tx, recorded: Recorded[PersonPaged], callers: Callers) -> None:
         _unreachable(tx, recorded, callers, f"{event.person} is nobody known here", "the console")
         return
     found = calls_of(tx, person, ticket.priority, callers.rota)
+    if not found.calls and person.email is not None:
+        _add_email(tx, person.name, person.email)
+        found = calls_of(tx, person, ticket.priority, callers.rota)
     if found.warning is not None:
         fallback = "email" if found.calls else "the console"
         _unreachable(tx, recorded, callers, found.warning, fallback)
@@ -134,7 +155,7 @@ def _wanted(recorded: Recorded[PersonPaged], call: paging.Call, place: int, tick
         person=event.person,
         otherwise=call.otherwise,
         due_at=call.due_at,
-        unless_acknowledged=ticket.status is Status.OPEN or call.due_at is not None,
+        unless_acknowledged=ticket.status is Status.OPEN,
         urgent=True,
         why={**_why(event), "rule": call.rule},
         facts=_facts(event),
@@ -148,6 +169,12 @@ def _why(event: PersonPaged | ChannelPaged) -> dict[str, object]:
 
 def _facts(event: PersonPaged | ChannelPaged) -> dict[str, object]:
     return {"why": event.why, "message": event.message, "again": event.again}
+
+
+def _add_email(tx: Tx, name: str, email: str) -> None:
+    """The address that is known of somebody without any way to be reached becomes one, which is not verified."""
+    method_id = people_store.add_method(tx, name, paging.EMAIL, email)
+    tx.emit(ContactMethodAdded(name, method_id=method_id, method=paging.EMAIL))
 
 
 def _unreachable(tx: Tx, recorded: Recorded[PersonPaged], callers: Callers, reason: str, fallback: str) -> None:

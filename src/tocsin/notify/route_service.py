@@ -33,7 +33,7 @@ from tocsin.kit.events import (
     TicketUnmerged,
 )
 from tocsin.kit.priorities import Priority
-from tocsin.notify import page_service, routing
+from tocsin.notify import channel_store, page_service, routing
 from tocsin.notify.callers import Callers
 from tocsin.notify.message import Kind
 from tocsin.notify.routing import CONSOLE, Decision, Facts, Route
@@ -141,7 +141,9 @@ def decide(tx: ReadTx, ticket: Ticket, kind: Kind) -> Decision:
 def decide_by(tx: ReadTx, routes: Sequence[Route], facts: Facts, kind: Kind) -> Decision:
     """The same for a ticket that is only described."""
     named = {route.calendar for route in routes if route.calendar is not None}
-    return routing.decide(routes, facts, kind, tx.now, page_service.calendars(tx, named))
+    calendars = page_service.calendars(tx, named)
+    default = channel_store.defaults(tx) or (CONSOLE,)
+    return routing.decide(routes, facts, kind, tx.now, calendars=calendars, default=default)
 
 
 def facts_of(tx: ReadTx, ticket: Ticket, *, with_sla: bool = True) -> Facts:
@@ -216,7 +218,7 @@ def _plan(tx: Tx, callers: Callers, news: _News, channels: Mapping[str, str | No
     for channel, route in channels.items():
         reason: dict[str, object] = {"why": why or f"route {route}", "route": route}
         if route is None:
-            reason = {"why": why or "no route is about it"}
+            reason = {"why": why or "no route is about it", "route": "default"}
         wanted = Wanted(
             key=f"event:{news.recorded.id}:{channel}",
             kind=news.kind,

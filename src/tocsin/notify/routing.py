@@ -1,7 +1,7 @@
 """Routes: who hears of an event of a ticket. Pure: routes, the ticket's facts, the time and the calendars decide.
 
 Routes are tried in their order. One that matches sends on to its channels, and calls whom it names; the next ones are
-tried only if it says so. An event that no route matches goes to the console.
+tried only if it says so. An event that no route matches goes to the default channels: the console, to begin with.
 """
 
 from collections.abc import Mapping, Sequence
@@ -145,9 +145,16 @@ class Decision:
 
 
 def decide(
-    routes: Sequence[Route], facts: Facts, kind: Kind, now: datetime, calendars: Mapping[str, Calendar]
+    routes: Sequence[Route],
+    facts: Facts,
+    kind: Kind,
+    now: datetime,
+    *,
+    calendars: Mapping[str, Calendar],
+    default: Sequence[str] = (CONSOLE,),
 ) -> Decision:
-    """Who hears of it. A route that can't be worked out does not match, and the console hears of the event too."""
+    """Who hears of it; what no route is about goes to the `default` channels, and so does what a route was about that
+    can't be worked out."""
     tried: list[Tried] = []
     for route in sorted(routes, key=lambda one: (one.place, one.name)):
         found = _try(route, facts, kind, now, calendars)
@@ -157,7 +164,8 @@ def decide(
     matched = [one.route for one in tried if one.matched]
     channels: dict[str, str | None] = _firsts(matched, lambda route: route.channels)
     if not matched or any(one.error is not None for one in tried):
-        channels.setdefault(CONSOLE, None)
+        for channel in default:
+            channels.setdefault(channel, None)
     if kind not in CALLS:
         return Decision(tuple(tried), channels)
     return Decision(

@@ -39,10 +39,17 @@ def tell(tx: Tx, callers: Callers, error: str, *, part: str, about: Kind, event_
     wanted = Wanted(
         key=f"failed:{event_id}:{part}", kind=about, event_id=event_id, ticket_id=ticket_id, channel=CONSOLE, why=why
     )
+    attempted(tx, lambda: callers.plan(tx, [wanted]), part="the console")
+
+
+def attempted(tx: Tx, work: Callable[[], object], *, part: str) -> bool:
+    """Whether the work was done. When it raises, nothing of it remains, and only our own log says so."""
     try:
         with tx.aside():
-            callers.plan(tx, [wanted])
-    except Exception as failed:
-        if environment_fault(failed):
+            work()
+    except Exception as error:
+        if environment_fault(error):
             raise
-        log.error("console_failed", ticket_id=ticket_id, error=f"{type(failed).__name__}: {failed}")
+        log.error("notice_failed", part=part, error=f"{type(error).__name__}: {error}")
+        return False
+    return True

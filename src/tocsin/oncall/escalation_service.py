@@ -20,6 +20,7 @@ from tocsin.kit.events import (
     EscalationPaused,
     EscalationRestarted,
     EscalationResumed,
+    EscalationSpent,
     EscalationStepTaken,
     EscalationStopped,
     Event,
@@ -193,8 +194,7 @@ def _go_on(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: b
         reached = _take(tx, replace(row, run=run), found, rota, why, again=again)
         run = escalation.taken(found, run, tx.now, reached=reached)
         if run.state is State.SPENT:
-            why_not = "every step was taken in every round"
-            tx.emit(EscalationStopped(row.ticket_id, row.id, row.policy, why=why_not))
+            tx.emit(EscalationSpent(row.ticket_id, row.id, row.policy))
     row = store.save(tx, row, run)
     if run.next_at is None:
         timers.drop(tx, STEP, str(row.id))

@@ -233,7 +233,7 @@ def _rules_answer(tx: ReadTx, person: str) -> Response:
     rules = paging.definition_of({**paging.DEFAULT, **own})
     version = 0 if item is None else item.version
     names = [Priority(priority).name for priority in sorted(own)]
-    out = NotificationRulesOut(person=person, version=version, rules=rules, own=names)  # type: ignore[arg-type]
+    out = NotificationRulesOut(person=person, version=version, rules=rules, own=names)
     return Response(out.model_dump_json(), 200, {"etag": f'"{version}"'}, "application/json")
 
 

@@ -7,7 +7,6 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from tocsin.notify.paging import Call
 from tocsin.notify.preview_service import Preview
-from tocsin.notify.routing import DEFAULT_KINDS
 from tocsin.oncall.escalation import DEFAULT_DELAY_S
 from tocsin.oncall.escalation_store import RunRow
 from tocsin.oncall.item_store import Item
@@ -101,7 +100,7 @@ class RouteIn(In):
     description: str = Field("", max_length=2000)
     query: QueryText = Field("", description="Which tickets, as `GET /tickets?q=` takes it; empty: all.")
     kinds: list[RoutableKind] = Field(
-        default_factory=lambda: [kind.value for kind in DEFAULT_KINDS],  # type: ignore[misc]
+        default=["opened", "reopened", "acknowledged", "resolved"],
         max_length=20,
         description="What is to have happened.",
         examples=[["opened", "reopened", "resolved"]],
