@@ -1,86 +1,48 @@
-"""People, schedules and an outbox for stories about paging: what stands beside the desk."""
+"""People, schedules and policies for stories about paging, and who was called in them."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from desk import ANA, Desk
-from tocsin.kit.errors import NotFound
 from tocsin.notify import page_service, route_service
-from tocsin.notify.callers import Callers
+from tocsin.notify.callers import KEPT, Callers
+from tocsin.notify.delivery_store import Delivery
 from tocsin.notify.wanted import Wanted
-from tocsin.oncall import escalation_service
-from tocsin.oncall.rota import Rota
-from tocsin.storage.tx import ReadTx, Tx
+from tocsin.oncall import escalation_service, people_service, schedule_service
+from tocsin.oncall.people import Away, MethodKind
+from tocsin.oncall.people_service import Profile
+from tocsin.oncall.schedules import Layer, Schedule
+from tocsin.storage.tx import Tx
 
 
-@dataclass
-class Somebody:
-    name: str
-    time_zone: str = "UTC"
-    email: str | None = None
-    away: bool = False
+def hire(desk: Desk, *names: str) -> None:
+    """People with a verified email and a verified phone each."""
 
-    def is_away(self, at: datetime) -> bool:
-        return self.away
+    def work(tx: Tx, name: str) -> None:
+        people_service.save(tx, name, Profile(email=f"{name}@example.org"))
+        for kind, address in ((MethodKind.EMAIL, f"{name}@example.org"), (MethodKind.SMS, "+351912345678")):
+            method = people_service.add_method(tx, name, kind, address)
+            people_service.verify_by_hand(tx, name, method.id)
 
-
-@dataclass
-class Way:
-    id: int
-    kind: str
-    verified_at: datetime | None = datetime(2026, 1, 1, tzinfo=UTC)
-    disabled_reason: str | None = None
+    for name in names:
+        desk.database.write(lambda tx, name=name: work(tx, name), actor=ANA)
 
 
-@dataclass
-class Office:
-    """Who there is, and what was asked to be delivered."""
+def send_away(desk: Desk, name: str) -> None:
+    """Somebody is not there for a month."""
+    now = desk.clock.now()
+    desk.database.write(lambda tx: people_service.add_away(tx, name, Away(now, now.replace(month=12))), actor=ANA)
 
-    people: dict[str, Somebody] = field(default_factory=dict)
-    ways: dict[str, list[Way]] = field(default_factory=dict)
-    schedules: dict[str, list[str]] = field(default_factory=dict)
-    teams: dict[str, list[str]] = field(default_factory=dict)
-    wanted: list[Wanted] = field(default_factory=list)
-    cancelled: list[int] = field(default_factory=list)
 
-    def hire(self, *names: str) -> None:
-        for number, name in enumerate(names, len(self.people)):
-            self.people[name] = Somebody(name)
-            self.ways[name] = [Way(10 * number + 1, "email"), Way(10 * number + 2, "sms")]
+def put_on_call(desk: Desk, schedule: str, *names: str) -> None:
+    """These people, all at once, around the clock; or nobody."""
+    layers = (Layer("all", (names,)),) if names else ()
+    desk.database.write(lambda tx: schedule_service.save(tx, schedule, Schedule("UTC", layers)), actor=ANA)
 
-    def on_call(self, tx: ReadTx, schedule: str, at: datetime) -> Sequence[str]:
-        if schedule == "cursed":
-            raise RuntimeError("a bug in rotations")
-        if schedule not in self.schedules:
-            raise NotFound(what="schedule", id=schedule)
-        return self.schedules[schedule]
 
-    def members(self, tx: ReadTx, team: str) -> Sequence[str]:
-        if team not in self.teams:
-            raise NotFound(what="team", id=team)
-        return self.teams[team]
-
-    def some(self, tx: ReadTx, names: Collection[str]) -> Mapping[str, Somebody]:
-        return {name: self.people[name] for name in names if name in self.people}
-
-    def methods(self, tx: ReadTx, names: Collection[str]) -> Mapping[str, Sequence[Way]]:
-        return {name: self.ways.get(name, []) for name in names}
-
-    def plan(self, tx: Tx, wanted: Sequence[Wanted]) -> object:
-        if any(one.channel == "cursed" for one in wanted):
-            raise RuntimeError("a bug in planning")
-        self.wanted += wanted
-        return None
-
-    def cancel(self, tx: Tx, ticket_id: int) -> object:
-        self.cancelled.append(ticket_id)
-        return None
-
-    @property
-    def callers(self) -> Callers:
-        return Callers(Rota(self.on_call, self.members, self.some, self.methods), self.plan, self.cancel)
+def make_team(desk: Desk, team: str, *names: str) -> None:
+    desk.database.write(lambda tx: people_service.save_team(tx, team, team, list(names)), actor=ANA)
 
 
 def save_policy(desk: Desk, name: str = "pay", *steps: Any, **fields: Any) -> None:
@@ -90,8 +52,8 @@ def save_policy(desk: Desk, name: str = "pay", *steps: Any, **fields: Any) -> No
     desk.database.write(lambda tx: escalation_service.save_policy(tx, name, definition), actor=ANA)
 
 
-def save_route(desk: Desk, name: str = "pay", **fields: Any) -> None:
-    desk.database.write(lambda tx: route_service.save(tx, name, fields), actor=ANA)
+def save_route(desk: Desk, name: str = "pay", *, place: int | None = None, **fields: Any) -> None:
+    desk.database.write(lambda tx: route_service.save(tx, name, fields, place=place), actor=ANA)
 
 
 def save_rules(desk: Desk, person: str, **rules: Any) -> None:
@@ -102,3 +64,22 @@ def paged(desk: Desk, ticket_id: int | None = None) -> list[str]:
     """Everybody who was called, in order."""
     subject = None if ticket_id is None else f"ticket:{ticket_id}"
     return [event.data["person"] for event in desk.events(subject, "PersonPaged")]
+
+
+def asked_for(desk: Desk, kind: str | None = None) -> list[Delivery]:
+    """The deliveries that were asked for, oldest first."""
+    found = sorted(desk.deliveries(), key=lambda one: one.id)
+    return [one for one in found if kind is None or one.kind == kind]
+
+
+def _with_a_bug(tx: Tx, wanted: Sequence[Wanted]) -> object:
+    if any(one.channel == "cursed" for one in wanted):
+        raise RuntimeError("a bug in planning")
+    return KEPT.plan(tx, wanted)
+
+
+def _astray(*_: Any) -> Any:
+    raise RuntimeError("a bug in rotations")
+
+
+CURSED = Callers(replace(KEPT.rota, on_call=_astray), _with_a_bug, KEPT.cancel)  # planning and schedules with bugs
