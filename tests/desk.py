@@ -40,6 +40,16 @@ from tocsin.logs.live import LiveTail
 from tocsin.logs.record import Columns, Record
 from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogQuery, LogReader
+from tocsin.main import make_courier
+from tocsin.notify import channel_service, delivery_service
+from tocsin.notify.callers import KEPT, Callers
+from tocsin.notify.channel_service import Watched
+from tocsin.notify.channel_store import ChannelRow
+from tocsin.notify.channels.table import CHANNELS
+from tocsin.notify.definitions import DEFINED, Definition
+from tocsin.notify.delivery_service import DeliveryQuery
+from tocsin.notify.delivery_store import Attempt, Delivery, Wish
+from tocsin.notify.wanted import Wanted
 from tocsin.proof.ledger import verify
 from tocsin.proof.sealing import Sealer
 from tocsin.settings import Settings
@@ -120,9 +130,11 @@ class Desk:
         detection: Detection | None = None,
         limits: StormLimits = DEFAULT_LIMITS,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
+        callers: Callers = KEPT,
     ) -> None:
-        routes = routes or pipeline.routes(limits)
+        routes = routes or pipeline.routes(limits, callers)
         self.limits = limits
+        self.callers = callers
         self.clock = clock
         self.metrics = Metrics()
         self.database: Database = open_database(settings.database_secret, settings.data_dir, clock=clock, routes=routes)
@@ -136,9 +148,11 @@ class Desk:
         self.reader = LogReader(self.database, files, clock, search_s=PATIENCE_S)
         self.tail = LiveTail(self.database)
         self.sealer = Sealer(self.database, self.reader, self.metrics)
+        self.courier = make_courier(settings, self.database, self.metrics)
 
     def close(self) -> None:
         self.intake.close()
+        self.courier.close()
         self.database.close()
 
     # What senders do.
@@ -229,10 +243,21 @@ class Desk:
         declaration = Declaration(name, depends_on=depends_on, **fields)
         return self.database.write(lambda tx: declaration_service.save(tx, declaration), actor=ANA)
 
+    def save_channel(self, name: str = "hook", kind: str = "webhook", **fields: Any) -> ChannelRow:
+        """Make or replace a channel; `config` is given by its fields that no channel has."""
+        limits = {field: fields.pop(field) for field in [*fields] if field in DEFINED}
+        definition = Definition(name, kind, config=fields, **{"is_default": True, **limits})
+        return self.database.write(lambda tx: channel_service.save(tx, definition, CHANNELS)[0], actor=ANA)
+
+    def plan(self, *wanted: Wanted) -> list[int]:
+        return self.database.write(lambda tx: delivery_service.plan(tx, wanted), actor=ANA)
+
     # What loops do.
 
     def run_due_timers(self) -> None:
-        pipeline.run_due_timers(self.database, self.metrics, self.book, self.reader, self.limits)
+        pipeline.run_due_timers(
+            self.database, self.metrics, self.book, self.reader, limits=self.limits, callers=self.callers
+        )
 
     def idle(self, *, seconds: float, step_s: float = 20) -> None:
         """Let time pass while the server is up and nobody posts."""
@@ -244,6 +269,17 @@ class Desk:
 
     def roll_up(self) -> None:
         self._roll_up.run()
+
+    def deliver(self) -> None:
+        """Send all that is due, until the last answer is written down."""
+        answered = threading.Event()
+        self.courier.on_answer = answered.set
+        while True:
+            answered.clear()
+            self.courier.turn()
+            if not self.courier.in_flight:
+                return
+            assert answered.wait(PATIENCE_S), "no answer came"
 
     def watch_silences(self) -> None:
         BreakWatch(self.database).run()
@@ -329,6 +365,17 @@ class Desk:
         by = verdicts.c.suppressed_by
         statement = select(by, func.sum(verdicts.c.n)).where(by.is_not(None)).group_by(by)
         return {row[0]: int(row[1]) for row in self.database.read(lambda tx: list(tx.execute(statement)))}
+
+    def deliveries(self, channel: str | None = None) -> list[Delivery]:
+        """Deliveries, oldest first."""
+        query = DeliveryQuery(Wish(channel=channel), limit=100_000)
+        return delivery_service.find(self.database, query)[0][::-1]
+
+    def attempts(self, delivery_id: int) -> list[Attempt]:
+        return self.database.read(lambda tx: delivery_service.show(tx, delivery_id)[1])
+
+    def watched(self, channel: str = "hook") -> Watched:
+        return self.database.read(lambda tx: channel_service.watched(tx, channel))
 
     def alerts_of(self, ticket_id: int) -> list[Alert]:
         return self.database.read(lambda tx: alert_store.of_tickets(tx, ticket_id, limit=1000))

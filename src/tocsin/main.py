@@ -27,6 +27,14 @@ from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Runner
+from tocsin.notify import delivery_store, reaching
+from tocsin.notify.addresses import Allowed
+from tocsin.notify.callers import KEPT
+from tocsin.notify.channels.table import CHANNELS
+from tocsin.notify.claiming import Claiming
+from tocsin.notify.outside import GuardedOutside
+from tocsin.notify.rendering import render
+from tocsin.notify.sending import Courier
 from tocsin.ownlog import configure_logging
 from tocsin.pipeline import LogKeeping
 from tocsin.proof.sealing import Sealer
@@ -44,7 +52,8 @@ from tocsin.web.services import Services, WriteCheck
 
 CLOSE_WITHIN_S: Final = 8.5
 _M_ARENA_MAX: Final = -8  # malloc.h
-INTAKE_WITHIN_S: Final = 7.0  # the rest is for the loops
+INTAKE_WITHIN_S: Final = 6.0  # the rest is for the loops, and for messages that are on their way
+COURIER_WITHIN_S: Final = 1.5
 
 log = structlog.get_logger("tocsin.main")
 
@@ -78,10 +87,15 @@ class Instance:
             )
             keeping = self._open_segments(settings)
             self.tail = keeping.tail
+            self._courier = make_courier(settings, self.database, self.metrics)
+            if self._folder is not None:
+                self._courier.take_over()
             self._loops = Runner(
-                pipeline.loops(self.database, self.metrics, keeping, book, limits), metrics=self.metrics
+                pipeline.loops(self.database, self.metrics, keeping, book, limits=limits, courier=self._courier),
+                metrics=self.metrics,
             )
             self.database.on_commit = self._woken
+            self._courier.on_answer = lambda: self._loops.wake({delivery_store.WAKE})
         except BaseException:
             if database is not None:
                 database.close()
@@ -97,6 +111,7 @@ class Instance:
             writable=WriteCheck(self.database),
             policy=AccessPolicy(settings.admin_secret, loopback_admin=settings.loopback_admin),
             storms=limits,
+            callers=KEPT,
         )
 
     def _open_segments(self, settings: Settings) -> LogKeeping:
@@ -123,7 +138,8 @@ class Instance:
         self.tail.close()
         self.intake.close(INTAKE_WITHIN_S)
         late = ["committer"] if time.monotonic() - began >= INTAKE_WITHIN_S else []
-        late += self._loops.stop(max(began + CLOSE_WITHIN_S - time.monotonic(), 0))
+        late += self._loops.stop(max(began + CLOSE_WITHIN_S - COURIER_WITHIN_S - time.monotonic(), 0))
+        self._courier.close(max(began + CLOSE_WITHIN_S - time.monotonic(), 0) if late else COURIER_WITHIN_S)
         for name in late:
             log.error("thread_did_not_end", thread=name, seconds=round(time.monotonic() - began, 1))
         self.database.close()
@@ -132,6 +148,23 @@ class Instance:
     def _release(self) -> None:
         if self._folder is not None:
             self._folder.close()
+
+
+def make_courier(settings: Settings, database: Database, metrics: Metrics) -> Courier:
+    """Who sends messages, with the ways there are to reach people."""
+    try:
+        allowed = Allowed.parse(settings.allow_private)
+    except ValueError as error:
+        raise StartRefused(detail=f"TOCSIN_ALLOW_PRIVATE: {error}") from error
+    base_url = settings.public_url.rstrip("/") if settings.public_url else None
+    return Courier(
+        database,
+        Claiming(database.dialect, CHANNELS, reaching.methods, base_url=base_url),
+        outside=GuardedOutside(allowed),
+        render=render,
+        metrics=metrics,
+        patience=settings.delivery_patience,
+    )
 
 
 def _retention(settings: Settings) -> Retention:

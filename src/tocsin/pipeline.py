@@ -1,8 +1,9 @@
 """The map: which event goes to which stage, which timers exist, which loops run. What is not here does not happen."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from tocsin import upkeep
 from tocsin.alerts import absences, episodes, quieting, silence_ending, silence_service
@@ -16,7 +17,27 @@ from tocsin.kit.events import (
     AlertOpened,
     AlertQuieted,
     AlertReleased,
+    ChannelDisabled,
+    ChannelPaged,
+    ContactMethodCodeWanted,
+    DrillMissed,
+    EscalationEnded,
+    EscalationPaused,
+    EscalationStopped,
+    Event,
     LogsStored,
+    PersonPaged,
+    Recorded,
+    RuleBroken,
+    ScheduleGapFound,
+    SilenceBroken,
+    SilenceEnded,
+    SlaAtRisk,
+    SlaBreached,
+    TicketAbsorbed,
+    TicketCommented,
+    TicketEdited,
+    TicketHandedBack,
     TicketHeld,
     TicketMerged,
     TicketMoved,
@@ -34,21 +55,29 @@ from tocsin.logs.live import LiveTail
 from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
+from tocsin.notify import delivery_store, forgetting
+from tocsin.notify import notice_service as notices
+from tocsin.notify import page_service as pages
+from tocsin.notify import route_service as notify
+from tocsin.notify.callers import KEPT, Callers
+from tocsin.notify.sending import Courier
+from tocsin.oncall import escalation_service as escalation
 from tocsin.oncall import people_service as people
 from tocsin.oncall import schedule_service as schedules
+from tocsin.oncall.rota import Rota
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
-from tocsin.storage.tx import Routes
+from tocsin.storage.tx import Handler, Routes, Tx
 from tocsin.tickets import block_service, change_service, correlation, storm_end, storms
 from tocsin.tickets import service as tickets
 from tocsin.tickets import sla_service as sla
 from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
 
 
-def routes(limits: StormLimits) -> Routes:
+def routes(limits: StormLimits, callers: Callers = KEPT) -> Routes:
     """Which event goes to which stage."""
-    return {
+    upstream: dict[type[Event], tuple[Handler, ...]] = {
         LogsStored: (alerts.apply,),
         AlertOpened: (lambda tx, opened: correlation.open_for(tx, opened, limits),),
         AlertReleased: (lambda tx, released: correlation.open_for_released(tx, released, limits),),
@@ -63,13 +92,63 @@ def routes(limits: StormLimits) -> Routes:
         TicketMerged: (sla.follow,),
         TicketUnmerged: (sla.follow,),
         TicketSplitOff: (sla.follow,),
+        TicketHandedBack: (sla.follow,),
+    }
+    downstream = paging_routes(callers)
+    return {kind: (*upstream.get(kind, ()), *downstream.get(kind, ())) for kind in {**upstream, **downstream}}
+
+
+def paging_routes(callers: Callers) -> dict[type[Event], tuple[Handler, ...]]:
+    """Which event goes to escalation, and who hears of it. A run follows its ticket before others hear of that."""
+
+    def hear(tx: Tx, batch: Sequence[Recorded[Any]]) -> None:
+        notify.hear(tx, batch, callers)
+
+    def replan(tx: Tx, batch: Sequence[Recorded[Any]]) -> None:
+        notify.replan(tx, batch, callers)
+
+    def to(handler: Callable[[Tx, Sequence[Recorded[Any]], Rota], None]) -> Handler:
+        return lambda tx, batch: handler(tx, batch, callers.rota)
+
+    return {
+        TicketOpened: (hear,),
+        TicketReopened: (hear, to(escalation.reopened)),
+        TicketMoved: (to(escalation.moved), hear),
+        TicketPrioritised: (replan, to(escalation.prioritised), hear),
+        TicketEdited: (to(escalation.edited), replan, hear),
+        TicketCommented: (to(escalation.commented), hear),
+        TicketHeld: (to(escalation.held), hear),
+        TicketResumed: (to(escalation.resumed), hear),
+        TicketMerged: (to(escalation.merged), hear),
+        TicketUnmerged: (hear, lambda tx, batch: notify.call_again(tx, batch, callers)),
+        TicketAbsorbed: (hear,),
+        TicketHandedBack: (
+            hear,
+            to(escalation.handed_back),
+            lambda tx, batch: notify.call_again(tx, batch, callers),
+        ),
+        SlaAtRisk: (hear,),
+        SlaBreached: (hear,),
+        SilenceEnded: (escalation.silence_over,),
+        SilenceBroken: (escalation.silence_over,),
+        AlertReleased: (lambda tx, batch: notify.call_for_calmed(tx, batch, callers),),
+        EscalationStopped: (lambda tx, batch: pages.take_back(tx, batch, callers),),
+        EscalationPaused: (lambda tx, batch: pages.take_back(tx, batch, callers),),
+        EscalationEnded: (lambda tx, batch: pages.take_back(tx, batch, callers),),
+        PersonPaged: (lambda tx, batch: pages.call_people(tx, batch, callers),),
+        ChannelPaged: (lambda tx, batch: pages.call_channels(tx, batch, callers),),
+        ContactMethodCodeWanted: (lambda tx, batch: notices.send_codes(tx, batch, callers),),
+        **dict.fromkeys(
+            (ChannelDisabled, ScheduleGapFound, RuleBroken, DrillMissed),
+            (lambda tx, batch: notices.notice(tx, batch, callers),),
+        ),
     }
 
 
 ROUTES: Final = routes(DEFAULT_LIMITS)  # with the limits that hold unless settings say otherwise
 
 
-def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits) -> upkeep.TimerHandlers:
+def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits, callers: Callers = KEPT) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
     return {
         absences.ABSENCE: lambda _, timer: partial(alerts.open_for_absence, timer=timer),
@@ -80,6 +159,8 @@ def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits) -> upkeep.
         storms.TIMER: lambda _, timer: partial(storm_end.look, timer=timer, limits=limits),
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         tickets.HOLD_END: lambda _, timer: partial(tickets.end_hold, timer=timer),
+        escalation.STEP: partial(escalation.take_due, rota=callers.rota, logs=reader),
+        escalation.HEARD: partial(escalation.hear, rota=callers.rota, logs=reader),
         people.CODE_END: lambda _, timer: partial(people.end_code, timer=timer),
         schedules.GAPS: lambda _, timer: partial(schedules.tell_gaps, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
@@ -106,13 +187,24 @@ class LogKeeping:
             self.expiry.run()  # on a full disk, this is what makes room
 
 
-def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook, limits: StormLimits) -> list[Loop]:
+def loops(
+    database: Database,
+    metrics: Metrics,
+    logs: LogKeeping,
+    book: RuleBook,
+    *,
+    limits: StormLimits,
+    courier: Courier,
+    callers: Callers = KEPT,
+) -> list[Loop]:
     """Everything that runs beside the requests."""
-    run_timers = partial(run_due_timers, database, metrics, book, logs.reader, limits)
+    run_timers = partial(run_due_timers, database, metrics, book, logs.reader, limits=limits, callers=callers)
     found = [
         Loop("compact", every_s=0.5, run=logs.compact, longest_s=30.0),  # a full disk stays full for a while
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=run_timers),
+        Loop("deliveries", every_s=1.0, wake_on=delivery_store.WAKE, run=courier.turn),
+        Loop("forget_deliveries", every_s=600.0, run=lambda: forgetting.forget_old(database)),
         Loop("presence", every_s=BEAT_S, run=lambda: absences.note_presence(database)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run),
@@ -127,10 +219,16 @@ def loops(database: Database, metrics: Metrics, logs: LogKeeping, book: RuleBook
 
 
 def run_due_timers(
-    database: Database, metrics: Metrics, book: RuleBook, reader: LogReader, limits: StormLimits = DEFAULT_LIMITS
+    database: Database,
+    metrics: Metrics,
+    book: RuleBook,
+    reader: LogReader,
+    *,
+    limits: StormLimits = DEFAULT_LIMITS,
+    callers: Callers = KEPT,
 ) -> None:
     """One turn of the loop `timers`."""
-    upkeep.run_due_timers(database, timers_of(book, reader, limits), metrics=metrics, batches=BATCHES)
+    upkeep.run_due_timers(database, timers_of(book, reader, limits, callers), metrics=metrics, batches=BATCHES)
 
 
 def keep_files_short(database: Database) -> None:

@@ -46,6 +46,17 @@ class Settings(BaseSettings):
         20, ge=0, description="More new tickets of a service within 5 minutes become one; 0: never."
     )
     storm_all: int = Field(60, ge=0, description="More new tickets in all within 5 minutes become one; 0: never.")
+    allow_private: str | None = Field(
+        None,
+        description="Private networks and hosts that messages may be sent to: `10.0.0.0/8, hooks.internal`; none by"
+        " default.",
+    )
+    public_url: str | None = Field(
+        None, description="Where people find this server, such as https://tocsin.example.org: for links in messages."
+    )
+    delivery_patience: float = Field(
+        1.0, gt=0, le=10, description="How much longer than usual the pauses are before a message is sent again."
+    )
     log_format: str = Field("text", pattern="^(text|json)$", description="Form of the server's own log: text or json.")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="Least level of the server's own log."

@@ -59,4 +59,4 @@ def test_the_diagram_has_every_move_of_the_table() -> None:
     drawn = mermaid()
     for before, after in LEGAL:
         assert f"{before} --> {after}\n" in drawn
-    assert drawn.count("-->") == len(LEGAL) + 8
+    assert drawn.count("-->") == len(LEGAL) + 9

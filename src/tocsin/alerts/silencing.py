@@ -11,14 +11,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from itertools import islice, takewhile
-from typing import Final
+from typing import Final, Protocol
 from zoneinfo import ZoneInfoNotFoundError
 
 from tocsin.alerts.conditions import condition_of
 from tocsin.alerts.recurrence import NotARecurrence, beginnings, parse_recurrence
 from tocsin.alerts.rules import Rule
 from tocsin.alerts.suppression import SILENCE, by, parts
-from tocsin.kit.events import Matched
 from tocsin.logs.record import Record
 from tocsin.query.letters import fold
 from tocsin.query.predicate import Attributes, Predicate, Row
@@ -221,12 +220,23 @@ class StoredRow:
         return self._attributes
 
 
+class Described(Protocol):
+    """An alert, or the match that opens one, as far as a matcher can be asked of it without a record."""
+
+    @property
+    def service(self) -> str: ...
+    @property
+    def level(self) -> int: ...
+    @property
+    def title(self) -> str: ...
+
+
 class AbsentRow:
     """What is known of records that there are none of, as matchers see it: the alert's service, level and title."""
 
     __slots__ = ("_match",)
 
-    def __init__(self, match: Matched) -> None:
+    def __init__(self, match: Described) -> None:
         self._match = match
 
     def get(self, field: str) -> str | float | bool | None:
@@ -241,7 +251,7 @@ class AbsentRow:
         return {}
 
 
-def covering_absence(silences: Iterable[Silence], match: Matched) -> tuple[int, ...]:
+def covering_absence(silences: Iterable[Silence], match: Described) -> tuple[int, ...]:
     """Which silences' matchers are true of an alert about there being no records."""
     row = AbsentRow(match)
     return tuple(one.id for one in coverings_of(silences) if covers(one, row))

@@ -816,8 +816,309 @@ class PriorityMatrixSaved(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class _OfView(Event):
-    SUBJECT: ClassVar[str] = "view:{self.name}"
+class _OfChannel(Event):
+    SUBJECT: ClassVar[str] = "channel:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSaved(_OfChannel):
+    """A way to reach people was made or changed. `changed` names the fields that differ; `channel_kind` is its kind."""
+
+    channel_kind: str
+    enabled: bool
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRemoved(_OfChannel):
+    """A way to reach people was removed; what waited for it was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDisabled(_OfChannel):
+    """The other side of a channel wants no more messages (410): nothing is sent there until a person says otherwise."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicketHandedBack(_OfTicket):
+    """Whoever had acknowledged a ticket gave it back: it is nobody's, and people are called for it again."""
+
+    before: str
+    after: str
+    reason: str
+    assignee: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRouted(_OfTicket):
+    """Routes said who hears of an event of a ticket (`about`): the names of those that matched, and what they led to.
+
+    An event that no route is about goes to the console, and nothing is written of that here."""
+
+    about: str
+    routes: tuple[str, ...]
+    channels: tuple[str, ...]
+    policies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingFailed(_OfTicket):
+    """Who should hear of an event of a ticket could not be worked out (`error`): it went to the console. `part` is
+    what failed: a route, an escalation policy, somebody's notification rules."""
+
+    about: str
+    part: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRun(_OfTicket):
+    run_id: int
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationBegan(_OfRun):
+    """A run of an escalation policy began for a ticket; `why` says what asked for it."""
+
+    policy_version: int
+    why: str
+    route: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationStepTaken(_OfRun):
+    """A step of a run was taken, in that round; both are counted from 1. Each is taken once. `fallback`: nobody of the
+    step could be called, so the policy's fallback was."""
+
+    policy_version: int
+    round: int
+    step: int
+    people: tuple[str, ...]
+    channels: tuple[str, ...]
+    fallback: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NobodyOnCall(_OfRun):
+    """A step of a run found nobody to call: `wanted` says of whom it asked, `fallback` who was called instead."""
+
+    round: int
+    step: int
+    wanted: tuple[str, ...]
+    fallback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationPaused(_OfRun):
+    """A run stands still: the ticket is on hold, or a silence covers all that fires."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationResumed(_OfRun):
+    """A run goes on; the next step is taken at `next_at`."""
+
+    why: str
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationRestarted(_OfRun):
+    """A run begins a new round before its time: handed back, no activity, more urgent, nobody's again."""
+
+    round: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationStopped(_OfRun):
+    """Nobody is called any more by a run for now: the ticket was acknowledged, or given to somebody."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationSpent(_OfRun):
+    """Every step of a run was taken in every round, and nobody answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationEnded(_OfRun):
+    """A run is over."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPaged(_OfTicket):
+    """Somebody is called about a ticket; how, and when, their own notification rules say. `run_id` is null where no
+    escalation did it: by hand, by a route to a schedule or team, or because the ticket became theirs."""
+
+    person: str
+    why: str
+    run_id: int | None = None
+    policy: str | None = None
+    round: int | None = None
+    step: int | None = None
+    route: str | None = None
+    message: str = ""
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPaged(_OfTicket):
+    """A channel is called about a ticket by a step of an escalation, or by hand."""
+
+    channel: str
+    why: str
+    run_id: int | None = None
+    policy: str | None = None
+    round: int | None = None
+    step: int | None = None
+    route: str | None = None
+    message: str = ""
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PersonUnreachable(_OfTicket):
+    """Somebody is to be called about a ticket and has no way that is known to work: `fallback` says what was tried."""
+
+    person: str
+    reason: str
+    fallback: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OfEscalationPolicy(Event):
+    SUBJECT: ClassVar[str] = "escalation_policy:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationPolicySaved(_OfEscalationPolicy):
+    """An escalation policy was made or changed; runs that begin from now on go by it. `changed` names what differs."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationPolicyRemoved(_OfEscalationPolicy):
+    """An escalation policy was removed. Its versions are kept: runs go by them to their end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRoute(Event):
+    SUBJECT: ClassVar[str] = "route:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSaved(_OfRoute):
+    """A route was made or changed; `changed` names the fields that differ."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRemoved(_OfRoute):
+    """A route was removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesReordered(Event):
+    """The order in which routes are tried was changed."""
+
+    SUBJECT: ClassVar[str] = "routes"
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _OfNotificationRules(Event):
+    SUBJECT: ClassVar[str] = "user:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRulesSaved(_OfNotificationRules):
+    """How somebody wants to be called was said, or changed; `changed` names the priorities that differ."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRulesRemoved(_OfNotificationRules):
+    """Somebody is called as everybody is by default again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfDrill(Event):
+    SUBJECT: ClassVar[str] = "drill:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrillSaved(_OfDrill):
+    """A drill was scheduled, or its schedule changed; `changed` names what differs."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrillRemoved(_OfDrill):
+    """A drill is not scheduled any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfDrillRun(Event):
+    SUBJECT: ClassVar[str] = "drill_run:{self.drill_id}"
+
+    drill_id: int
+    service: str
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DrillBegan(_OfDrillRun):
+    """A synthetic CRITICAL log was sent to find out whether a page for the service arrives within `within_s`."""
+
+    within_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrillPassed(_OfDrillRun):
+    """A drill went all the way, from the log to an answer of a channel, in `took_s` seconds."""
+
+    ticket_id: int
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DrillMissed(_OfDrillRun):
+    """A drill was not delivered in time; `step` is the last one that was reached."""
+
+    ticket_id: int | None
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
 class _OfUser(Event):
     SUBJECT: ClassVar[str] = "user:{self.name}"
 
@@ -899,8 +1200,6 @@ class _OfTeam(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ViewSaved(_OfView):
-    """A view, a query for tickets that is kept under a name, was made or changed. `changed` names what differs."""
 class TeamSaved(_OfTeam):
     """A team was made or changed. `changed` names what differs."""
 
@@ -908,8 +1207,6 @@ class TeamSaved(_OfTeam):
 
 
 @dataclass(frozen=True, slots=True)
-class ViewRemoved(_OfView):
-    """A view was removed."""
 class TeamRemoved(_OfTeam):
     """A team was removed; its people stay."""
 
@@ -983,3 +1280,23 @@ class ScheduleGapFound(_OfSchedule):
 
     start: datetime
     end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _OfView(Event):
+    SUBJECT: ClassVar[str] = "view:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSaved(_OfView):
+    """A view, a query for tickets that is kept under a name, was made or changed. `changed` names what differs."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRemoved(_OfView):
+    """A view was removed."""

@@ -51,3 +51,11 @@ class Metrics:
         self.loop_errors = Counter(
             "tocsin_loop_errors", "Errors in background loops and timers, by name.", ["loop"], registry=self.registry
         )
+        self.deliveries_sent = Counter(
+            "tocsin_deliveries_sent", "Messages taken by the other side, by channel.", ["channel"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.deliveries_failed = Counter(
+            "tocsin_deliveries_failed", "Tries to send a message that failed, by channel.", ["channel"],
+            registry=self.registry,
+        )  # fmt: skip

@@ -111,6 +111,15 @@ def method(tx: ReadTx, method_id: int) -> ContactMethod | None:
     return None if found is None else ContactMethod(**found._mapping)
 
 
+def methods(tx: ReadTx, ids: Collection[int]) -> list[ContactMethod]:
+    """The contact methods of these numbers that there are."""
+    wanted, found = sorted(set(ids)), list[ContactMethod]()
+    for start in range(0, len(wanted), IN_CLAUSE):
+        inside = contact_methods.c.id.in_(wanted[start : start + IN_CLAUSE])
+        found += [ContactMethod(**row._mapping) for row in tx.execute(select(*_METHOD).where(inside))]
+    return found
+
+
 def add_method(tx: Tx, user_name: str, kind: str, address: str) -> int:
     row = {"user": user_name, "kind": kind, "address": address, "created_at": tx.now, "code_attempts": 0}
     key = tx.execute(insert(contact_methods).values(**row)).inserted_primary_key

@@ -143,6 +143,26 @@ class Tx(ReadTx):
             self._depth -= 1
         self.connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """A savepoint within a handler. When anything inside raises, what it wrote and emitted is gone; what waited
+        before waits still."""
+        wakes, waiting = set(self.wakes), len(self._waiting)
+        self._depth += 1
+        name = f"aside_{self._depth}"
+        self.connection.exec_driver_sql(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            while len(self._waiting) > waiting:
+                self._waiting.pop()
+            self.wakes = wakes
+            self.connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
+            raise
+        finally:
+            self._depth -= 1
+        self.connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
+
     def replay(self, recorded: Recorded[Any]) -> None:
         """Let an event that is already written wait for `settle` again."""
         self._waiting.append(recorded)

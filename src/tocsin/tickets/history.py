@@ -139,6 +139,7 @@ def _unlinked(past: Past, event: Happened) -> Past:
 _STEPS: Final[Mapping[str, Callable[[Past, Happened], Past]]] = {
     "TicketMoved": _moved,
     "TicketReopened": _reopened,
+    "TicketHandedBack": lambda past, event: replace(past, status=Status(event.data["after"]), assignee=None),
     "TicketEdited": _edited,
     "TicketPrioritised": lambda past, event: replace(past, priority=int(Priority[event.data["after"]])),
     "TicketHeld": lambda past, event: replace(past, hold_reason=event.data["reason"]),

@@ -16,6 +16,7 @@ from tocsin.kit.events import (
     Event,
     Recorded,
     TicketEdited,
+    TicketHandedBack,
     TicketHeld,
     TicketMoved,
     TicketOpened,
@@ -33,7 +34,16 @@ from tocsin.tickets.correlation import AUTO_CLOSE
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.tags import tags_of
 from tocsin.tickets.teams import teams_of
-from tocsin.tickets.workflow import REOPENED_BY_PERSON, UNRESOLVED, Status, check_edit, check_move, check_reopen
+from tocsin.tickets.workflow import (
+    HANDED_BACK,
+    REOPENED_BY_PERSON,
+    UNRESOLVED,
+    Status,
+    check_edit,
+    check_hand_back,
+    check_move,
+    check_reopen,
+)
 
 AUTO_CLOSE_AFTER: Final = timedelta(days=7)
 LONGEST_HOLD: Final = timedelta(days=3653)
@@ -246,6 +256,31 @@ def reopen(tx: Tx, ticket_id: int, *, reason: str, assignee: str | None, seen_ve
         alert_id=None,
     )
     return _save(tx, ticket, changes, [told], seen_version)
+
+
+def hand_back(tx: Tx, ticket_id: int, *, reason: str, seen_version: int | None = None) -> Ticket:
+    """Give a ticket up that somebody had acknowledged: it is OPEN and nobody's, and waits for another one to take it.
+
+    Raises Conflict for one that is not IN_PROGRESS, PreconditionFailed, NotFound.
+    """
+    ticket = seen(tx, ticket_id, seen_version)
+    check_hand_back(ticket.status)
+    changes = {
+        "status": HANDED_BACK.value,
+        "assignee": None,
+        "acknowledge_from": tx.now,
+        "acknowledged_at": None,
+    }
+    told = TicketHandedBack(
+        ticket_id, before=ticket.status.value, after=HANDED_BACK.value, reason=reason, assignee=ticket.assignee
+    )
+    return _save(tx, ticket, changes, [told], seen_version)
+
+
+def check_unresolved(ticket: Ticket) -> None:
+    """Raises Conflict for a ticket that nobody is called for any more."""
+    if ticket.status not in UNRESOLVED:
+        raise Conflict(detail=f"ticket {ticket.id} is {ticket.status.value}; nobody is called for it")
 
 
 def _take_keys_back(tx: Tx, ticket_id: int) -> None:

@@ -1,9 +1,9 @@
 """The clocks of a ticket: pure functions over its events, its policy, its calendar, and the time it is.
 
-The acknowledge clock runs from opening, or from the last reopening by an alert, to the acknowledgement. The resolve
-clock runs from opening to the resolution; the time a ticket was resolved before it reopened does not count. Both stand
-still while the ticket is on hold. What is due at a moment is overdue from then on; what is done at that moment is in
-time.
+The acknowledge clock runs from opening, or from the last time it was handed back or an alert reopened it, to the
+acknowledgement. The resolve clock runs from opening to the resolution; the time a ticket was resolved before it
+reopened does not count. Both stand still while the ticket is on hold. What is due at a moment is overdue from then on;
+what is done at that moment is in time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -277,6 +277,12 @@ def _reopened(facts: Facts, event: Happened) -> Facts:
     return replace(facts, acknowledge_from=at, acknowledged_at=None, cancelled_at=None, told=told)
 
 
+def _handed_back(facts: Facts, event: Happened) -> Facts:
+    """Nobody has it any more: the time to acknowledge it runs anew."""
+    told = tuple(key for key in facts.told if not key.startswith(ACKNOWLEDGE))
+    return replace(facts, acknowledge_from=event.at, acknowledged_at=None, cancelled_at=None, told=told)
+
+
 def _held(facts: Facts, event: Happened) -> Facts:
     until = None if event.data["until"] is None else _instant(event.data["until"])
     if not facts.is_held(event.at):
@@ -337,6 +343,7 @@ def _told(facts: Facts, event: Happened, what: str) -> Facts:
 _STEPS: Final[Mapping[str, Callable[[Facts, Happened], Facts]]] = {
     "TicketMoved": _moved,
     "TicketReopened": _reopened,
+    "TicketHandedBack": _handed_back,
     "TicketMerged": _merged,
     "TicketUnmerged": _unmerged,
     "TicketSplitOff": _split_off,

@@ -27,6 +27,9 @@ TRANSITIONS: Final[Mapping[Status, frozenset[Status]]] = {
 REOPENABLE: Final = Status.RESOLVED
 REOPENED_BY_PERSON: Final = Status.IN_PROGRESS
 REOPENED_BY_ALERT: Final = Status.OPEN
+# So is handing back: whoever acknowledged it gives it up, and it is nobody's.
+HANDED_BACK_FROM: Final = Status.IN_PROGRESS
+HANDED_BACK: Final = Status.OPEN
 # So are merging a ticket into another one, and undoing that: it goes back to where it was.
 MERGED: Final = Status.CLOSED
 UNRESOLVED: Final = frozenset({Status.OPEN, Status.IN_PROGRESS})
@@ -64,6 +67,12 @@ def check_reopen(status: Status) -> None:
         raise ReopenRefused(status, REOPENED_BY_PERSON.value)
 
 
+def check_hand_back(status: Status) -> None:
+    """Raises Conflict unless a ticket in this status is somebody's work that can be handed back."""
+    if status is not HANDED_BACK_FROM:
+        raise Conflict(detail=f"only a ticket that is IN_PROGRESS is handed back, this one is {status.value}")
+
+
 def check_edit(status: Status) -> None:
     """Raises Conflict for a ticket whose fields are final."""
     if status not in EDITABLE:
@@ -94,6 +103,7 @@ def mermaid() -> str:
     lines += [f"    {a.value} --> {b.value}" for a in Status for b in Status if b in TRANSITIONS[a]]
     lines.append(f"    {REOPENABLE.value} --> {REOPENED_BY_PERSON.value}: reopened by a person")
     lines.append(f"    {REOPENABLE.value} --> {REOPENED_BY_ALERT.value}: reopened by an alert")
+    lines.append(f"    {HANDED_BACK_FROM.value} --> {HANDED_BACK.value}: handed back")
     merged = [status for status in Status if status in UNRESOLVED]
     lines += [f"    {status.value} --> {MERGED.value}: merged into another ticket" for status in merged]
     lines += [f"    {MERGED.value} --> {status.value}: merge undone" for status in merged]

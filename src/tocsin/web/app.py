@@ -22,9 +22,10 @@ from tocsin.web import (
     heartbeats_routes,
     import_routes,
     logs_routes,
+    paging_routes,
     patterns_routes,
-    postmortem_routes,
     people_routes,
+    postmortem_routes,
     problems,
     report_routes,
     rules_routes,
@@ -85,6 +86,7 @@ class Application(FastAPI):
             postmortem_routes,
             people_routes,
             schedule_routes,
+            paging_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)

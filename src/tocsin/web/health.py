@@ -9,6 +9,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from tocsin.kit.errors import Unavailable
 from tocsin.kit.priorities import Priority
+from tocsin.notify import delivery_store as deliveries
+from tocsin.notify.delivery_store import Queue
 from tocsin.storage import parking, schema
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
@@ -73,7 +75,25 @@ class StateCollector:
             by_priority,
             GaugeMetricFamily("tocsin_parked_now", "Ranges of records whose consequences wait.", value=waiting),
         ]
+        found += self._deliveries()
         if isinstance(self._database.dialect, Sqlite):
             wal = self._database.dialect.wal_bytes()
             found.append(GaugeMetricFamily("tocsin_wal_bytes", "Size of the write-ahead log.", value=wal))
         return found
+
+    def _deliveries(self) -> list[Metric]:
+        """What waits and what was given up, by channel."""
+        queued = GaugeMetricFamily("tocsin_deliveries_queued", "Messages that wait to be sent.", labels=["channel"])
+        oldest = GaugeMetricFamily(
+            "tocsin_deliveries_oldest_seconds", "How long the oldest of them waits.", labels=["channel"]
+        )
+        dead = GaugeMetricFamily("tocsin_deliveries_dead", "Messages that were given up.", labels=["channel"])
+        now = self._database.clock.now()
+        queues: dict[str, Queue] = self._database.read(deliveries.queues)
+        for channel, queue in queues.items():
+            queued.add_metric([channel], queue.waiting)
+            oldest.add_metric([channel], 0.0 if queue.oldest_at is None else (now - queue.oldest_at).total_seconds())
+        given_up: dict[str, int] = self._database.read(deliveries.count_dead)
+        for channel, n in given_up.items():
+            dead.add_metric([channel], n)
+        return [queued, oldest, dead]

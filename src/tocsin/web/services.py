@@ -16,6 +16,7 @@ from tocsin.kit.metrics import Metrics
 from tocsin.logs.intake import Intake
 from tocsin.logs.live import LiveTail
 from tocsin.logs.service import LogReader
+from tocsin.notify.callers import Callers
 from tocsin.storage import idempotency
 from tocsin.storage.database import Database
 from tocsin.storage.idempotency import Answer, KeyedRequest
@@ -63,8 +64,8 @@ class WriteCheck:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The open database, the committer, what reads logs, the clock, the counters, who may come in, and how many new
-    tickets are a storm."""
+    """The open database, the committer, what reads logs, the clock, the counters, who may come in, how many new
+    tickets are a storm, and who is on call."""
 
     database: Database
     intake: Intake
@@ -75,6 +76,7 @@ class Services:
     policy: AccessPolicy
     writable: WriteCheck
     storms: StormLimits
+    callers: Callers
 
 
 def services(request: Request) -> Services:

@@ -1,0 +1,114 @@
+"""What would happen for a ticket now, if nobody answered: routes, steps, people. Nothing is written."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from tocsin.kit.errors import NotFound
+from tocsin.kit.priorities import Priority
+from tocsin.notify import page_service, route_service
+from tocsin.notify.callers import Callers
+from tocsin.notify.message import Kind
+from tocsin.notify.paging import Calls
+from tocsin.notify.routing import Decision, Facts
+from tocsin.oncall import escalation, escalation_service
+from tocsin.oncall.escalation import Policy, Run, Target, TargetKind, by
+from tocsin.storage.tx import ReadTx
+
+STEPS_SHOWN: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CallPreview:
+    """Somebody who would be called, when, why, and how."""
+
+    person: str
+    at: datetime
+    why: str
+    calls: Calls
+
+
+@dataclass(frozen=True, slots=True)
+class StepPreview:
+    """A step of a policy, if nobody answers before: when, and whom it would call as things are now."""
+
+    policy: str
+    round: int
+    step: int
+    at: datetime
+    people: tuple[str, ...]
+    channels: tuple[str, ...]
+    fallback: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would happen for a ticket now. `problems` are what would go wrong."""
+
+    decision: Decision
+    steps: list[StepPreview] = field(default_factory=list)
+    calls: list[CallPreview] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def preview(tx: ReadTx, facts: Facts, kind: Kind, callers: Callers) -> Preview:
+    """The routes that would be tried, and everything they would lead to."""
+    found = Preview(route_service.decide_by(tx, route_service.all_of(tx), facts, kind))
+    found.problems.extend(f"route {one.route.name}: {one.error}" for one in found.decision.failed)
+    work = _Previewing(tx, callers, int(facts.get("priority") or Priority.P3), found)
+    for name, route in found.decision.policies.items():
+        try:
+            work.policy(escalation_service.policy(tx, name), f"route {route}")
+        except NotFound as error:
+            found.problems.append(f"route {route}: {error}")
+    for kind_of_target, names in (
+        (TargetKind.SCHEDULE, found.decision.schedules),
+        (TargetKind.TEAM, found.decision.teams),
+    ):
+        for name, route in names.items():
+            work.once(Target(kind_of_target, name), f"route {route}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Previewing:
+    tx: ReadTx
+    callers: Callers
+    priority: int
+    found: Preview
+
+    def policy(self, policy: Policy, route: str) -> None:
+        run = escalation.begin(policy, self.priority, self.tx.now)
+        while run.next_at is not None and len(self.found.steps) < STEPS_SHOWN:
+            run = escalation.taken(policy, run, run.next_at, reached=self._step(policy, run, run.next_at, route))
+
+    def once(self, target: Target, route: str) -> None:
+        people = escalation_service.who(self.tx, [target], self.callers.rota, self.tx.now)[target]
+        if not people:
+            self.found.problems.append(f"{route}: nobody is {by(target)}")
+        for person in people:
+            self._call(person, self.tx.now, f"{route}: {by(target)}")
+
+    def _step(self, policy: Policy, run: Run, at: datetime, route: str) -> bool:
+        """Whether the step would reach anybody."""
+        step, rota = policy.steps[run.step - 1], self.callers.rota
+        called = escalation.call(step, escalation_service.who(self.tx, step.targets, rota, at))
+        fallback = not called.anybody and policy.fallback is not None
+        if policy.fallback is not None and fallback:
+            only = escalation.Step((policy.fallback,))
+            called = escalation.call(only, escalation_service.who(self.tx, [policy.fallback], rota, at))
+        people = tuple(called.people)
+        self.found.steps.append(StepPreview(policy.name, run.round, run.step, at, people, called.channels, fallback))
+        if not called.anybody:
+            self.found.problems.append(f"step {run.step} of escalation policy {policy.name} would call nobody")
+        for person in people:
+            self._call(person, at, f"{route}: step {run.step} of escalation policy {policy.name}, round {run.round}")
+        return called.anybody
+
+    def _call(self, name: str, at: datetime, why: str) -> None:
+        rota = self.callers.rota
+        person = rota.people(self.tx, [name])[name]
+        calls = page_service.calls_of(self.tx, person, self.priority, rota, at=at)
+        if calls.warning is not None and calls.warning not in self.found.problems:
+            self.found.problems.append(calls.warning)
+        self.found.calls.append(CallPreview(name, at, why, calls))

@@ -1,0 +1,343 @@
+"""Use cases of routes: make, order; and what follows from events of tickets: who hears, who is called."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from tocsin.alerts import store as alerts
+from tocsin.alerts.suppression import FLAP, parts
+from tocsin.kit.clock import to_us
+from tocsin.kit.errors import Conflict, FieldError, Invalid
+from tocsin.kit.events import (
+    AlertReleased,
+    Event,
+    PersonPaged,
+    Recorded,
+    RoutesReordered,
+    SlaAtRisk,
+    SlaBreached,
+    TicketAbsorbed,
+    TicketCommented,
+    TicketEdited,
+    TicketHandedBack,
+    TicketHeld,
+    TicketMerged,
+    TicketMoved,
+    TicketOpened,
+    TicketPrioritised,
+    TicketReopened,
+    TicketResumed,
+    TicketRouted,
+    TicketUnmerged,
+)
+from tocsin.kit.priorities import Priority
+from tocsin.notify import channel_store, page_service, routing
+from tocsin.notify.callers import Callers
+from tocsin.notify.message import Kind
+from tocsin.notify.routing import CONSOLE, Decision, Facts, Route
+from tocsin.notify.shielding import shielded, tell
+from tocsin.notify.wanted import Wanted
+from tocsin.oncall import escalation_service, escalation_store, item_service, item_store
+from tocsin.oncall.escalation import Target, TargetKind, by
+from tocsin.oncall.item_service import ESCALATION_POLICY, ROUTE
+from tocsin.oncall.item_store import Item
+from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets import service as ticket_service
+from tocsin.tickets import sla_service, sla_store
+from tocsin.tickets import store as tickets
+from tocsin.tickets.fields import TICKETS
+from tocsin.tickets.store import Ticket
+from tocsin.tickets.workflow import HANDED_BACK, REOPENED_BY_ALERT, Status
+
+_MOVES: Final = {"IN_PROGRESS": Kind.ACKNOWLEDGED, "RESOLVED": Kind.RESOLVED, "CLOSED": Kind.CLOSED}
+_KINDS: Final[Mapping[type[Event], Kind]] = {
+    TicketOpened: Kind.OPENED,
+    TicketReopened: Kind.REOPENED,
+    SlaAtRisk: Kind.SLA,
+    SlaBreached: Kind.SLA,
+    **dict.fromkeys(
+        (
+            TicketEdited,
+            TicketPrioritised,
+            TicketHeld,
+            TicketResumed,
+            TicketCommented,
+            TicketMerged,
+            TicketUnmerged,
+            TicketAbsorbed,
+            TicketHandedBack,
+        ),
+        Kind.UPDATED,
+    ),
+}
+_ENDS_CALLS: Final = frozenset({Kind.ACKNOWLEDGED, Kind.RESOLVED, Kind.CLOSED})
+
+
+# Routes.
+
+
+def save(
+    tx: Tx, name: str, definition: Mapping[str, Any], *, seen_version: int | None = None, place: int | None = None
+) -> tuple[Item, bool]:
+    """Make or replace a route, and whether it is new; a new one is tried last. Raises Invalid, PreconditionFailed."""
+    route = routing.route_of(name, definition)
+    routing.check(route, tx.now)
+    for pointer, missing in _missing(tx, route):
+        raise Invalid(f"{pointer[1:]}: {missing}", errors=(FieldError(pointer, missing),))
+    return item_service.save(tx, ROUTE, name, route.definition(), seen_version=seen_version, place=place)
+
+
+def _missing(tx: ReadTx, route: Route) -> Iterator[tuple[str, str]]:
+    """What a route names that there is not."""
+    policy, calendar = route.escalation_policy, route.calendar
+    if policy is not None and item_store.get(tx, ESCALATION_POLICY.name, policy) is None:
+        yield "/escalation_policy", f"there is no escalation policy {policy}"
+    if calendar is not None and sla_store.get(tx, sla_store.CALENDAR, calendar) is None:
+        yield "/calendar", f"there is no calendar {calendar}"
+
+
+def remove_policy(tx: Tx, name: str, *, seen_version: int | None = None) -> Item:
+    """Take an escalation policy out of force. Raises NotFound, PreconditionFailed, Conflict while a route names it."""
+    item_store.lock(tx)
+    users = [route.name for route in all_of(tx) if route.escalation_policy == name]
+    if users:
+        raise Conflict(detail=f"the escalation policy {name} is used by the route {' and the route '.join(users)}")
+    return item_service.remove(tx, ESCALATION_POLICY, name, seen_version=seen_version)
+
+
+def reorder(tx: Tx, names: Sequence[str]) -> list[Item]:
+    """Let routes be tried in this order. Raises Invalid unless each is named once."""
+    item_store.lock(tx)
+    here = [item.name for item in item_store.in_order(tx, ROUTE.name)]
+    if sorted(names) != sorted(here):
+        missing, more = sorted(set(here) - set(names)), sorted(set(names) - set(here))
+        detail = "expected each route once"
+        detail += f"; missing: {', '.join(missing)}" if missing else ""
+        detail += f"; unknown: {', '.join(more)}" if more else ""
+        raise Invalid(f"names: {detail}", errors=(FieldError("/names", detail),))
+    if list(names) != here:
+        item_store.place_in_order(tx, ROUTE.name, names)
+        tx.emit(RoutesReordered(tuple(names)))
+    return item_store.in_order(tx, ROUTE.name)
+
+
+def all_of(tx: ReadTx) -> list[Route]:
+    """The routes in their order."""
+    return [
+        routing.route_of(item.name, item.definition, version=item.version, place=item.place)
+        for item in item_store.in_order(tx, ROUTE.name)
+    ]
+
+
+def decide(tx: ReadTx, ticket: Ticket, kind: Kind) -> Decision:
+    """Which routes match an event of a ticket, and what they lead to, now."""
+    routes = all_of(tx)
+    facts = facts_of(tx, ticket, with_sla=any("sla" in route.query for route in routes))
+    return decide_by(tx, routes, facts, kind)
+
+
+def decide_by(tx: ReadTx, routes: Sequence[Route], facts: Facts, kind: Kind) -> Decision:
+    """The same for a ticket that is only described."""
+    named = {route.calendar for route in routes if route.calendar is not None}
+    calendars = page_service.calendars(tx, named)
+    default = channel_store.defaults(tx) or (CONSOLE,)
+    return routing.decide(routes, facts, kind, tx.now, calendars=calendars, default=default)
+
+
+def facts_of(tx: ReadTx, ticket: Ticket, *, with_sla: bool = True) -> Facts:
+    """What routes look at in a ticket."""
+    columns: dict[str, Any] = {}
+    for one in TICKETS.fields:
+        value = getattr(ticket, one.stored_as, None)
+        columns[one.stored_as] = to_us(value) if isinstance(value, datetime) else value
+    columns["status"] = ticket.status.value
+    standing = sla_service.standings(tx, [ticket]).get(ticket.id) if with_sla and ticket.sla is not None else None
+    state = None if standing is None or standing.state is None else standing.state.value
+    return Facts(columns, ticket.tags, state)
+
+
+# What happens to tickets (see `pipeline`).
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """An event of a ticket that people hear of."""
+
+    recorded: Recorded[Any]
+    kind: Kind
+    ticket_id: int
+
+    @property
+    def event(self) -> Any:
+        return self.recorded.event
+
+    def names(self) -> dict[str, Any]:
+        """As `shielding` wants it."""
+        return {"about": self.kind, "event_id": self.recorded.id, "ticket_id": self.ticket_id}
+
+
+def hear(tx: Tx, batch: Sequence[Recorded[Any]], callers: Callers) -> None:
+    """Events of tickets: whoever routes name hears of them, and is called where that is asked for."""
+    last = {one.event.ticket_id: one.id for one in batch if isinstance(one.event, TicketMoved)}
+    for one in batch:
+        if last.get(one.event.ticket_id, one.id) != one.id:
+            continue  # of several moves at once only the last one is news
+        kind = _KINDS.get(type(one.event)) or _MOVES[one.event.after]
+        news = _News(one, kind, one.event.ticket_id)
+        shielded(tx, callers, lambda news=news: _hear(tx, callers, news), part="the routes", **news.names())  # type: ignore[misc]
+
+
+def _hear(tx: Tx, callers: Callers, news: _News) -> None:
+    ticket = ticket_service.get(tx, news.ticket_id)
+    if news.kind in _ENDS_CALLS or isinstance(news.event, TicketMerged):
+        callers.cancel(tx, ticket.id)
+    if _flaps(tx, news.event):
+        _plan(tx, callers, news, {CONSOLE: None}, why="it flaps: nobody is called for it")
+        return
+    found = decide(tx, ticket, news.kind)
+    for failed in found.failed:
+        tell(tx, callers, failed.error or "", part=f"route {failed.route.name}", **news.names())
+    if found.matched:
+        routed = TicketRouted(
+            ticket.id,
+            about=news.kind.value,
+            routes=found.matched,
+            channels=tuple(found.channels),
+            policies=tuple(found.policies),
+        )
+        tx.emit(routed, causes=[news.recorded.id])
+    _plan(tx, callers, news, found.channels)
+    if _calls(news.event):
+        _call(tx, callers, news, found)
+
+
+def _plan(tx: Tx, callers: Callers, news: _News, channels: Mapping[str, str | None], *, why: str = "") -> None:
+    """A delivery for each channel; one that can't be planned is told of, and the others go on."""
+    for channel, route in channels.items():
+        reason: dict[str, object] = {"why": why or f"route {route}", "route": route}
+        if route is None:
+            reason = {"why": why or "no route is about it", "route": "default"}
+        wanted = Wanted(
+            key=f"event:{news.recorded.id}:{channel}",
+            kind=news.kind,
+            event_id=news.recorded.id,
+            ticket_id=news.ticket_id,
+            channel=channel,
+            urgent=news.kind in routing.CALLS,
+            why=reason,
+        )
+        planned = partial(callers.plan, tx, [wanted])
+        shielded(tx, callers, planned, part=f"channel {channel}", **news.names())
+
+
+def _flaps(tx: ReadTx, event: Event) -> bool:
+    """Whether an alert brought it on whose changes tell nobody anything."""
+    if not isinstance(event, TicketOpened | TicketReopened) or event.alert_id is None:
+        return False
+    alert = alerts.get(tx, event.alert_id)
+    return alert is not None and parts(alert.suppressed_by)[0] == FLAP
+
+
+def _calls(event: Event) -> bool:
+    """Whether people are to be called: not for what a person has taken up."""
+    if isinstance(event, TicketReopened):
+        return event.after == REOPENED_BY_ALERT.value
+    return isinstance(event, TicketOpened | SlaAtRisk | SlaBreached)
+
+
+def _call(tx: Tx, callers: Callers, news: _News, found: Decision, *, why: str = "") -> None:
+    """Begin the policies of the routes that matched, and call whoever is on call in their schedules and teams."""
+    ticket = ticket_service.get(tx, news.ticket_id)
+    assigned = isinstance(news.event, TicketOpened) and ticket.assignee is not None
+    if assigned and ticket.assignee is not None:
+        escalation_service.tell_assignee(tx, ticket.id, ticket.assignee, callers.rota)
+    for policy, route in found.policies.items():
+        begin = partial(
+            escalation_service.begin,
+            tx,
+            ticket.id,
+            policy,
+            priority=ticket.priority,
+            rota=callers.rota,
+            why=why or f"route {route}: {news.kind.value}",
+            route=route,
+            has_assignee=assigned or ticket.status is Status.IN_PROGRESS,
+        )
+        shielded(tx, callers, begin, part=f"escalation policy {policy}", **news.names())
+    if not assigned:
+        _call_once(tx, callers, news, found)
+
+
+def _call_once(tx: Tx, callers: Callers, news: _News, found: Decision) -> None:
+    """Call whoever is on call in the schedules and teams that routes name."""
+    route_of = {Target(TargetKind.SCHEDULE, name): route for name, route in found.schedules.items()}
+    route_of |= {Target(TargetKind.TEAM, name): route for name, route in found.teams.items()}
+    for target, people in escalation_service.who(tx, route_of, callers.rota, tx.now).items():
+        route = route_of[target]
+        why = f"route {route}: {by(target)}"
+        pages = [PersonPaged(news.ticket_id, name, why=why, route=route) for name in sorted(people)]
+        tx.emit(*pages, causes=[news.recorded.id] * len(pages))
+        if not people:
+            tell(tx, callers, f"nobody is {by(target)}", part=f"route {route}", **news.names())
+
+
+def call_again(tx: Tx, batch: Sequence[Recorded[TicketHandedBack | TicketUnmerged]], callers: Callers) -> None:
+    """Tickets that wait for somebody again, and that no run calls for: as if they had been reopened."""
+    for one in batch:
+        if one.event.after == HANDED_BACK.value and not escalation_store.hold_live(tx, [one.event.ticket_id]):
+            _call_as_reopened(tx, callers, one, one.event.ticket_id, "it waits for somebody again")
+
+
+def call_for_calmed(tx: Tx, batch: Sequence[Recorded[AlertReleased]], callers: Callers) -> None:
+    """What flapped, and fires on now that it is calm, is called for, if its ticket waits for somebody."""
+    flapped = [one for one in batch if one.event.suppressed_by == FLAP]
+    for one in flapped:
+        for alert in alerts.open_alerts_by_id(tx, [one.event.alert_id]):
+            ticket = None if alert.ticket_id is None else tickets.get(tx, alert.ticket_id)
+            if ticket is None or ticket.status is not Status.OPEN or escalation_store.hold_live(tx, [ticket.id]):
+                continue
+            _call_as_reopened(tx, callers, one, ticket.id, "it fires on, and flaps no more")
+
+
+def _call_as_reopened(tx: Tx, callers: Callers, one: Recorded[Any], ticket_id: int, why: str) -> None:
+    news = _News(one, Kind.REOPENED, ticket_id)
+
+    def work() -> None:
+        found = decide(tx, ticket_service.get(tx, ticket_id), Kind.REOPENED)
+        _call(tx, callers, news, found, why=why)
+
+    shielded(tx, callers, work, part="the routes", **news.names())
+
+
+def replan(tx: Tx, batch: Sequence[Recorded[TicketPrioritised | TicketEdited]], callers: Callers) -> None:
+    """Another priority, team or tag may mean other routes: runs that none asks for any more end, others begin."""
+    for one in batch:
+        event = one.event
+        if isinstance(event, TicketEdited) and not {"team", "tags"} & event.after.keys():
+            continue
+        news = _News(one, Kind.OPENED, event.ticket_id)
+        shielded(tx, callers, partial(_replan, tx, news, callers), part="the routes", **news.names())
+
+
+def _replan(tx: Tx, news: _News, callers: Callers) -> None:
+    ticket = ticket_service.get(tx, news.ticket_id)
+    if ticket.status is not Status.OPEN:
+        return
+    found = decide(tx, ticket, Kind.OPENED)
+    live = escalation_store.hold_live(tx, [ticket.id])
+    gone = [row for row in live if row.route is not None and row.policy not in found.policies]
+    for row in gone:
+        escalation_service.end(tx, row, callers.rota, "no route asks for it any more")
+    if gone and len(gone) == len(live):
+        callers.cancel(tx, ticket.id)
+    if ticket.assignee is not None:
+        return
+    louder = isinstance(news.event, TicketPrioritised) and Priority[news.event.after] < Priority[news.event.before]
+    begun = {row.policy for row in live}
+    found = replace(found, policies={name: route for name, route in found.policies.items() if name not in begun})
+    if not louder:
+        found = replace(found, schedules={}, teams={})  # whoever is called once was called
+    why = f"it is {Priority(ticket.priority).name} now" if louder else "routes say otherwise now"
+    _call(tx, callers, news, found, why=why)

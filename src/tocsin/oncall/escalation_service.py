@@ -1,0 +1,407 @@
+"""Use cases of escalation: policies; runs that begin, follow what happens to their tickets, and call people in time.
+
+Locks are taken in the order tickets, runs: whoever has changed a ticket holds it already, and a step that is due takes
+its run alone.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from tocsin.kit.actors import SYSTEM
+from tocsin.kit.errors import Conflict, NotFound
+from tocsin.kit.events import (
+    ChannelPaged,
+    EscalationBegan,
+    EscalationEnded,
+    EscalationPaused,
+    EscalationRestarted,
+    EscalationResumed,
+    EscalationSpent,
+    EscalationStepTaken,
+    EscalationStopped,
+    Event,
+    NobodyOnCall,
+    PersonPaged,
+    Recorded,
+    SilenceBroken,
+    SilenceEnded,
+    TicketCommented,
+    TicketEdited,
+    TicketHandedBack,
+    TicketHeld,
+    TicketMerged,
+    TicketMoved,
+    TicketPrioritised,
+    TicketReopened,
+    TicketResumed,
+)
+from tocsin.kit.priorities import Priority
+from tocsin.oncall import escalation, hushing, item_service, item_store
+from tocsin.oncall import escalation_store as store
+from tocsin.oncall.escalation import Called, Happening, Policy, Run, State, Step, Target, TargetKind, What
+from tocsin.oncall.escalation_store import RunRow
+from tocsin.oncall.item_service import ESCALATION_POLICY
+from tocsin.oncall.item_store import Item
+from tocsin.oncall.rota import Rota
+from tocsin.storage import timers
+from tocsin.storage.database import Database
+from tocsin.storage.dialects import environment_fault
+from tocsin.storage.timers import Timer
+from tocsin.storage.tx import ReadTx, Tx
+from tocsin.tickets import store as tickets
+from tocsin.tickets.workflow import Status
+
+STEP: Final = "escalation.step"
+HEARD: Final = "escalation.heard"
+SILENCE: Final = "silence"
+Work = Callable[[Tx], None]
+
+log = structlog.get_logger("tocsin.oncall")
+
+
+# Policies.
+
+
+def save_policy(
+    tx: Tx, name: str, definition: Mapping[str, Any], *, seen_version: int | None = None
+) -> tuple[Item, bool]:
+    """Make or replace a policy, and whether it is new. Raises Invalid, PreconditionFailed."""
+    policy = escalation.policy_of(name, 0, definition)
+    return item_service.save(tx, ESCALATION_POLICY, name, policy.definition(), seen_version=seen_version)
+
+
+def policy(tx: ReadTx, name: str) -> Policy:
+    """A policy as it is in force. Raises NotFound."""
+    item = item_service.get(tx, ESCALATION_POLICY, name)
+    return escalation.policy_of(name, item.version, item.definition)
+
+
+def _policy_of(tx: ReadTx, row: RunRow) -> Policy:
+    """The version that a run goes by."""
+    said = item_store.definition(tx, ESCALATION_POLICY.name, row.policy, row.policy_version)
+    if said is None:
+        raise NotFound(what="version of the escalation policy", id=f"{row.policy} {row.policy_version}")
+    return escalation.policy_of(row.policy, row.policy_version, said)
+
+
+# Runs.
+
+
+def begin(
+    tx: Tx,
+    ticket_id: int,
+    policy_name: str,
+    *,
+    priority: int,
+    rota: Rota,
+    why: str,
+    route: str | None = None,
+    message: str = "",
+    has_assignee: bool = False,
+) -> RunRow | None:
+    """Begin a run and take its first step; None when one of that policy goes on for the ticket.
+
+    Where somebody has the ticket already nobody is called, until they are silent for too long. Raises NotFound.
+    """
+    found = policy(tx, policy_name)
+    run = escalation.begin(found, priority, tx.now)
+    if has_assignee:
+        run = escalation.happen(found, run, Happening(What.ASSIGNED), tx.now).run
+    row = store.add(tx, ticket_id, run, policy=found.name, policy_version=found.version, route=route, message=message)
+    if row is None:
+        return None
+    tx.emit(EscalationBegan(ticket_id, row.id, found.name, policy_version=found.version, why=why, route=route))
+    return _go_on(tx, row, found, rota, why)
+
+
+def take_due(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Records) -> Work:
+    """A step is due, unless its run went on since the timer was set, or a silence covers all that fires.
+
+    What silences cover is told by the newest records of the ticket's alerts, read outside of any lock.
+    """
+    seen = database.read(lambda tx: store.get(tx, int(timer.subject)))
+    alerts = [] if seen is None else hushing.look(database, logs, seen.ticket_id)
+
+    def work(tx: Tx) -> None:
+        row = store.hold(tx, int(timer.subject))
+        if row is None or row.version != timer.version or not row.run.is_due(tx.now):
+            return
+        found = _policy_of(tx, row)
+        by = hushing.hushed_by(tx, alerts)
+        if by:
+            _happened(tx, row, found, Happening(What.PAUSED, SILENCE), rota, told=f"{' and '.join(by)} covers it")
+        else:
+            _happened(tx, row, found, Happening(What.DUE), rota)
+
+    return work
+
+
+def hear(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Records) -> Work:
+    """A silence is over: what it paused goes on, and what still fires is heard at once."""
+    rows = database.read(lambda tx: store.paused(tx, SILENCE))
+    looked = {row.id: hushing.look(database, logs, row.ticket_id) for row in rows}
+
+    def work(tx: Tx) -> None:
+        for run_id, alerts in looked.items():
+            row = store.hold(tx, run_id)
+            if row is None or SILENCE not in row.run.paused or hushing.hushed_by(tx, alerts):
+                continue
+            fires = any(alert.fires(tx.now) for alert in alerts)
+            what = Happening(What.HEARD if fires else What.RESUMED, SILENCE)
+            _happened(tx, row, _policy_of(tx, row), what, rota, told="no silence covers it any more")
+
+    return work
+
+
+def _happened(
+    tx: Tx, row: RunRow, found: Policy, what: Happening, rota: Rota, *, told: str = "", again: bool = False
+) -> RunRow:
+    """Let something happen to a run that this transaction holds; take its step if that is due now."""
+    after = escalation.happen(found, row.run, what, tx.now)
+    if after.run == row.run and not after.take:
+        return row
+    if after.restarted is not None:
+        tx.emit(EscalationRestarted(row.ticket_id, row.id, row.policy, round=after.run.round, why=after.restarted))
+    else:
+        _tell(tx, row, after.run, told or what.why)
+    again = again or after.restarted is not None or row.run.round > 1
+    return _go_on(tx, replace(row, run=after.run), found, rota, after.restarted or told, again=again)
+
+
+def _tell(tx: Tx, row: RunRow, run: Run, why: str) -> None:
+    """What people would want to know of a change that calls nobody."""
+    told: Event | None = None
+    if run.state is State.ENDED:
+        told = EscalationEnded(row.ticket_id, row.id, row.policy, why=why)
+    elif run.paused and not row.run.paused:
+        told = EscalationPaused(row.ticket_id, row.id, row.policy, why=why)
+    elif row.run.paused and not run.paused:
+        told = EscalationResumed(row.ticket_id, row.id, row.policy, why=why, next_at=run.next_at)
+    elif run.state is State.WAITING and row.run.state in {State.CALLING, State.SPENT}:
+        told = EscalationStopped(row.ticket_id, row.id, row.policy, why=why)
+    if told is not None:
+        tx.emit(told)
+
+
+def _go_on(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: bool = False) -> RunRow:
+    """Take the steps that are due, write the run down, and set the timer of its next step."""
+    run = row.run
+    while run.state is State.CALLING and run.is_due(tx.now):
+        reached = _take(tx, replace(row, run=run), found, rota, why, again=again)
+        run = escalation.taken(found, run, tx.now, reached=reached)
+        if run.state is State.SPENT:
+            tx.emit(EscalationSpent(row.ticket_id, row.id, row.policy))
+    row = store.save(tx, row, run)
+    if run.next_at is None:
+        timers.drop(tx, STEP, str(row.id))
+    else:
+        timers.put(tx, STEP, str(row.id), due_at=run.next_at, version=row.version)
+    return row
+
+
+def _take(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: bool) -> bool:
+    """Take the next step of a run; whether it reached anybody. Each person and channel is an event of its own."""
+    run, step = row.run, found.steps[row.run.step - 1]
+    store.add_step(tx, row)
+    called = _called(tx, found, run.step, step, rota)
+    fallback = None
+    if not called.anybody:
+        fallback = found.fallback
+        wanted = tuple(map(str, step.targets))
+        there = None if fallback is None else str(fallback)
+        tx.emit(
+            NobodyOnCall(
+                row.ticket_id, row.id, row.policy, round=run.round, step=run.step, wanted=wanted, fallback=there
+            )
+        )
+        if fallback is not None:
+            called = escalation.call(Step((fallback,)), who(tx, [fallback], rota, tx.now))
+    taken = EscalationStepTaken(
+        row.ticket_id,
+        row.id,
+        row.policy,
+        policy_version=row.policy_version,
+        round=run.round,
+        step=run.step,
+        people=tuple(called.people),
+        channels=called.channels,
+        fallback=fallback is not None,
+        why=why,
+    )
+    tx.emit(taken, *_pages(row, called, fallback=fallback is not None, again=again))
+    return called.anybody
+
+
+def _pages(row: RunRow, called: Called, *, fallback: bool, again: bool) -> list[Event]:
+    run = row.run
+    where = f"step {run.step} of escalation policy {row.policy}, round {run.round}"
+    shared: dict[str, Any] = {
+        "run_id": row.id,
+        "policy": row.policy,
+        "round": run.round,
+        "step": run.step,
+        "route": row.route,
+        "message": row.message,
+        "again": again,
+    }
+    pages: list[Event] = []
+    for name, target in called.people.items():
+        why = f"{where}: fallback, nobody was on call" if fallback else f"{where}: {escalation.by(target)}"
+        pages.append(PersonPaged(row.ticket_id, name, why=why, **shared))
+    pages += [ChannelPaged(row.ticket_id, channel, why=where, **shared) for channel in called.channels]
+    return pages
+
+
+def _called(tx: Tx, found: Policy, number: int, step: Step, rota: Rota) -> Called:
+    people_of = who(tx, step.targets, rota, tx.now)
+    if not step.round_robin:
+        return escalation.call(step, people_of)
+    called = escalation.call(step, people_of, store.turn(tx, found.name, number))
+    if called.turn is not None:
+        store.set_turn(tx, found.name, number, (called.turn + 1) % len(step.targets))
+    return called
+
+
+def named(tx: ReadTx, target: Target, rota: Rota) -> list[str]:
+    """The people behind one target now. Raises NotFound for a user, a schedule or a team that there is not, and
+    Conflict when nobody is there."""
+    if target.kind is TargetKind.USER and target.name not in rota.people(tx, [target.name]):
+        raise NotFound(what="user", id=target.name)
+    if target.kind is TargetKind.TEAM:
+        rota.members(tx, target.name)
+    if target.kind is TargetKind.SCHEDULE:
+        rota.on_call(tx, target.name, tx.now)
+    people = who(tx, [target], rota, tx.now)[target]
+    if not people:
+        raise Conflict(detail=f"nobody is there to be called: {target}")
+    return people
+
+
+def who(tx: ReadTx, targets: Collection[Target], rota: Rota, at: datetime) -> dict[Target, list[str]]:
+    """The people behind each target who are there and not away. A schedule or a team that there is not, or that can't
+    be worked out, has nobody."""
+    meant = {target: _named(tx, target, rota, at) for target in targets if target.kind is not TargetKind.CHANNEL}
+    people = rota.people(tx, {name for names in meant.values() for name in names})
+    there = {name for name, person in people.items() if not person.is_away(at)}
+    return {target: [name for name in names if name in there] for target, names in meant.items()}
+
+
+def _named(tx: ReadTx, target: Target, rota: Rota, at: datetime) -> Sequence[str]:
+    if target.kind is TargetKind.USER:
+        return [target.name]
+    try:
+        if target.kind is TargetKind.TEAM:
+            return rota.members(tx, target.name)
+        return rota.on_call(tx, target.name, at)
+    except NotFound:
+        return []
+    except Exception as error:
+        if environment_fault(error):
+            raise
+        log.error("target_failed", target=str(target), error=f"{type(error).__name__}: {error}")
+        return []
+
+
+# What happens to tickets (see `pipeline`).
+
+
+def _all(tx: Tx, rota: Rota, happened: Mapping[int, Happening]) -> list[RunRow]:
+    """Let something happen to the runs of each of these tickets."""
+    rows = store.hold_live(tx, happened.keys()) if happened else []
+    return [_happened(tx, row, _policy_of(tx, row), happened[row.ticket_id], rota) for row in rows]
+
+
+def moved(tx: Tx, batch: Sequence[Recorded[TicketMoved]], rota: Rota) -> None:
+    """An acknowledgement stops calling; a resolution ends the run."""
+    happened: dict[int, Happening] = {}
+    for one in batch:
+        what = What.ACKNOWLEDGED if one.event.after == Status.IN_PROGRESS.value else What.OVER
+        happened[one.event.ticket_id] = Happening(what, f"it is {one.event.after}")
+    _all(tx, rota, happened)
+
+
+def merged(tx: Tx, batch: Sequence[Recorded[TicketMerged]], rota: Rota) -> None:
+    why = {one.event.ticket_id: f"it was merged into ticket {one.event.into_id}" for one in batch}
+    _all(tx, rota, {ticket_id: Happening(What.OVER, text) for ticket_id, text in why.items()})
+
+
+def handed_back(tx: Tx, batch: Sequence[Recorded[TicketHandedBack]], rota: Rota) -> None:
+    """The runs of tickets that were handed back begin anew."""
+    why = {one.event.ticket_id: f"it was handed back: {one.event.reason}" for one in batch}
+    _all(tx, rota, {ticket_id: Happening(What.HANDED_BACK, text) for ticket_id, text in why.items()})
+
+
+def prioritised(tx: Tx, batch: Sequence[Recorded[TicketPrioritised]], rota: Rota) -> None:
+    """What is more urgent now is called for anew."""
+    after = {one.event.ticket_id: int(Priority[one.event.after]) for one in batch}
+    _all(tx, rota, {ticket_id: Happening(What.PRIORITISED, priority=p) for ticket_id, p in after.items()})
+
+
+def held(tx: Tx, batch: Sequence[Recorded[TicketHeld]], rota: Rota) -> None:
+    _all(tx, rota, {one.event.ticket_id: Happening(What.PAUSED, escalation.HOLD) for one in batch})
+
+
+def resumed(tx: Tx, batch: Sequence[Recorded[TicketResumed]], rota: Rota) -> None:
+    _all(tx, rota, {one.event.ticket_id: Happening(What.RESUMED, escalation.HOLD) for one in batch})
+
+
+def commented(tx: Tx, batch: Sequence[Recorded[TicketCommented]], rota: Rota) -> None:
+    """Who has the ticket does something with it."""
+    if tx.actor == SYSTEM:
+        return
+    active = {one.event.ticket_id for one in batch}
+    _all(tx, rota, {ticket_id: Happening(What.ACTIVE, "somebody works on it") for ticket_id in _attended(tx, active)})
+
+
+def _attended(tx: ReadTx, ticket_ids: Collection[int]) -> list[int]:
+    """Those of these tickets that somebody has."""
+    found = [tickets.get(tx, ticket_id) for ticket_id in sorted(ticket_ids)]
+    return [one.id for one in found if one is not None and (one.assignee or one.status is Status.IN_PROGRESS)]
+
+
+def edited(tx: Tx, batch: Sequence[Recorded[TicketEdited]], rota: Rota) -> None:
+    """A ticket that becomes somebody's is theirs to hear of; one that is nobody's again is called for anew."""
+    for one in batch:
+        ticket_id, after = one.event.ticket_id, one.event.after
+        if "assignee" not in after:
+            attended = [] if tx.actor == SYSTEM else _attended(tx, [ticket_id])
+            _all(tx, rota, {number: Happening(What.ACTIVE, "somebody works on it") for number in attended})
+            continue
+        assignee = after["assignee"]
+        if assignee is not None:
+            _all(tx, rota, {ticket_id: Happening(What.ASSIGNED, f"it was assigned to {assignee}")})
+            tell_assignee(tx, ticket_id, str(assignee), rota)
+            continue
+        ticket = tickets.get(tx, ticket_id)
+        if ticket is not None and ticket.status is Status.OPEN:
+            _all(tx, rota, {ticket_id: Happening(What.UNASSIGNED)})
+
+
+def reopened(tx: Tx, batch: Sequence[Recorded[TicketReopened]], rota: Rota) -> None:
+    """A person who is given a reopened ticket hears of it."""
+    for one in batch:
+        if one.event.alert_id is None and one.event.assignee is not None:
+            tell_assignee(tx, one.event.ticket_id, one.event.assignee, rota)
+
+
+def tell_assignee(tx: Tx, ticket_id: int, assignee: str, rota: Rota) -> None:
+    """Call somebody because a ticket is theirs now, unless they took it themselves, or are nobody we know."""
+    if assignee != tx.actor.name and assignee in rota.people(tx, [assignee]):
+        by = "" if tx.actor == SYSTEM else f" by {tx.actor.name}"
+        tx.emit(PersonPaged(ticket_id, assignee, why=f"it was assigned to them{by}"))
+
+
+def end(tx: Tx, row: RunRow, rota: Rota, why: str) -> None:
+    """End a run that this transaction holds."""
+    _happened(tx, row, _policy_of(tx, row), Happening(What.OVER, why), rota)
+
+
+def silence_over(tx: Tx, batch: Sequence[Recorded[SilenceEnded | SilenceBroken]]) -> None:
+    """Have the runs that silences paused looked at, outside of this transaction."""
+    if store.paused(tx, SILENCE):
+        for one in batch:
+            timers.put(tx, HEARD, str(one.event.silence_id), due_at=tx.now, version=0)
