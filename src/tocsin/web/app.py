@@ -12,8 +12,10 @@ from tocsin.web import (
     apply_routes,
     backtest_routes,
     bulk_routes,
+    channel_routes,
     collaboration_routes,
     declaration_routes,
+    delivery_routes,
     docs_page,
     explain_routes,
     forecast_routes,
@@ -73,6 +75,8 @@ class Application(FastAPI):
             apply_routes,
             report_routes,
             forecast_routes,
+            channel_routes,
+            delivery_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
