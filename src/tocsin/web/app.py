@@ -13,8 +13,10 @@ from tocsin.web import (
     backtest_routes,
     bulk_routes,
     changes_routes,
+    channel_routes,
     collaboration_routes,
     declaration_routes,
+    delivery_routes,
     docs_page,
     explain_routes,
     forecast_routes,
@@ -87,6 +89,8 @@ class Application(FastAPI):
             people_routes,
             schedule_routes,
             paging_routes,
+            channel_routes,
+            delivery_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
