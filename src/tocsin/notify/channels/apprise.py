@@ -53,7 +53,7 @@ class Apprise:
     async def send(self, config: Config, message: Message, outside: Outside) -> Receipt:
         url = str(config["url"])
         try:
-            plugin = _plugin(url)
+            plugin = await asyncio.to_thread(_plugin, url)  # the first time, it loads all it knows
             for host, port in _places(plugin):
                 await outside.address(host, port)
             said = await asyncio.wait_for(asyncio.to_thread(_notify, plugin, message), WITHIN_S)
