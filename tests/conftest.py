@@ -126,19 +126,24 @@ def desk(settings: Settings, open_desk: Callable[..., Desk]) -> Desk:
     return open_desk(settings)
 
 
+def client_of(settings: Settings, *, client: tuple[str, int] = ("127.0.0.1", 50_000), **parts: Any) -> TestClient:
+    """The whole application under an HTTP client, not started yet."""
+    return TestClient(
+        create_app(settings, **parts),
+        base_url="http://127.0.0.1",
+        client=client,
+        raise_server_exceptions=False,
+        follow_redirects=False,
+    )
+
+
 @pytest.fixture
 def open_api() -> Iterator[Callable[..., TestClient]]:
     """Makes clients of the whole application, on this machine's address: `open_api(settings, clock=...)`."""
     opened: list[TestClient] = []
 
-    def make(settings: Settings, *, client: tuple[str, int] = ("127.0.0.1", 50_000), **parts: Any) -> TestClient:
-        api = TestClient(
-            create_app(settings, **parts),
-            base_url="http://127.0.0.1",
-            client=client,
-            raise_server_exceptions=False,
-            follow_redirects=False,
-        )
+    def make(settings: Settings, **parts: Any) -> TestClient:
+        api = client_of(settings, **parts)
         api.__enter__()
         opened.append(api)
         return api
@@ -146,6 +151,15 @@ def open_api() -> Iterator[Callable[..., TestClient]]:
     yield make
     for api in opened:
         api.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def still_api(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[TestClient]:
+    """One application for all tests of a module whose requests are refused before any database matters."""
+    folder = tmp_path_factory.mktemp("still")
+    shutil.copy(sqlite_template, folder / DATABASE_FILE)
+    with client_of(Settings(data_dir=folder), clock=FakeClock()) as api:
+        yield api
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_a_saved_rule_is_tried_as_another_kind(api: TestClient, clock: FakeClock
         ({"condition": "*", "name": "Not A Name"}, "/name"),
     ],
 )
-def test_what_is_wrong_is_named(api: TestClient, body: dict[str, Any], pointer: str) -> None:
-    answer = api.post("/rules/backtest", json=body)
+def test_what_is_wrong_is_named(still_api: TestClient, body: dict[str, Any], pointer: str) -> None:
+    answer = still_api.post("/rules/backtest", json=body)
     assert answer.status_code == 422, answer.text
     assert pointer.removeprefix("/") in {error["pointer"].removeprefix("/") for error in answer.json()["errors"]}

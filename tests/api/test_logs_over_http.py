@@ -231,8 +231,8 @@ def test_pages_of_logs_follow_each_other_by_cursor(api: TestClient) -> None:
         ("service=a&service=b", "service"),
     ],
 )  # fmt: skip
-def test_a_bad_query_is_refused_by_name(api: TestClient, query: str, pointer: str) -> None:
-    answer = api.get(f"/logs?{query}")
+def test_a_bad_query_is_refused_by_name(still_api: TestClient, query: str, pointer: str) -> None:
+    answer = still_api.get(f"/logs?{query}")
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert pointer in [error["pointer"] for error in answer.json()["errors"]]

@@ -139,13 +139,13 @@ def test_a_removed_rule_still_has_its_versions(api: TestClient) -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(
-    api: TestClient, fields: dict[str, Any], pointer: str, told: str
+    still_api: TestClient, fields: dict[str, Any], pointer: str, told: str
 ) -> None:
-    answer = api.post("/rules", json={**RULE, **fields})
+    answer = still_api.post("/rules", json={**RULE, **fields})
     assert answer.status_code == 422
     errors = {found["pointer"]: found["detail"] for found in answer.json()["errors"]}
     assert told in errors[pointer]
-    assert api.get("/rules/errors").status_code == 404
+    assert still_api.get("/rules/errors").status_code == 404
 
 
 @pytest.mark.parametrize("name", ["A", "a%20b", "%00", "-x", "a" * 101])

@@ -174,9 +174,9 @@ def test_only_what_a_rule_matches_is_usual(api: TestClient) -> None:
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(
-    api: TestClient, fields: dict[str, Any], pointer: str, told: str
+    still_api: TestClient, fields: dict[str, Any], pointer: str, told: str
 ) -> None:
-    refused(api, {**SILENCE, **fields}, pointer, told)
+    refused(still_api, {**SILENCE, **fields}, pointer, told)
 
 
 @pytest.mark.parametrize(
@@ -201,10 +201,10 @@ def test_what_is_wrong_is_named_with_its_place(
     ],
 )
 def test_what_is_wrong_with_a_window_is_named_with_its_place(
-    api: TestClient, fields: dict[str, Any], pointer: str, told: str
+    still_api: TestClient, fields: dict[str, Any], pointer: str, told: str
 ) -> None:
     long = {"duration_s": 90_000} if fields.get("recurrence") == "FREQ=DAILY" else {}
-    refused(api, {**WINDOW, "until": from_now(days=400), **long, **fields}, pointer, told)
+    refused(still_api, {**WINDOW, "until": from_now(days=400), **long, **fields}, pointer, told)
 
 
 def test_one_that_occurs_all_the_time_is_refused(api: TestClient) -> None:

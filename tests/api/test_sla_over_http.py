@@ -117,11 +117,11 @@ def test_a_calendar_that_a_policy_uses_is_not_removed(api: TestClient) -> None:
     ],
 )
 def test_what_is_wrong_with_a_calendar_is_named(
-    api: TestClient, changes: dict[str, Any], pointer: str, detail: str
+    still_api: TestClient, changes: dict[str, Any], pointer: str, detail: str
 ) -> None:
-    found = pointers(api.post("/sla/calendars", json={**CALENDAR, **changes}))
+    found = pointers(still_api.post("/sla/calendars", json={**CALENDAR, **changes}))
     assert detail in found[pointer]
-    assert api.get("/sla/calendars").json()["items"] == []
+    assert still_api.get("/sla/calendars").json()["items"] == []
 
 
 def test_holidays_that_cover_a_year_are_refused(api: TestClient) -> None:
@@ -154,8 +154,8 @@ def test_all_that_is_wrong_is_named_at_once(api: TestClient) -> None:
         ({"targets": {}}, "/targets"),
     ],
 )
-def test_what_is_wrong_with_a_policy_is_named(api: TestClient, changes: dict[str, Any], pointer: str) -> None:
-    assert pointer in pointers(api.post("/sla/policies", json={**POLICY, **changes}))
+def test_what_is_wrong_with_a_policy_is_named(still_api: TestClient, changes: dict[str, Any], pointer: str) -> None:
+    assert pointer in pointers(still_api.post("/sla/policies", json={**POLICY, **changes}))
 
 
 def test_two_policies_of_which_neither_is_the_more_specific_are_refused_and_the_other_is_named(api: TestClient) -> None:
