@@ -255,8 +255,9 @@ class RollUp:
 
 
 def _make_urgent(tx: Tx, alert: Alert, priority: Priority) -> None:
-    if alert.ticket_id is not None and store.raise_priority(tx, alert.id, priority):
-        tx.emit(AlertGrew(alert.id, alert.ticket_id, count=alert.count, priority=priority.name))
+    ticket_id = store.raise_priority(tx, alert.id, priority)  # which it has by now
+    if ticket_id is not None:
+        tx.emit(AlertGrew(alert.id, ticket_id, count=alert.count, priority=priority.name))
 
 
 @dataclass(frozen=True, slots=True)

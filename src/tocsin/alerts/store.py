@@ -570,10 +570,13 @@ def counted_since(tx: ReadTx, rules: Collection[str], since: int) -> list[Alert]
     return [_alert(row) for row in tx.execute(_with_counts().where(mine).order_by(alerts.c.id))]
 
 
-def raise_priority(tx: Tx, alert_id: int, priority: int) -> bool:
-    """Make an open alert more urgent; False when it is so urgent already."""
-    mine = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None) & (alerts.c.priority > priority)
-    return tx.execute(update(alerts).where(mine).values(priority=priority)).rowcount == 1
+def raise_priority(tx: Tx, alert_id: int, priority: int) -> int | None:
+    """Make an open alert more urgent that has a ticket; returns the ticket, None when it is so urgent already."""
+    open_now = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None)
+    less_urgent = open_now & (alerts.c.priority > priority) & alerts.c.ticket_id.is_not(None)
+    raised = update(alerts).where(less_urgent).values(priority=priority).returning(alerts.c.ticket_id)
+    found: int | None = tx.execute(raised).scalar_one_or_none()
+    return found
 
 
 def rolled_up_to(tx: ReadTx) -> int:
