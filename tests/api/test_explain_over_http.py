@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from desk import START, FakeClock, critical, info
 from tocsin.kit.clock import iso
 from tocsin.settings import Settings
-from tocsin.web.explain_schemas import AlertExplainedOut, LedgerOut, LogExplainedOut
+from tocsin.web.explain_schemas import AlertExplainedOut, LedgerOut, LogExplainedOut, TicketExplainedOut
 
 
 def test_a_record_and_its_alert_are_explained_as_the_description_says(api: TestClient) -> None:
@@ -29,8 +29,12 @@ def test_a_record_and_its_alert_are_explained_as_the_description_says(api: TestC
     AlertExplainedOut.model_validate_json(alert.content, extra="forbid")
     assert (alert.json()["first_record"], alert.json()["ticket"]["how"]) == (record, "opened")
 
+    ticket = api.get("/tickets/1/explain")
+    TicketExplainedOut.model_validate_json(ticket.content, extra="forbid")
+    assert (ticket.json()["first_record"], ticket.json()["alerts"][0]["how"]) == (record, "opened")
 
-@pytest.mark.parametrize("path", ["/logs/99/explain", "/alerts/99/explain"])
+
+@pytest.mark.parametrize("path", ["/logs/99/explain", "/alerts/99/explain", "/tickets/99/explain"])
 def test_what_is_not_there_is_not_found(api: TestClient, path: str) -> None:
     answer = api.get(path)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:tocsin:problem:not-found")

@@ -458,6 +458,12 @@ def of_tickets(tx: ReadTx, ticket_id: int, *, limit: int) -> list[Alert]:
     return [_alert(row) for row in tx.execute(statement)]
 
 
+def count_of_ticket(tx: ReadTx, ticket_id: int) -> int:
+    """How many alerts a ticket has."""
+    statement = select(func.count()).select_from(alerts).where(alerts.c.ticket_id == ticket_id)
+    return int(tx.execute(statement).scalar_one())
+
+
 _STATUSES: Final[dict[str, ColumnElement[bool]]] = {
     "firing": alerts.c.ended_at.is_(None) & alerts.c.suppressed_by.is_(None),
     "suppressed": alerts.c.ended_at.is_(None) & alerts.c.suppressed_by.is_not(None),

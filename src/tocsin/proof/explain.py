@@ -69,7 +69,7 @@ class AlertState:
 
 @dataclass(frozen=True, slots=True)
 class TicketState:
-    """A ticket as it is now. `first_log_id` is the very first record of all its alerts, by the order they opened in."""
+    """A ticket as it is now. `first_log_id` is the very first record, that of the alert which opened it."""
 
     id: int
     status: str
@@ -122,7 +122,10 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class AlertExplained:
-    """An alert from its first record to its end. `ticket_alerts` are the newest alerts of its ticket."""
+    """An alert from its first record to its end. `ticket_alerts` are the newest alerts of its ticket.
+
+    `window_first_log_id`: what the window began with that its first record completed, where its rule counts in one.
+    """
 
     summary: str
     alert: AlertState
@@ -133,6 +136,7 @@ class AlertExplained:
     pattern_id: int | None
     pattern: str | None
     first_record: Record | None
+    window_first_log_id: int | None
     verdicts: dict[str, int]
     late: int
     opened_at: datetime
@@ -230,7 +234,7 @@ def _rule_on_record(
         verdict=verdict,
         late=None if verdict is None else sentences.late_in_words(verdict),
         silence=silence,
-        alert=None if alert is None else _alert_state(alert),
+        alert=None if alert is None else alert_state(alert),
         ticket=None if alert is None else _ticket_of(tx, alert, events),
         events=events,
     )
@@ -261,7 +265,7 @@ def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None
     return WindowOf(rule.threshold, rule.ratio, rule.minimum, rule.window_s, hits, total, note)
 
 
-def _alert_state(alert: Alert) -> AlertState:
+def alert_state(alert: Alert) -> AlertState:
     return AlertState(alert.id, alert.status, alert.rule, alert.count, alert.first_record_id or None)
 
 
@@ -271,12 +275,12 @@ def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketS
     if ticket is None:
         return None
     brought = next((one for one in events if one.subject == f"ticket:{ticket.id}"), None)
-    how, why = _way_to_ticket(brought, store.storm_of(tx, ticket.id))
+    how, why = way_to_ticket(brought, store.storm_of(tx, ticket.id))
     first_id = store.first_record_of_ticket(tx, ticket.id)
     return TicketState(ticket.id, ticket.status.value, ticket.title, how, why, ticket.recurrence_of, first_id)
 
 
-def _way_to_ticket(brought: Happening | None, storm: Happening | None) -> tuple[str, str]:
+def way_to_ticket(brought: Happening | None, storm: Happening | None) -> tuple[str, str]:
     match brought:
         case None:
             found = "unknown", "The event that tells how the alert came to this ticket is gone."
@@ -318,11 +322,11 @@ def explain_alert(database: Database, logs: LogReader, alert_id: int) -> AlertEx
     alert = database.read(lambda tx: alert_store.get(tx, alert_id))
     if alert is None:
         raise NotFound(what="alert", id=alert_id)
-    first = _record_or_none(logs, alert.first_record_id)
+    first = record_or_none(logs, alert.first_record_id)
     return database.read(lambda tx: _alert_explained(tx, alert_id, first))
 
 
-def _record_or_none(logs: LogReader, record_id: int) -> Record | None:
+def record_or_none(logs: LogReader, record_id: int) -> Record | None:
     """A record, unless retention has dropped it or its segment is damaged."""
     try:
         return logs.get(record_id)
@@ -341,13 +345,15 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
     beside = [] if ticket is None else alert_store.of_tickets(tx, ticket.id, limit=MAX_ALERTS)
     began = sentences.why_opened(rule, alert.rule, alert.rule_version, alert.first_record_id or None)
     went = "it has no ticket" if ticket is None else f"ticket {ticket.id} ({ticket.status}) {_HOW[ticket.how]}"
+    window_first = window_first_log(tx, alert)
+    began += sentences.why_window(alert.first_record_id, window_first)
     many = "1 record" if alert.count == 1 else f"{alert.count} records"
     silence = _silenced(tx, alert.suppressed_by, tx.now if alert.ended_at is None else alert.opened_at)
     kept_by = _kept_by(tx, alert.suppressed_by, silence, events)
     end = _going_on(alert, kept_by) if ended is None else ended.why
     return AlertExplained(
         summary=f"{began}; {many} in all; {went}; {end}.",
-        alert=_alert_state(alert),
+        alert=alert_state(alert),
         rule_version=alert.rule_version,
         rule=None if rule is None else rule.definition(),
         fingerprint=alert.fingerprint,
@@ -355,15 +361,24 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
         pattern_id=alert.pattern_id,
         pattern=alert.pattern,
         first_record=first,
+        window_first_log_id=window_first,
         verdicts=verdicts,
         late=late,
         opened_at=alert.opened_at,
         ended=ended,
         silence=silence,
         ticket=ticket,
-        ticket_alerts=[_alert_state(one) for one in beside],
+        ticket_alerts=[alert_state(one) for one in beside],
         events=events,
     )
+
+
+def window_first_log(tx: ReadTx, alert: Alert) -> int | None:
+    """The record that the window of an alert began with; None where its rule counts in none."""
+    rule = rule_store.definition(tx, alert.rule, alert.rule_version)
+    if rule is None or rule.window_s is None or rule.kind not in WINDOWED:
+        return None
+    return store.window_began_with(tx, alert, window_s=rule.window_s)
 
 
 def _silenced(tx: ReadTx, suppressed_by: str | None, at: datetime) -> Silenced | None:

@@ -150,6 +150,14 @@ def why_opened(rule: Rule | None, name: str, version: int, first_id: int | None)
     return f"Rule {name} (version {version}) opened it, for there was no record for {rule.window_s} s; {last}"
 
 
+def why_window(first_id: int, window_first: int | None) -> str:
+    """Which record the window of an alert began with, where there is one."""
+    if window_first is None:
+        return ""
+    began = "itself" if window_first == first_id else f"record {window_first}"
+    return f", which completed a window that began with {began}"
+
+
 def why_quiet(rule: Rule | None, quiet_s: int) -> str:
     """How an alert ended by itself."""
     if rule is None or rule.kind is not Kind.ABSENCE:

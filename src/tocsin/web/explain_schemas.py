@@ -83,7 +83,9 @@ class TicketStateOut(Out):
     )
     why: str
     recurrence_of: int | None
-    first_log_id: int | None = Field(description="The very first record: the one the ticket's first alert began with.")
+    first_log_id: int | None = Field(
+        description="The very first record: the one that the alert began with which opened the ticket."
+    )
 
 
 class SilencedOut(Out):
@@ -172,6 +174,10 @@ class AlertExplainedOut(Out):
     pattern_id: int | None = Field(description="The pattern it was opened for.")
     pattern: str | None = Field(description="The template of that pattern.")
     first_record: LogOut | None = Field(description="Null when it is no longer kept, or can't be read.")
+    window_first_log_id: int | None = Field(
+        description="Where the rule counts within a window: the record that began the one which the first record"
+        " completed."
+    )
     verdicts: dict[str, int] = Field(description="Records by verdict.", examples=[{"opened": 1, "counted": 211}])
     late: int = Field(description="How many of them were late for their window.")
     opened_at: datetime
@@ -180,6 +186,37 @@ class AlertExplainedOut(Out):
     ticket: TicketStateOut | None
     ticket_alerts: list[AlertStateOut] = Field(description="The newest 100 alerts of that ticket, this one among them.")
     events: list[HappeningOut]
+
+
+class AlertOnTicketOut(AlertStateOut):
+    """An alert as it is now, and how it came to the ticket."""
+
+    suppressed_by: str | None = Field(description="What keeps it from people, as on alerts.")
+    how: str = Field(description="As for `TicketStateOut`; `merged`: with another ticket.", examples=["joined"])
+    why: str
+
+
+class TicketExplainedOut(Out):
+    """A ticket from the record that it began with."""
+
+    summary: str
+    id: int
+    status: str = Field(examples=["OPEN"])
+    title: str
+    opened_by: str = Field(description="`rule:NAME`, `storm`, or who did.", examples=["rule:critical-logs"])
+    opened_at: datetime
+    recurrence_of: int | None
+    released_from: int | None
+    merged_into: int | None
+    first_alert_id: int | None = Field(
+        description="The alert that opened it, which may be on another ticket by now; null when a person did."
+    )
+    first_log_id: int | None = Field(description="The record that this alert began with.")
+    window_first_log_id: int | None = Field(description="As for `AlertExplainedOut`.")
+    first_record: LogOut | None = Field(description="Null when it is no longer kept, or can't be read.")
+    alert_count: int
+    alerts: list[AlertOnTicketOut] = Field(description="The newest 100; all: `GET /alerts?ticket_id=`.")
+    events: list[HappeningOut] = Field(description="The first 200 of the ticket.")
 
 
 class LedgerIn(Reckoned):
