@@ -76,9 +76,7 @@ async def get_ledger(request: Request, query: Annotated[LedgerIn, Query()], with
     them (as for a search): when the answer is `partial`, ask again with `reached` as `since`. Hours that were sealed
     before retention removed their logs are told from the sealed books, each as a whole.
     """
-    now = with_.clock.now()
-    span = query.reckoned(now)
-    since, until = span["since"], min(span["until"] or now, now)
+    since, until = query.span(with_.clock.now())
     budget = with_.logs.budget()
     try:
         found = await searched(

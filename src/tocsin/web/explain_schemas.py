@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import Field
 
+from tocsin.kit.clock import iso
+from tocsin.kit.errors import FieldError, Invalid
 from tocsin.web.schemas import InstantIn, LogOut, Out, Reckoned
 
 
@@ -225,6 +227,15 @@ class LedgerIn(Reckoned):
     since: InstantIn = Field(timedelta(days=1), description="Arrived then or later.", examples=["2h"])
     until: InstantIn | None = Field(None, description="Arrived before that; now by default.", examples=["1h"])
 
+    def span(self, now: datetime) -> tuple[datetime, datetime]:
+        """From when until when; no later than now. Raises Invalid."""
+        wanted = self.reckoned(now)
+        since, until = wanted["since"], min(wanted["until"] or now, now)
+        if since >= until:
+            detail = f"expected a time before until, which is {iso(until)}"
+            raise Invalid(f"since: {detail}", errors=(FieldError("since", detail),))
+        return since, until
+
 
 class LedgerLineOut(Out):
     """A rule version within an hour: records it matches when they are matched again, and verdicts that are recorded."""
@@ -286,7 +297,7 @@ class LedgerOut(Out):
     until: datetime
     reached: datetime = Field(description="All that arrived before that was gone through.")
     partial: bool = Field(description="There was no time to go through all: ask again with `reached` as `since`.")
-    balanced: bool
+    balanced: bool = Field(description="True as well where nothing arrived; `hours` is empty then.")
     accepted: int
     stored: int
     expired: int = Field(description="Records of these hours that are missing because retention removed them unsealed.")
