@@ -49,7 +49,11 @@ def test_the_ledger_is_as_described_and_refuses_what_it_does_not_know(api: TestC
     assert api.get("/ledger", params={"since": "1970-01-01T00:00:00Z"}).json()["stored"] == 2
     assert api.get("/ledger", params={"until": "1h"}).json()["hours"] == []
     assert api.get("/ledger", params={"sinze": "1h"}).status_code == 422
-    for backwards in ({"since": "1h", "until": "2h"}, {"since": "2h", "until": "2h"}, {"since": "2031-01-01T00:00:00Z"}):
+    for backwards in (
+        {"since": "1h", "until": "2h"},
+        {"since": "2h", "until": "2h"},
+        {"since": "2031-01-01T00:00:00Z"},
+    ):
         refused = api.get("/ledger", params=backwards)
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "since")
 

@@ -399,9 +399,8 @@ def test_a_ticket_of_a_threshold_names_the_record_that_its_window_began_with(des
     crossed = posted(desk, info(), error(), error()) - 1
     told = ticket_explained(desk)
     assert (told.first_log_id, told.window_first_log_id) == (crossed, began)
-    assert told.summary.startswith(
-        f"Record {crossed} opened it by rule errors (version 1), which completed a window that began with record {began};"
-    )
+    completed = f"which completed a window that began with record {began};"
+    assert told.summary.startswith(f"Record {crossed} opened it by rule errors (version 1), {completed}")
     assert alert_explained(desk).window_first_log_id == began
 
     desk.resolve(1)

@@ -471,23 +471,37 @@ _STATUSES: Final[dict[str, ColumnElement[bool]]] = {
 }
 
 
-def page(
-    tx: ReadTx,
-    *,
-    status: str | None,
-    service: str | None,
-    since: datetime | None,
-    after: tuple[datetime, int] | None,
-    limit: int,
-) -> list[Alert]:
+@dataclass(frozen=True, slots=True)
+class AlertQuery:
+    """Which alerts: `status` firing, suppressed, resolved or None (all); opened at or after `since`; `suppressed_by` as
+    on alerts, or a kind alone for all of it (`silence`, `storm`, `inhibition`, `flap`)."""
+
+    status: str | None = None
+    service: str | None = None
+    rule: str | None = None
+    ticket_id: int | None = None
+    suppressed_by: str | None = None
+    since: datetime | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+def page(tx: ReadTx, query: AlertQuery, *, after: tuple[datetime, int] | None, limit: int) -> list[Alert]:
     """Alerts, newest first by (opened_at, id)."""
     statement = _with_counts().order_by(alerts.c.opened_at.desc(), alerts.c.id.desc()).limit(limit)
-    if status is not None:
-        statement = statement.where(_STATUSES[status])
-    if service is not None:
-        statement = statement.where(alerts.c.service == service)
-    if since is not None:
-        statement = statement.where(alerts.c.opened_at >= since)
+    if query.status is not None:
+        statement = statement.where(_STATUSES[query.status])
+    if query.service is not None:
+        statement = statement.where(alerts.c.service == query.service)
+    if query.rule is not None:
+        statement = statement.where(alerts.c.rule == query.rule)
+    if query.ticket_id is not None:
+        statement = statement.where(alerts.c.ticket_id == query.ticket_id)
+    if query.suppressed_by is not None:
+        kind = alerts.c.suppressed_by.like(alike(query.suppressed_by))
+        statement = statement.where(or_(alerts.c.suppressed_by == query.suppressed_by, kind))
+    if query.since is not None:
+        statement = statement.where(alerts.c.opened_at >= query.since)
     if after is not None:
         key = (alerts.c.opened_at, alerts.c.id)
         statement = statement.where(tuple_(*key) < row_value(key, after))

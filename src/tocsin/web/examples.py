@@ -407,7 +407,13 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "MergeIn": {"into": 5},
     "SplitIn": {"template": "connection to db-7 lost after <*> ms"},
     "TicketOut": _TICKET,
-    "TicketDetailOut": {**_TICKET, "alerts": [_ALERT], "links": [_LINK], "service_info": _SERVICE_INFO},
+    "TicketDetailOut": {
+        **_TICKET,
+        "alert_count": 1,
+        "alerts": [_ALERT],
+        "links": [_LINK],
+        "service_info": _SERVICE_INFO,
+    },
     "BulkIn": {"ids": [3, 4], "status": "IN_PROGRESS", "assignee": "ana", "add_tags": ["database"]},
     "BulkOut": {
         "done": 1,
