@@ -57,3 +57,21 @@ def seconds(option: str, length: str | None) -> int | None:
     if found is None:
         raise WrongUsage(detail=f"{option} {length!r}: expected seconds, or such as 15m, 4h, 2d, 1w")
     return int(found[1]) * _UNITS_S[found[2] or "s"]
+
+
+def kind_of(**given: object) -> str | None:
+    """The kind of rule that options ask for, by the option's name; None when none was given. Raises WrongUsage."""
+    kinds = [kind for kind, value in given.items() if value is not None]
+    if len(kinds) > 1:
+        first, second = (kind.replace("_", "-") for kind in kinds[:2])
+        raise WrongUsage(detail=f"--{first} and --{second} are two kinds of rule; give one of them")
+    return kinds[0] if kinds else None
+
+
+def counts(option: str, given: Sequence[str] | None) -> dict[str, int] | None:
+    """`P1=1000`, given several times, as a priority's number of records; None when it was not. Raises WrongUsage."""
+    found = pairs(option, given, "a priority and a count, such as P1=1000")
+    wrong = [f"{name}={count}" for name, count in (found or {}).items() if not count.isdecimal()]
+    if wrong:
+        raise WrongUsage(detail=f"{option} {wrong[0]!r}: expected a priority and a count, such as P1=1000")
+    return None if found is None else {name.strip().upper(): int(count) for name, count in found.items()}
