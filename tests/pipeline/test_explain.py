@@ -334,7 +334,8 @@ def test_a_silenced_record_names_the_silence_whose_it_is_why_and_until_when(desk
     clock.advance(minutes=2)
     desk.run_due_timers()
     desk.end_silence()
-    assert alert_explained(desk).summary.endswith("it has no ticket; it ended without a ticket: silence 1 hides it.")
+    assert alert_explained(desk).summary.endswith("it has no ticket; it ended without a ticket: silence 1 hid it.")
+    assert "silence 1 of rui hid it, until 2026-11-24T02:23:00Z (disk" in by_rule(desk, record_id).why
     shortened = by_rule(desk, record_id).silence
     assert shortened is not None
     assert shortened.until == clock.now()
@@ -407,3 +408,28 @@ def test_a_ticket_of_a_threshold_names_the_record_that_its_window_began_with(des
     clock.advance(seconds=10)
     began = posted(desk, error(), error(), error()) - 2
     assert alert_explained(desk, 2).window_first_log_id == began, "an episode empties its window"
+
+
+def test_an_alert_that_was_released_says_what_had_kept_it_until_when_and_why(desk: Desk, clock: FakeClock) -> None:
+    desk.silence("@host:a", owner="rui", reason="disk replacement", break_factor=1, baseline_n=1)
+    hidden = posted(desk, critical(host="a"))
+    clock.advance(minutes=1)
+    posted(desk, critical(host="b"))
+    why = "until 2026-11-24T02:22:00Z: a record came that nothing hides"
+    assert f"2 records in all; silence 1 hid it, {why}; ticket 1" in alert_explained(desk).summary
+    told = by_rule(desk, hidden, "critical-logs")
+    assert told.why.endswith(
+        "silence 1 of rui hides it, until 2026-11-24T03:21:00Z (disk replacement)."
+        " People were told of alert 1 at 2026-11-24T02:22:00Z: a record came that nothing hides."
+    )
+
+    posted(desk, *[critical("another thing", host="a")] * 40)
+    desk.watch_silences()
+    desk.run_due_timers()
+    broke = by_rule(desk, hidden, "critical-logs")
+    assert "silence 1 of rui hid it, until 2026-11-24T02:22:00Z, when it broke (disk replacement)." in broke.why
+    assert broke.silence is not None
+    assert (broke.silence.active, broke.silence.broken) == (False, True)
+    assert (
+        "silence 1 hid it, until 2026-11-24T02:22:00Z: silence 1 hides it no longer" in alert_explained(desk, 2).summary
+    )

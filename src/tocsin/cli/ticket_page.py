@@ -1,6 +1,6 @@
 """A ticket as `tocsin tickets show` prints it: fields, alerts, timeline."""
 
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.text import Text
@@ -18,6 +18,8 @@ from tocsin.cli.output import (
     styled,
     when,
 )
+
+MAX_NAMED: Final = 10
 
 
 def print_ticket(ticket: dict[str, Any], timeline: dict[str, Any], comments: dict[str, Any], *, utc: bool) -> None:
@@ -210,6 +212,8 @@ def told(kind: str, data: dict[str, Any]) -> str:
     words = {
         "TicketOpened": lambda: f"opened at {data['priority']}" + _by_alert(data),
         "AlertJoined": lambda: f"alert {data['alert_id']} joined" + _because(data),
+        "StormBegan": lambda: _storm(data),
+        "StormEnded": lambda: f"the storm is over{_let_go(data)}",
         "TicketCauseSuspected": lambda: (
             f"probably caused by ticket {data['cause_ticket_id']}: {data['cause_service']} began to fail shortly after"
         ),
@@ -239,6 +243,24 @@ def told(kind: str, data: dict[str, Any]) -> str:
         return words[kind]()
     except KeyError:
         return kind
+
+
+def _storm(data: dict[str, Any]) -> str:
+    of = "in all" if data["scope"] == "all" else f"of {data['scope'].removeprefix('service:')}"
+    within = f"{data['tickets']} tickets {of} would have opened within {duration(data['within_s'])}"
+    return f"a storm began: {within}, the limit is {data['limit']}"
+
+
+def _let_go(data: dict[str, Any]) -> str:
+    """Which alerts have a ticket of their own from now on; all of them, if they are few."""
+    released = data["released"]
+    if not released:
+        return ", nothing of it fires"
+    if len(released) == 1:
+        return f"; alert {released[0]} still fires and has a ticket of its own"
+    few = len(released) <= MAX_NAMED
+    names = f"alerts {', '.join(map(str, released))}" if few else f"{len(released)} alerts"
+    return f"; {names} still fire and have tickets of their own"
 
 
 def _resolution(data: dict[str, Any]) -> str:

@@ -14,8 +14,9 @@ from tocsin.alerts.rules import WINDOWED, Rule
 from tocsin.alerts.silencing import silence_id_of
 from tocsin.alerts.store import Alert
 from tocsin.alerts.suppression import FLAP, STORM, parts
+from tocsin.kit.clock import iso
 from tocsin.kit.errors import NotFound, Unreadable
-from tocsin.kit.events import AlertFlapping, Matched
+from tocsin.kit.events import AlertFlapping, AlertReleased, Matched
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogReader
 from tocsin.proof import sentences, store
@@ -227,7 +228,9 @@ def _rule_on_record(
         rule.name,
         rule.version,
         sentences.MATCHED,
-        sentences.why_verdict(rule, verdict, record.id, kept_by=kept_by) + sentences.why_with(other),
+        sentences.why_verdict(rule, verdict, record.id, kept_by=kept_by)
+        + sentences.why_with(other)
+        + _told_later(verdict, events),
         rule.condition,
         group=_group_of(match, fingerprint, pattern),
         window=_window_of(tx, rule, fingerprint, verdict),
@@ -351,8 +354,10 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
     silence = _silenced(tx, alert.suppressed_by, tx.now if alert.ended_at is None else alert.opened_at)
     kept_by = _kept_by(tx, alert.suppressed_by, silence, events)
     end = _going_on(alert, kept_by) if ended is None else ended.why
+    released = _released(events)
+    kept = [] if released is None else [sentences.why_released(released)]
     return AlertExplained(
-        summary=f"{began}; {many} in all; {went}; {end}.",
+        summary="; ".join([began, f"{many} in all", *kept, went, end]) + ".",
         alert=alert_state(alert),
         rule_version=alert.rule_version,
         rule=None if rule is None else rule.definition(),
@@ -388,7 +393,13 @@ def _silenced(tx: ReadTx, suppressed_by: str | None, at: datetime) -> Silenced |
     if row is None:
         return None
     silence, span = row.silence, row.silence.occurrence_at(at)
-    return Silenced(silence.id, silence.matcher, silence.owner, silence.reason, None if span is None else span.end)
+    said = (silence.id, silence.matcher, silence.owner, silence.reason)
+    if span is None:
+        return Silenced(*said, None, active=False)
+    broke_at = silence.broken_at
+    if broke_at is not None and span.start <= broke_at < span.end:
+        return Silenced(*said, broke_at, active=False, broken=True)
+    return Silenced(*said, span.end, active=tx.now < span.end)
 
 
 def _kept_by(tx: ReadTx, suppressed_by: str | None, silence: Silenced | None, events: Sequence[Happening]) -> str:
@@ -400,6 +411,19 @@ def _kept_by(tx: ReadTx, suppressed_by: str | None, silence: Silenced | None, ev
     if what == FLAP:
         decided = next((one for one in reversed(events) if one.kind == AlertFlapping.__name__), None)
     return sentences.suppressed_in_words(suppressed_by, decided)
+
+
+def _released(events: Sequence[Happening]) -> Happening | None:
+    """The event by which an alert was kept from people no longer, the last one."""
+    return next((one for one in reversed(events) if one.kind == AlertReleased.__name__), None)
+
+
+def _told_later(verdict: Verdict | None, events: Sequence[Happening]) -> str:
+    """That people heard of a record's alert after all."""
+    released = _released(events)
+    if verdict is None or verdict.suppressed_by is None or released is None:
+        return ""
+    return f" People were told of alert {verdict.alert_id} at {iso(released.at)}: {released.data['reason']}."
 
 
 def _going_on(alert: Alert, kept_by: str) -> str:
@@ -427,6 +451,6 @@ def _ending(alert: Alert, events: Sequence[Happening], rule: Rule | None) -> End
     if last.kind == "AlertQuieted":
         return Ending(alert.ended_at, "quiet", sentences.why_quiet(rule, last.data["quiet_s"]))
     if last.kind == "AlertUnheard":
-        by = sentences.suppressed_in_words(last.data["suppressed_by"])
+        by = sentences.suppressed_in_words(last.data["suppressed_by"], past=True)
         return Ending(alert.ended_at, "unheard", f"it ended without a ticket: {by}")
     return Ending(alert.ended_at, "resolved", f"it ended when {last.actor} resolved its ticket")

@@ -97,7 +97,9 @@ class SilencedOut(Out):
     matcher: str = Field(examples=["service:payments"])
     owner: str = Field(examples=["ana"])
     reason: str = Field(examples=["disk replacement"])
-    until: datetime | None = Field(description="The end of that occurrence.")
+    until: datetime | None = Field(description="The end of that occurrence, or when it broke.")
+    active: bool = Field(description="Whether it hides it still.")
+    broken: bool = Field(description="It ended then because too much came.")
 
 
 class HappeningOut(Out):
