@@ -22,12 +22,12 @@ from tocsin.alerts.model import verdicts
 from tocsin.alerts.rule_service import RuleBook
 from tocsin.alerts.rule_store import RuleRow
 from tocsin.alerts.rules import Rule
-from tocsin.alerts.service import AlertQuery, RollUp
+from tocsin.alerts.service import RollUp
 from tocsin.alerts.silence_checks import Draft
 from tocsin.alerts.silence_ending import BreakWatch
 from tocsin.alerts.silence_store import Hidden, SilenceRow
 from tocsin.alerts.silencing import State
-from tocsin.alerts.store import Alert
+from tocsin.alerts.store import Alert, AlertQuery
 from tocsin.alerts.suppression import has_no_ticket
 from tocsin.kit.actors import Actor
 from tocsin.kit.clock import EPOCH, MICROSECOND

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from desk import START, FakeClock, critical, info
 from tocsin.kit.clock import iso
 from tocsin.settings import Settings
-from tocsin.web.explain_schemas import AlertExplainedOut, LedgerOut, LogExplainedOut
+from tocsin.web.explain_schemas import AlertExplainedOut, LedgerOut, LogExplainedOut, TicketExplainedOut
 
 
 def test_a_record_and_its_alert_are_explained_as_the_description_says(api: TestClient) -> None:
@@ -29,8 +29,12 @@ def test_a_record_and_its_alert_are_explained_as_the_description_says(api: TestC
     AlertExplainedOut.model_validate_json(alert.content, extra="forbid")
     assert (alert.json()["first_record"], alert.json()["ticket"]["how"]) == (record, "opened")
 
+    ticket = api.get("/tickets/1/explain")
+    TicketExplainedOut.model_validate_json(ticket.content, extra="forbid")
+    assert (ticket.json()["first_record"], ticket.json()["alerts"][0]["how"]) == (record, "opened")
 
-@pytest.mark.parametrize("path", ["/logs/99/explain", "/alerts/99/explain"])
+
+@pytest.mark.parametrize("path", ["/logs/99/explain", "/alerts/99/explain", "/tickets/99/explain"])
 def test_what_is_not_there_is_not_found(api: TestClient, path: str) -> None:
     answer = api.get(path)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:tocsin:problem:not-found")
@@ -45,6 +49,13 @@ def test_the_ledger_is_as_described_and_refuses_what_it_does_not_know(api: TestC
     assert api.get("/ledger", params={"since": "1970-01-01T00:00:00Z"}).json()["stored"] == 2
     assert api.get("/ledger", params={"until": "1h"}).json()["hours"] == []
     assert api.get("/ledger", params={"sinze": "1h"}).status_code == 422
+    for backwards in (
+        {"since": "1h", "until": "2h"},
+        {"since": "2h", "until": "2h"},
+        {"since": "2031-01-01T00:00:00Z"},
+    ):
+        refused = api.get("/ledger", params=backwards)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "since")
 
 
 def test_a_span_that_takes_longer_than_a_search_may_is_told_as_far_as_it_got(

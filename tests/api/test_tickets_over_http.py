@@ -29,11 +29,12 @@ def test_a_ticket_opened_by_an_alert_shows_all_its_fields(api: TestClient) -> No
     answer = api.get("/tickets/1")
     ticket = answer.json()
 
-    assert set(ticket) == FIELDS | {"alerts", "links", "service_info"}
+    assert set(ticket) == FIELDS | {"alert_count", "alerts", "links", "service_info"}
     assert (ticket["status"], ticket["priority"], ticket["opened_by"]) == ("OPEN", "P2", "rule:critical-logs")
     assert (ticket["opened_at"], ticket["allowed"], ticket["version"]) == ("2026-11-24T02:21:00Z", ["IN_PROGRESS"], 1)
     assert answer.headers["etag"] == '"1"'
     [alert] = ticket["alerts"]
+    assert ticket["alert_count"] == 1
     assert alert == api.get(f"/alerts/{alert['id']}").json()
     assert api.get("/tickets").json()["items"] == [{k: v for k, v in ticket.items() if k in FIELDS}]
 
@@ -382,11 +383,13 @@ def test_alerts_are_listed_filtered_and_shown(api: TestClient, clock: FakeClock)
     assert found("service=s1") == [2]
     assert found(f"since={(START + timedelta(minutes=1)).isoformat().replace('+', '%2B')}") == [3, 2]
     assert found("since=2m") == [3, 2]
+    assert found("ticket_id=2&rule=critical-logs") == [2]
+    assert found("suppressed_by=storm:12") == found("suppressed_by=silence") == []
     page = api.get("/alerts?limit=2").json()
     assert found(f"limit=2&cursor={page['next']}") == [1]
     alert = api.get("/alerts/3").json()
     assert (alert["count"], alert["level"], alert["priority"], alert["status"]) == (3, "CRITICAL", "P2", "firing")
     assert len(alert["sample_log_ids"]) == 3
     assert all(api.get(f"/logs/{record_id}").status_code == 200 for record_id in alert["sample_log_ids"])
-    for bad in ("status=open", "since=x", "colour=red", "limit=0", "cursor=x"):
+    for bad in ("status=open", "since=x", "colour=red", "limit=0", "cursor=x", "ticket_id=0", "suppressed_by=ana"):
         assert api.get(f"/alerts?{bad}").status_code == 422

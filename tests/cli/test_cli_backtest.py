@@ -53,9 +53,22 @@ def test_what_silences_hid_is_shown_and_may_be_heard(at_server):
     assert "pages      1\n" in heard
 
 
-def test_a_bare_word_that_is_no_rule_is_a_condition(at_server):
-    told = json.loads(at_server("rules", "test", "flibbertigibbet", "--json").out)
-    assert (told["definition"]["condition"], told["records"]["matched"]) == ("flibbertigibbet", 0)
+def test_a_name_that_no_rule_has_is_not_taken_for_a_search(at_server):
+    refused = at_server("rules", "test", "critical-log")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "There is no rule 'critical-log'; did you mean 'critical-logs'?" in refused.err
+    told = json.loads(at_server("rules", "test", '"flibbertigibbet"', "--json").out)
+    assert (told["definition"]["condition"], told["records"]["matched"]) == ('"flibbertigibbet"', 0)
+
+
+def test_all_that_a_rule_may_say_can_be_tried(at_server):
+    said = [("--absence", "300"), ("--new-pattern", "--learn", "0"), ("--raise", "P1=9", "--raise", "p2=5")]
+    definitions = [
+        json.loads(at_server("rules", "test", "service:tried-4", *some, "--json").out)["definition"] for some in said
+    ]
+    assert (definitions[0]["kind"], definitions[0]["window_s"]) == ("absence", 300)
+    assert (definitions[1]["kind"], definitions[1]["learn_s"]) == ("new_pattern", 0)
+    assert definitions[2]["raise_at"] == {"P1": 9, "P2": 5}
 
 
 def test_what_is_wrong_is_told(tocsin, server):

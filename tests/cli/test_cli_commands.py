@@ -107,6 +107,8 @@ def test_alerts_are_listed_and_shown(at_server, service, ticket):
     shown = at_server("alerts", "show", alert["id"]).out
     assert f"ticket       {ticket}" in shown
     assert "records      1" in shown
+    assert f"{service}: database" in at_server("alerts", "list", "--ticket", ticket, "--rule", "critical-logs").out
+    assert at_server("alerts", "list", "--suppressed-by", "storm:99").out == "No alert matches.\n"
 
 
 def test_a_ticket_list_shows_id_priority_status_age_assignee_service_and_title(at_server, service, ticket):

@@ -34,6 +34,14 @@ def test_an_alert_is_explained_back_to_its_first_record(at_server, sent):
     assert f"with record {sent[0]}" in page
 
 
+def test_a_ticket_is_explained_back_to_its_first_record(at_server, sent):
+    page = at_server("explain", "--ticket", "1").out
+    assert page.startswith(
+        f"Record {sent[0]} opened it by rule critical-logs (version 1); 1 alert is on it; it is OPEN."
+    )
+    assert "No ticket had its correlation key, so a new one opened." in page
+
+
 def test_json_is_that_of_the_api(at_server, server, sent):
     assert json.loads(at_server("explain", sent[0], "--json").out) == server.ask("GET", f"/logs/{sent[0]}/explain")[1]
 

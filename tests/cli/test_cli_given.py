@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tocsin.cli.exits import WrongUsage
-from tocsin.cli.given import json_object, listed, pairs, savable, seconds
+from tocsin.cli.given import counts, json_object, kind_of, listed, pairs, savable, seconds
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,17 @@ def test_what_is_no_object_is_refused_by_the_name_of_its_file(text, told, tmp_pa
 def test_what_the_server_alone_decides_is_not_saved_again():
     shown = {"name": "db", "version": 3, "updated_by": "ana", "open_tickets": 2, "tier": 1}
     assert savable(shown, "open_tickets") == {"tier": 1}
+
+
+def test_a_rule_is_of_one_kind_and_more_urgent_by_counts() -> None:
+    assert (kind_of(threshold=3, ratio=None), kind_of(new_pattern=True), kind_of(ratio=None)) == (
+        "threshold",
+        "new_pattern",
+        None,
+    )
+    with pytest.raises(WrongUsage, match="--threshold and --new-pattern are two kinds of rule"):
+        kind_of(threshold=1, ratio=None, new_pattern=True)
+    assert (counts("--raise", ["p1=1000", "P2=50"]), counts("--raise", [])) == ({"P1": 1000, "P2": 50}, None)
+    for wrong in ("P1", "P1=many"):
+        with pytest.raises(WrongUsage, match=f"--raise '{wrong}': expected a priority and a count"):
+            counts("--raise", [wrong])

@@ -31,8 +31,9 @@ def test_the_books_balance_until_a_verdict_is_lost(tocsin, start, monkeypatch):
 
 
 def test_nothing_balances(at_server):
-    result = at_server("verify")
-    assert (result.code, result.out.count("\n")) == (0, 1)
+    result = at_server("verify", "--utc")
+    assert (result.code, result.out.count("\n"), result.out[:19]) == (0, 1, "Nothing arrived fro")
+    assert at_server("verify", "--since", "1h", "--until", "2h").code == 4
 
 
 def test_answers_that_go_only_so_far_are_put_together() -> None:

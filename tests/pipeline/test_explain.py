@@ -1,5 +1,6 @@
 """Explain: from any record to the page it caused, or to what says why there is none; from an alert to its beginning."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,10 +11,15 @@ from tocsin.alerts.model import rule_versions
 from tocsin.alerts.rules import Kind
 from tocsin.kit.errors import NotFound
 from tocsin.kit.events import LogsStored
+from tocsin.kit.priorities import Priority
 from tocsin.logs.model import chunks
 from tocsin.pipeline import ROUTES
 from tocsin.proof.explain import AlertExplained, RecordExplained, RuleOnRecord, explain_alert, explain_record
+from tocsin.proof.ticket_explain import TicketExplained, explain_ticket
 from tocsin.settings import Settings
+from tocsin.tickets import merge_service
+from tocsin.tickets import service as tickets
+from tocsin.tickets.storming import StormLimits
 
 
 def posted(desk: Desk, *records: dict[str, Any], **how: Any) -> int:
@@ -328,7 +334,102 @@ def test_a_silenced_record_names_the_silence_whose_it_is_why_and_until_when(desk
     clock.advance(minutes=2)
     desk.run_due_timers()
     desk.end_silence()
-    assert alert_explained(desk).summary.endswith("it has no ticket; it ended without a ticket: silence 1 hides it.")
+    assert alert_explained(desk).summary.endswith("it has no ticket; it ended without a ticket: silence 1 hid it.")
+    assert "silence 1 of rui hid it, until 2026-11-24T02:23:00Z (disk" in by_rule(desk, record_id).why
     shortened = by_rule(desk, record_id).silence
     assert shortened is not None
     assert shortened.until == clock.now()
+
+
+def ticket_explained(desk: Desk, ticket_id: int = 1) -> TicketExplained:
+    return explain_ticket(desk.database, desk.reader, ticket_id)
+
+
+def test_a_ticket_leads_to_its_exact_first_record_whatever_was_merged_into_it(desk: Desk) -> None:
+    first = posted(desk, critical("disk full"))
+    second = posted(desk, critical())
+    desk.database.write(lambda tx: merge_service.merge(tx, 1, 2), actor=ANA)
+    told = ticket_explained(desk, 2)
+    assert (told.first_alert_id, told.first_log_id, told.window_first_log_id) == (2, second, None)
+    assert told.first_record is not None
+    assert told.first_record.id == second
+    assert told.summary == (
+        f"Record {second} opened it by rule critical-logs (version 1); 2 alerts are on it; it is OPEN."
+    )
+    assert [(one.id, one.how) for one in told.alerts] == [(2, "opened"), (1, "merged")]
+    assert told.alerts[1].why == "It came with ticket 1, which was merged."
+    assert told.events[0].kind == "TicketOpened"
+
+    merged = ticket_explained(desk, 1)
+    assert (merged.first_alert_id, merged.first_log_id, merged.alert_count) == (1, first, 0)
+    assert merged.summary.endswith("; no alert is on it; it was merged into ticket 2.")
+    record = by_rule(desk, first, "critical-logs")
+    assert record.ticket is not None
+    assert (record.ticket.id, record.ticket.first_log_id) == (2, second)
+
+
+def test_a_storms_ticket_names_all_that_it_holds(settings: Settings, open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(settings, limits=StormLimits(2, 0))
+    for message in ("one", "two", "three", "four"):
+        posted(desk, critical(message))
+    told = ticket_explained(desk, 3)
+    assert (told.opened_by, told.first_alert_id, told.first_log_id) == ("storm", 3, 3)
+    assert [(one.id, one.how, one.suppressed_by) for one in told.alerts] == [
+        (4, "storm", "storm:3"),
+        (3, "storm", "storm:3"),
+    ]
+    assert "it is that of a storm, in which this came first" in told.summary
+
+
+def test_a_ticket_that_a_person_opened_began_without_a_record(desk: Desk) -> None:
+    fields = {"title": "t", "description": "", "priority": Priority.P3, "service": None, "assignee": None}
+    desk.database.write(lambda tx: tickets.open_by_hand(tx, **fields), actor=ANA)
+    told = ticket_explained(desk)
+    assert (told.first_alert_id, told.first_record, told.alerts) == (None, None, [])
+    assert told.summary == "local:ana opened it, without any record; no alert is on it; it is OPEN."
+    with pytest.raises(NotFound):
+        ticket_explained(desk, 9)
+
+
+def test_a_ticket_of_a_threshold_names_the_record_that_its_window_began_with(desk: Desk, clock: FakeClock) -> None:
+    desk.save_rule(kind=Kind.THRESHOLD, threshold=3, window_s=60, group_by=("service",))
+    posted(desk, error())
+    clock.advance(minutes=2)
+    began = posted(desk, error(), error(service="shop"), error()) - 2
+    clock.advance(seconds=10)
+    crossed = posted(desk, info(), error(), error()) - 1
+    told = ticket_explained(desk)
+    assert (told.first_log_id, told.window_first_log_id) == (crossed, began)
+    completed = f"which completed a window that began with record {began};"
+    assert told.summary.startswith(f"Record {crossed} opened it by rule errors (version 1), {completed}")
+    assert alert_explained(desk).window_first_log_id == began
+
+    desk.resolve(1)
+    clock.advance(seconds=10)
+    began = posted(desk, error(), error(), error()) - 2
+    assert alert_explained(desk, 2).window_first_log_id == began, "an episode empties its window"
+
+
+def test_an_alert_that_was_released_says_what_had_kept_it_until_when_and_why(desk: Desk, clock: FakeClock) -> None:
+    desk.silence("@host:a", owner="rui", reason="disk replacement", break_factor=1, baseline_n=1)
+    hidden = posted(desk, critical(host="a"))
+    clock.advance(minutes=1)
+    posted(desk, critical(host="b"))
+    why = "until 2026-11-24T02:22:00Z: a record came that nothing hides"
+    assert f"2 records in all; silence 1 hid it, {why}; ticket 1" in alert_explained(desk).summary
+    told = by_rule(desk, hidden, "critical-logs")
+    assert told.why.endswith(
+        "silence 1 of rui hides it, until 2026-11-24T03:21:00Z (disk replacement)."
+        " People were told of alert 1 at 2026-11-24T02:22:00Z: a record came that nothing hides."
+    )
+
+    posted(desk, *[critical("another thing", host="a")] * 40)
+    desk.watch_silences()
+    desk.run_due_timers()
+    broke = by_rule(desk, hidden, "critical-logs")
+    assert "silence 1 of rui hid it, until 2026-11-24T02:22:00Z, when it broke (disk replacement)." in broke.why
+    assert broke.silence is not None
+    assert (broke.silence.active, broke.silence.broken) == (False, True)
+    assert (
+        "silence 1 hid it, until 2026-11-24T02:22:00Z: silence 1 hides it no longer" in alert_explained(desk, 2).summary
+    )

@@ -70,3 +70,12 @@ def test_a_rule_has_so_many_alerts_open_and_gathers_what_is_more_in_one(desk: De
     desk.resolve(1)
     desk.post(error(attributes={"host": "more9"}))
     assert open_ones() == 2, "now there is room again"
+
+
+def test_words_in_a_place_that_varies_take_no_room(desk: Desk) -> None:
+    desk.save_rule(kind=Kind.NEW_PATTERN, learn_s=0)
+    names = [f"{a}{b}{c}" for a in "bcdfg" for b in "aeiou" for c in "klmn"]
+    for some in (names[:60], names[60:]):
+        desk.post(*[error(f"login of {name} failed") for name in some], error(f"{some[0]} is lost"))
+    assert desk.verdicts("errors") == {"opened": 3, "counted": 99}
+    assert sorted(alert.count for alert in desk.alerts) == [1, 1, 100]

@@ -322,3 +322,38 @@ def test_two_servers_that_hear_of_a_silenced_alert_at_once_do_not_wait_for_each_
     finally:
         for desk in desks:
             desk.close()
+
+
+def test_an_alert_that_joins_as_the_others_end_keeps_its_ticket_open(desk: Desk, clock: FakeClock) -> None:
+    desk.save_rule(condition="level:ERROR", correlate_by=("service",), auto_resolve_after_s=60)
+    desk.post(error("one", service="web"))
+    clock.advance(minutes=2)
+    other = Held(desk, ticket_store.lock_storms)
+    posted = desk.start_post(error("two", service="web"), critical(service="mail"))
+    wait_until(lambda: waiting_for_locks(desk.database))
+    ending = started(desk, desk.run_due_timers)
+    other.release()
+    posted.result(20)
+    ending.join(20)
+
+    assert [(ticket.id, ticket.status) for ticket in desk.tickets] == [(1, "OPEN"), (2, "OPEN")]
+    assert [(alert.title, alert.status) for alert in desk.alerts_of(1)] == [
+        ("web: two", "firing"),
+        ("web: one", "resolved"),
+    ]
+    assert held_keys(desk) == [1, 2]
+    desk.resolve(1)
+    assert held_keys(desk) == [2]
+
+
+def test_an_alert_that_grows_while_its_ticket_is_merged_makes_the_other_one_more_urgent(desk: Desk) -> None:
+    desk.save_rule(condition="level:ERROR", raise_at=(("P1", 3),))
+    desk.post(critical("disk full", service="db"))
+    desk.post(*[error(service="web")] * 3)
+    merging = Held(desk, lambda tx: merge_service.merge(tx, 2, 1))
+    growing = started(desk, desk.roll_up)
+    merging.release()
+    growing.join(20)
+
+    assert (desk.tickets[0].status, desk.tickets[0].priority) == ("OPEN", 1)
+    assert [event.data["ticket_id"] for event in desk.events(kind="AlertGrew")] == [1]

@@ -354,3 +354,15 @@ def test_however_many_alerts_it_hid_it_lets_go_of_all(settings: Settings, open_d
     desk.run_due_timers()
     assert {alert.status for alert in desk.alerts} == {"firing"}
     assert len(desk.tickets) == 2 * SLICE + 5
+
+
+def test_an_alert_that_grows_under_a_silence_would_be_as_urgent_as_its_rule_says(desk: Desk) -> None:
+    desk.save_rule(raise_at=(("P1", 4), ("P2", 2)))
+    desk.silence()
+    desk.post(*[error("one")] * 3, error("two"))
+    assert desk.hidden().would_be_p1 == 0
+    desk.roll_up()
+    desk.post(error("one"))
+    assert (desk.hidden().alerts, desk.hidden().would_be_p1) == (2, 1)
+    desk.roll_up()
+    assert desk.hidden().would_be_p1 == 1

@@ -10,10 +10,11 @@ from sqlalchemy import select
 from desk import ANA, PATIENCE_S, Desk, critical, in_threads
 from tocsin.alerts import service, store
 from tocsin.alerts.model import alerts
-from tocsin.alerts.service import AlertQuery
+from tocsin.alerts.store import AlertQuery
 from tocsin.kit.errors import Invalid, NotFound
 from tocsin.settings import Settings
 from tocsin.storage.tx import Tx
+from tocsin.tickets.storming import StormLimits
 
 
 def test_the_count_is_the_same_before_and_after_it_was_rolled_up(desk: Desk) -> None:
@@ -155,6 +156,24 @@ def test_alerts_are_found_by_what_they_are_and_paged_without_gaps(desk: Desk) ->
     assert all_pages(service="shop") == [6, 4, 2]
     assert all_pages(since=desk.clock.now()) == [7]
     assert all_pages(service="nobody") == []
+    assert all_pages(rule="critical-logs", ticket_id=3) == [3]
+    assert all_pages(rule="nobodys") == []
+
+
+def test_alerts_are_found_by_what_keeps_them_from_people(settings: Settings, open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(settings, limits=StormLimits(2, 0))
+    desk.silence("service:hushed")
+    desk.post(critical(service="hushed"), *(critical(f"{word} broke") for word in "abcd"), critical(service="mail"))
+
+    def found(**wanted: object) -> list[tuple[str, str | None]]:
+        alerts, _ = service.find(desk.database, AlertQuery(**wanted))
+        return sorted((alert.service, alert.suppressed_by) for alert in alerts)
+
+    [storm] = [ticket.id for ticket in desk.tickets if ticket.opened_by == "storm"]
+    assert found(suppressed_by="storm") == found(ticket_id=storm) == [("payments", f"storm:{storm}")] * 4
+    assert found(suppressed_by=f"storm:{storm}", status="suppressed") == found(ticket_id=storm)
+    assert found(suppressed_by="silence") == found(suppressed_by="silence:1") == [("hushed", "silence:1")]
+    assert found(suppressed_by="silence:2") == found(suppressed_by="flap") == []
 
 
 def test_an_alert_that_is_not_there_and_a_cursor_of_another_list_are_named(desk: Desk) -> None:

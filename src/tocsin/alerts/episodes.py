@@ -1,7 +1,7 @@
 """Episodes: matches open alerts or are counted on those that are open, also on alerts that are kept from people."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tocsin.alerts import flapping, placing, store
@@ -70,16 +70,30 @@ def _within_bounds(tx: Tx, shares: Sequence[Share], held: Collection[str], max_g
     """Gather what would have more alerts of a rule open than are kept apart. Only new alerts are a reason to look."""
     wanted = [share.match for share in shares if share.verdict is None and not share.match.window_s]
     new = [match for match in wanted if match.fingerprint not in held]
-    _, outside = parted(new, {rule: max_groups - store.count_open(tx, rule) for rule in rules_of(new)})
-    if not outside:
+    room_of = {rule: max_groups - store.count_open(tx, rule) for rule in rules_of(new)}
+    beyond = _without_room(new, room_of, {})
+    if beyond:  # they may have less to ask for: the forms of a pattern take one place, or have it already
+        placed = placing.look_up(tx, new)
+        heard = {share.match.fingerprint for share in shares if share.hidden_by is None}
+        counted = placing.open_of(tx, placed, heard)
+        new = [match for match in new if match.fingerprint not in counted]
+        beyond = _without_room(new, room_of, {own: one.fingerprints[0] for own, one in placed.items()})
+    if not beyond:
         return shares
-    beyond = {match.fingerprint for match in outside}
     kept = [share for share in shares if share.match.fingerprint not in beyond]
     others = [share for share in shares if share.match.fingerprint in beyond]
     for hidden_by in sorted({share.hidden_by or "" for share in others}):
         together = gathered([share.match for share in others if (share.hidden_by or "") == hidden_by])
         kept += [Share(match, None, 0, hidden_by=hidden_by or None, gathered=True) for match in together]
     return kept
+
+
+def _without_room(new: Sequence[Matched], room_of: Mapping[str, int], opens: Mapping[str, str]) -> set[str]:
+    """Of new groups those for which their rule has no room; by fingerprint, what opens an alert in its place."""
+    place_of = {match.fingerprint: opens.get(match.fingerprint, match.fingerprint) for match in new}
+    _, outside = parted([replace(match, fingerprint=place_of[match.fingerprint]) for match in new], room_of)
+    without = {match.fingerprint for match in outside}
+    return {own for own, place in place_of.items() if place in without}
 
 
 def _row(

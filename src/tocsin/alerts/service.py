@@ -14,7 +14,7 @@ from tocsin.alerts.hiding import apart, covering, heard, hiding_absence
 from tocsin.alerts.overflow import MAX_GROUPS
 from tocsin.alerts.quieting import QUIET
 from tocsin.alerts.rules import WINDOWED, Kind
-from tocsin.alerts.store import Alert, OpenAlert
+from tocsin.alerts.store import Alert, AlertQuery, OpenAlert
 from tocsin.alerts.suppression import FLAP
 from tocsin.alerts.thresholds import Share, weigh_all
 from tocsin.kit.actors import SYSTEM
@@ -255,19 +255,9 @@ class RollUp:
 
 
 def _make_urgent(tx: Tx, alert: Alert, priority: Priority) -> None:
-    if alert.ticket_id is not None and store.raise_priority(tx, alert.id, priority):
-        tx.emit(AlertGrew(alert.id, alert.ticket_id, count=alert.count, priority=priority.name))
-
-
-@dataclass(frozen=True, slots=True)
-class AlertQuery:
-    """Which alerts: `status` firing, suppressed, resolved or None (all); opened at or after `since`."""
-
-    status: str | None = None
-    service: str | None = None
-    since: datetime | None = None
-    limit: int = 100
-    cursor: str | None = None
+    ticket_id = store.raise_priority(tx, alert.id, priority)  # which it has by now
+    if ticket_id is not None:
+        tx.emit(AlertGrew(alert.id, ticket_id, count=alert.count, priority=priority.name))
 
 
 def get(database: Database, alert_id: int) -> Alert:
@@ -284,16 +274,7 @@ def find(database: Database, query: AlertQuery) -> tuple[list[Alert], str | None
     if query.cursor is not None:
         at, last_id = decode_cursor(query.cursor, _CURSOR, int, int)
         after = (from_us(int(at)), int(last_id))
-    found = database.read(
-        lambda tx: store.page(
-            tx,
-            status=query.status,
-            service=query.service,
-            since=query.since,
-            after=after,
-            limit=query.limit + 1,
-        )
-    )
+    found = database.read(lambda tx: store.page(tx, query, after=after, limit=query.limit + 1))
     items = found[: query.limit]
     more = len(found) > query.limit
     return items, encode_cursor(_CURSOR, to_us(items[-1].opened_at), items[-1].id) if more else None

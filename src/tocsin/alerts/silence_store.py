@@ -5,13 +5,15 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 
+from tocsin.alerts import rule_store
 from tocsin.alerts.model import alerts, verdicts
 from tocsin.alerts.silence_model import silences
 from tocsin.alerts.silencing import Silence, names_of, silence_id_of
 from tocsin.kit.errors import Conflict
 from tocsin.kit.events import SilenceBroken
+from tocsin.kit.priorities import Priority
 from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx, Tx
 
@@ -171,7 +173,7 @@ def hidden(tx: ReadTx, ids: Collection[int]) -> dict[int, Hidden]:
         events.c.id.in_(sorted(r.event_id for r in found.values()))
     )
     at_of = {row.id: row.recorded_at for row in tx.execute(newest)}
-    p1 = {silence_id_of(row.suppressed_by): row.n for row in tx.execute(_would_be_p1(names_of(ids)))}
+    p1 = {silence_id_of(name): n for name, n in _would_be_p1(tx, names_of(ids)).items()}
     return {
         silence_id: Hidden(int(row.records), row.alerts, p1.get(silence_id, 0), at_of.get(row.event_id))
         for silence_id, row in found.items()
@@ -179,15 +181,29 @@ def hidden(tx: ReadTx, ids: Collection[int]) -> dict[int, Hidden]:
     }
 
 
-def _would_be_p1(names: list[str]) -> Select[Any]:
-    """How many alerts of priority P1 began with a record that each of these hid."""
+def _would_be_p1(tx: ReadTx, names: list[str]) -> dict[str, int]:
+    """How many alerts began with a record that each of these hid, and are P1: by their rule, or with as many records as
+    make them so. An alert without a ticket is not made more urgent before it has one."""
     began = and_(alerts.c.id == verdicts.c.alert_id, alerts.c.first_record_id == verdicts.c.first_id)
-    return (
-        select(verdicts.c.suppressed_by, func.count(alerts.c.id.distinct()).label("n"))
-        .join(alerts, began)
-        .where(verdicts.c.suppressed_by.in_(names), alerts.c.priority == 1)
-        .group_by(verdicts.c.suppressed_by)
-    )
+    mine = verdicts.c.suppressed_by.in_(names)
+    rules = tx.execute(select(alerts.c.rule).join(verdicts, began).where(mine).distinct()).scalars().all()
+    raised = [
+        (alerts.c.rule == name) & (_count() >= count)
+        for name, rule in rule_store.rules_that_raise(tx, rules).items()
+        for priority, count in rule.raise_at
+        if priority == Priority.P1.name
+    ]
+    counted = select(verdicts.c.suppressed_by, func.count(alerts.c.id.distinct())).join(alerts, began)
+    statement = counted.where(mine, or_(alerts.c.priority == int(Priority.P1), *raised))
+    return {row[0]: row[1] for row in tx.execute(statement.group_by(verdicts.c.suppressed_by))}
+
+
+def _count() -> ColumnElement[int]:
+    """How many records there are on an alert: those that were rolled up, and those since."""
+    fresh = verdicts.alias("fresh")
+    since = (fresh.c.alert_id == alerts.c.id) & (fresh.c.position >= alerts.c.rolled_up_to)
+    added = select(func.coalesce(func.sum(fresh.c.n), 0)).where(since).correlate(alerts).scalar_subquery()
+    return alerts.c.counted + added
 
 
 def hidden_since(tx: ReadTx, silence: Silence, since: datetime) -> int:

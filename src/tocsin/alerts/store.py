@@ -517,6 +517,12 @@ def of_tickets(tx: ReadTx, ticket_id: int, *, limit: int) -> list[Alert]:
     return [_alert(row) for row in tx.execute(statement)]
 
 
+def count_of_ticket(tx: ReadTx, ticket_id: int) -> int:
+    """How many alerts a ticket has."""
+    statement = select(func.count()).select_from(alerts).where(alerts.c.ticket_id == ticket_id)
+    return int(tx.execute(statement).scalar_one())
+
+
 _STATUSES: Final[dict[str, ColumnElement[bool]]] = {
     "firing": alerts.c.ended_at.is_(None) & alerts.c.suppressed_by.is_(None),
     "suppressed": alerts.c.ended_at.is_(None) & alerts.c.suppressed_by.is_not(None),
@@ -524,23 +530,37 @@ _STATUSES: Final[dict[str, ColumnElement[bool]]] = {
 }
 
 
-def page(
-    tx: ReadTx,
-    *,
-    status: str | None,
-    service: str | None,
-    since: datetime | None,
-    after: tuple[datetime, int] | None,
-    limit: int,
-) -> list[Alert]:
+@dataclass(frozen=True, slots=True)
+class AlertQuery:
+    """Which alerts: `status` firing, suppressed, resolved or None (all); opened at or after `since`; `suppressed_by` as
+    on alerts, or a kind alone for all of it (`silence`, `storm`, `inhibition`, `flap`)."""
+
+    status: str | None = None
+    service: str | None = None
+    rule: str | None = None
+    ticket_id: int | None = None
+    suppressed_by: str | None = None
+    since: datetime | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+def page(tx: ReadTx, query: AlertQuery, *, after: tuple[datetime, int] | None, limit: int) -> list[Alert]:
     """Alerts, newest first by (opened_at, id)."""
     statement = _with_counts().order_by(alerts.c.opened_at.desc(), alerts.c.id.desc()).limit(limit)
-    if status is not None:
-        statement = statement.where(_STATUSES[status])
-    if service is not None:
-        statement = statement.where(alerts.c.service == service)
-    if since is not None:
-        statement = statement.where(alerts.c.opened_at >= since)
+    if query.status is not None:
+        statement = statement.where(_STATUSES[query.status])
+    if query.service is not None:
+        statement = statement.where(alerts.c.service == query.service)
+    if query.rule is not None:
+        statement = statement.where(alerts.c.rule == query.rule)
+    if query.ticket_id is not None:
+        statement = statement.where(alerts.c.ticket_id == query.ticket_id)
+    if query.suppressed_by is not None:
+        kind = alerts.c.suppressed_by.like(alike(query.suppressed_by))
+        statement = statement.where(or_(alerts.c.suppressed_by == query.suppressed_by, kind))
+    if query.since is not None:
+        statement = statement.where(alerts.c.opened_at >= query.since)
     if after is not None:
         key = (alerts.c.opened_at, alerts.c.id)
         statement = statement.where(tuple_(*key) < row_value(key, after))
@@ -629,10 +649,13 @@ def counted_since(tx: ReadTx, rules: Collection[str], since: int) -> list[Alert]
     return [_alert(row) for row in tx.execute(_with_counts().where(mine).order_by(alerts.c.id))]
 
 
-def raise_priority(tx: Tx, alert_id: int, priority: int) -> bool:
-    """Make an open alert more urgent; False when it is so urgent already."""
-    mine = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None) & (alerts.c.priority > priority)
-    return tx.execute(update(alerts).where(mine).values(priority=priority)).rowcount == 1
+def raise_priority(tx: Tx, alert_id: int, priority: int) -> int | None:
+    """Make an open alert more urgent that has a ticket; returns the ticket, None when it is so urgent already."""
+    open_now = (alerts.c.id == alert_id) & alerts.c.ended_at.is_(None)
+    less_urgent = open_now & (alerts.c.priority > priority) & alerts.c.ticket_id.is_not(None)
+    raised = update(alerts).where(less_urgent).values(priority=priority).returning(alerts.c.ticket_id)
+    found: int | None = tx.execute(raised).scalar_one_or_none()
+    return found
 
 
 def rolled_up_to(tx: ReadTx) -> int:

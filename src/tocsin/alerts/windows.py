@@ -73,6 +73,12 @@ class Weighed:
     late: tuple[int, ...] = ()
 
 
+def reach(at_us: int, window_s: int) -> int:
+    """From when on records are in a window whose newest one happened then."""
+    width_us = width_us_of(window_s)
+    return (at_us // width_us - BUCKETS + 1) * width_us
+
+
 def width_us_of(window_s: int) -> int:
     """The length of a bucket."""
     return window_s * MILLION // BUCKETS

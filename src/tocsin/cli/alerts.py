@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from tocsin.cli.command import (
     DEFAULT_URL,
@@ -35,10 +36,25 @@ app = make_app(
 )
 
 
-@app.command("list", epilog=examples("tocsin alerts list --status firing --service payments"))
+@app.command(
+    "list",
+    epilog=examples("tocsin alerts list --status firing --service payments", "tocsin alerts list --ticket 12"),
+)
 def list_alerts(
     status: Annotated[str | None, typer.Option("--status", help="firing, suppressed or resolved.")] = None,
     service: Annotated[str | None, typer.Option("--service", "-s", help="Only this service.")] = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="Only those of this rule.")] = None,
+    ticket_id: Annotated[
+        int | None, typer.Option("--ticket", metavar="ID", min=1, help="Only those of this ticket, as of a storm's.")
+    ] = None,
+    suppressed_by: Annotated[
+        str | None,
+        typer.Option(
+            "--suppressed-by",
+            metavar="WHAT",
+            help="Only those that this keeps from people: silence:3, storm:12, inhibition:7, flap; or a kind alone.",
+        ),
+    ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="Opened since: how long ago (15m, 2h) or RFC 3339.")
     ] = None,
@@ -49,7 +65,14 @@ def list_alerts(
     as_json: JsonOption = False,
 ) -> None:
     """List alerts, the newest first."""
-    filters = {"status": status, "service": service, "since": since}
+    filters = {
+        "status": status,
+        "service": service,
+        "rule": rule,
+        "ticket_id": ticket_id,
+        "suppressed_by": suppressed_by,
+        "since": since,
+    }
     with Server(url, key_file) as server:
         page = server.get("/alerts", **filters, limit=limit, cursor=cursor)
     if as_json:
@@ -58,7 +81,7 @@ def list_alerts(
     if not page.data["items"]:
         typer.echo(
             "No alert matches."
-            if any(filters.values())
+            if any(value is not None for value in filters.values())
             else "No alerts: no rule has matched yet. What the rules ask for: tocsin rules list"
         )
         return
@@ -111,7 +134,7 @@ def show(
 def _row(alert: dict[str, Any]) -> list[Any]:
     return [
         str(alert["id"]),
-        styled(alert["status"], STATUS_STYLES),
+        _status(alert),
         styled(alert["priority"], PRIORITY_STYLES),
         str(alert["count"]),
         f"{age(alert['last_seen_at'])} ago",
@@ -119,6 +142,12 @@ def _row(alert: dict[str, Any]) -> list[Any]:
         alert["service"],
         alert["title"],
     ]
+
+
+def _status(alert: dict[str, Any]) -> Text:
+    """With what keeps an open one from people."""
+    status = styled(alert["status"], STATUS_STYLES)
+    return Text.assemble(status, f" ({alert['suppressed_by']})") if alert["status"] == "suppressed" else status
 
 
 def _number(value: int | None) -> str:

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,8 +13,8 @@ import typer
 from rich.console import Console
 
 from tocsin.cli.command import DEFAULT_URL, JsonOption, KeyFileOption, UrlOption, UtcOption
-from tocsin.cli.exits import Refused
-from tocsin.cli.given import json_object, listed
+from tocsin.cli.exits import Refused, WrongUsage
+from tocsin.cli.given import counts, json_object, kind_of, listed
 from tocsin.cli.output import print_fields, print_json, print_table, printable, when
 from tocsin.cli.remote import Server
 
@@ -47,6 +48,19 @@ def try_rule(
     window_s: Annotated[int | None, typer.Option("--window", metavar="SECONDS", help="... within so long.")] = None,
     for_s: Annotated[
         int | None, typer.Option("--for", metavar="SECONDS", min=1, help="Only when it lasts so long.")
+    ] = None,
+    absence_s: Annotated[
+        int | None, typer.Option("--absence", metavar="SECONDS", help="Only when there is none for so long.")
+    ] = None,
+    new_pattern: Annotated[
+        bool, typer.Option("--new-pattern", help="Only the first record of each pattern of a service.")
+    ] = False,
+    learn_s: Annotated[
+        int | None, typer.Option("--learn", metavar="SECONDS", min=0, help="... once a service is known so long.")
+    ] = None,
+    raise_at: Annotated[
+        list[str] | None,
+        typer.Option("--raise", metavar="P1=COUNT", help="More urgent from so many records on; several times."),
     ] = None,
     group_by: Annotated[str | None, typer.Option("--group-by", metavar="FIELDS", help="One alert per these.")] = None,
     correlate_by: Annotated[
@@ -85,13 +99,15 @@ def try_rule(
         "within_s": within_s,
         "condition": condition,
         "threshold": threshold,
-        "window_s": window_s,
+        "window_s": window_s if absence_s is None else absence_s,
         "for_s": for_s,
         "silences": silences,
         "ratio": ratio,
         "of": of,
         "minimum": minimum,
-        "kind": "threshold" if threshold is not None else "ratio" if ratio is not None else None,
+        "kind": kind_of(threshold=threshold, ratio=ratio, absence=absence_s, new_pattern=new_pattern or None),
+        "learn_s": learn_s,
+        "raise_at": counts("--raise", raise_at),
         "group_by": listed(group_by),
         "correlate_by": listed(correlate_by),
         "reopen_window_s": reopen_window_s,
@@ -109,14 +125,24 @@ def try_rule(
 
 
 def _subject(server: Server, rule: str, condition: str | None) -> dict[str, str]:
-    """The rule of that name; without one, it is a condition."""
+    """What looks like a name is one: of a rule that is there, or with a condition of one that is not. Anything else is
+    a condition. Raises WrongUsage for a name that no rule has."""
     if not _NAME.fullmatch(rule):
         return {"condition": rule}
-    try:
-        server.get(f"/rules/{rule}")
-    except Refused:
-        return {"condition": rule} if condition is None else {"name": rule}
+    if condition is None:
+        try:
+            server.get(f"/rules/{rule}")
+        except Refused as refused:
+            raise WrongUsage(detail=f"There is no rule {rule!r}{_meant(server, rule)}") from refused
     return {"name": rule}
+
+
+def _meant(server: Server, rule: str) -> str:
+    """Which rule may have been meant, and how a search for the word would be written."""
+    names = [one["name"] for one in server.get("/rules", limit=1000).data["items"]]
+    alike = get_close_matches(rule, names, n=1)
+    maybe = f"; did you mean {alike[0]!r}?" if alike else "."
+    return f"""{maybe} Records with that word are '"{rule}"', with the double quotes."""
 
 
 def local_zone() -> str:

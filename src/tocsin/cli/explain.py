@@ -1,4 +1,4 @@
-"""`tocsin explain`: why a record led to a ticket or to none, and how an alert came about."""
+"""`tocsin explain`: why a record led to a ticket or to none, and how an alert or a ticket came about."""
 
 from typing import Annotated, Any
 
@@ -12,27 +12,30 @@ from tocsin.cli.remote import Server
 app = make_app()
 
 
-@app.command(epilog=examples("tocsin explain 17", "tocsin explain --alert 4"))
+@app.command(epilog=examples("tocsin explain 17", "tocsin explain --alert 4", "tocsin explain --ticket 3"))
 def explain(
     record_id: Annotated[int | None, typer.Argument(metavar="[RECORD_ID]", min=1, help="A log record's id.")] = None,
     alert_id: Annotated[int | None, typer.Option("--alert", metavar="ID", min=1, help="Explain this alert.")] = None,
+    ticket_id: Annotated[int | None, typer.Option("--ticket", metavar="ID", min=1, help="Explain this ticket.")] = None,
     utc: UtcOption = False,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell of each rule what it made of a record and what followed; or of an alert how it began, went on and ended."""
-    if (record_id is None) == (alert_id is None):
-        raise WrongUsage(detail="Give a record's id, or an alert's with --alert ID.")
-    path = f"/logs/{record_id}/explain" if alert_id is None else f"/alerts/{alert_id}/explain"
+    """Tell of each rule what it made of a record, and what followed; of an alert how it began, went on and ended; or
+    of a ticket with which record it began, and how its alerts came to it."""
+    asked = {"logs": record_id, "alerts": alert_id, "tickets": ticket_id}
+    given = [(what, number) for what, number in asked.items() if number is not None]
+    if len(given) != 1:
+        raise WrongUsage(detail="Give a record's id, or an alert's with --alert ID, or a ticket's with --ticket ID.")
+    [(what, number)] = given
     with Server(url, key_file) as server:
-        answer = server.get(path)
+        answer = server.get(f"/{what}/{number}/explain")
+    show = {"logs": _show_record, "alerts": _show_alert, "tickets": _show_ticket}[what]
     if as_json:
         print_json(answer.text)
-    elif alert_id is None:
-        _show_record(answer.data, utc=utc)
     else:
-        _show_alert(answer.data, utc=utc)
+        show(answer.data, utc=utc)
 
 
 def _show_record(told: dict[str, Any], *, utc: bool) -> None:
@@ -73,6 +76,7 @@ def _show_alert(told: dict[str, Any], *, utc: bool) -> None:
             ("group", f"{told['template']} ({told['fingerprint']})"),
             ("pattern", _pattern(told)),
             ("first record", _gone(told["alert"]) if first is None else _record(first, utc=utc)),
+            ("window began", _window_began(told)),
             ("records", verdicts + late),
             ("opened", when(told["opened_at"], utc=utc)),
             ("ended", None if told["ended"] is None else when(told["ended"]["at"], utc=utc)),
@@ -82,6 +86,32 @@ def _show_alert(told: dict[str, Any], *, utc: bool) -> None:
             ("events", _events(told["events"], utc=utc)),
         ]
     )
+
+
+def _show_ticket(told: dict[str, Any], *, utc: bool) -> None:
+    typer.echo(printable(told["summary"]))
+    first, more = told["first_record"], told["alert_count"] - len(told["alerts"])
+    rest = f"\nand {more} more: tocsin alerts list --ticket {told['id']}" if more else ""
+    print_fields(
+        [
+            ("ticket", f"{told['id']} ({told['status']}): {told['title']}"),
+            ("opened", f"{when(told['opened_at'], utc=utc)} by {told['opened_by']}"),
+            ("first alert", None if told["first_alert_id"] is None else str(told["first_alert_id"])),
+            ("first record", _gone(told) if first is None else _record(first, utc=utc)),
+            ("window began", _window_began(told)),
+            ("recurrence of", None if told["recurrence_of"] is None else str(told["recurrence_of"])),
+            ("alerts", "\n".join(_alert_on(alert) for alert in told["alerts"]) + rest or None),
+            ("events", _events(told["events"], utc=utc)),
+        ]
+    )
+
+
+def _alert_on(alert: dict[str, Any]) -> str:
+    return f"{_alert(alert)} {alert['why']}"
+
+
+def _window_began(told: dict[str, Any]) -> str | None:
+    return None if told["window_first_log_id"] is None else f"with record {told['window_first_log_id']}"
 
 
 def _record(record: dict[str, Any], *, utc: bool) -> str:

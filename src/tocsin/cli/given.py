@@ -80,3 +80,21 @@ def instant(option: str, text: str | None) -> str | None:
         expected = "expected now, a time from now such as 2h, or a time such as 2026-11-28T18:00"
         raise WrongUsage(detail=f"{option} {text!r}: {expected}") from error
     return at.isoformat()
+
+
+def kind_of(**given: object) -> str | None:
+    """The kind of rule that options ask for, by the option's name; None when none was given. Raises WrongUsage."""
+    kinds = [kind for kind, value in given.items() if value is not None]
+    if len(kinds) > 1:
+        first, second = (kind.replace("_", "-") for kind in kinds[:2])
+        raise WrongUsage(detail=f"--{first} and --{second} are two kinds of rule; give one of them")
+    return kinds[0] if kinds else None
+
+
+def counts(option: str, given: Sequence[str] | None) -> dict[str, int] | None:
+    """`P1=1000`, given several times, as a priority's number of records; None when it was not. Raises WrongUsage."""
+    found = pairs(option, given, "a priority and a count, such as P1=1000")
+    wrong = [f"{name}={count}" for name, count in (found or {}).items() if not count.isdecimal()]
+    if wrong:
+        raise WrongUsage(detail=f"{option} {wrong[0]!r}: expected a priority and a count, such as P1=1000")
+    return None if found is None else {name.strip().upper(): int(count) for name, count in found.items()}

@@ -17,8 +17,8 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.exits import REFUSED, Refused, WrongUsage
-from tocsin.cli.given import json_object, listed, pairs, savable
+from tocsin.cli.exits import REFUSED, Refused
+from tocsin.cli.given import counts, json_object, kind_of, listed, pairs, savable
 from tocsin.cli.output import (
     PRIORITY_STYLES,
     duration,
@@ -228,7 +228,7 @@ def save(
         "ratio": ratio,
         "of": of,
         "minimum": minimum,
-        "kind": _said_kind(threshold, ratio, absence_s),
+        "kind": kind_of(threshold=threshold, ratio=ratio, absence=absence_s, new_pattern=new_pattern or None),
         "group_by": listed(group_by),
         "correlate_by": listed(correlate_by),
         "service": service,
@@ -236,34 +236,15 @@ def save(
         "runbook_url": runbook_url,
         "reopen_window_s": reopen_window_s,
         "auto_resolve_after_s": auto_resolve_after_s,
-        "raise_at": _counts(raise_at),
+        "raise_at": counts("--raise", raise_at),
         "labels": pairs("--label", label),
         "dry_run": dry_run or None,
+        "learn_s": learn_s,
     }
-    if new_pattern:
-        said |= {"kind": "new_pattern"}
-    said |= {"learn_s": learn_s}
     body |= {field: value for field, value in said.items() if value is not None}
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/rules/{name}", json=body)
     _tell(answer.text, answer.data, as_json=as_json)
-
-
-def _said_kind(threshold: int | None, ratio: float | None, absence_s: int | None) -> str | None:
-    said = {"threshold": threshold, "ratio": ratio, "absence": absence_s}
-    kinds = [kind for kind, value in said.items() if value is not None]
-    if len(kinds) > 1:
-        raise WrongUsage(detail=f"--{kinds[0]} and --{kinds[1]} are two kinds of rule; give one of them")
-    return kinds[0] if kinds else None
-
-
-def _counts(given: list[str] | None) -> dict[str, int] | None:
-    if not given:
-        return None
-    for pair in given:
-        if not pair.partition("=")[2].isdecimal():
-            raise WrongUsage(detail=f"--raise {pair!r}: expected a priority and a count, such as P1=1000")
-    return {name.strip().upper(): int(count) for name, _, count in (pair.partition("=") for pair in given)}
 
 
 @app.command(epilog=examples("tocsin rules enable payments-errors"))

@@ -74,6 +74,7 @@ def _print_head(ticket: dict[str, Any], *, utc: bool) -> None:
             ("came late by", duration(ticket["late_s"]) if ticket["late_s"] else None),
             ("split from", str(ticket["split_from"]) if ticket["split_from"] else None),
             ("recurrence of", str(ticket["recurrence_of"]) if ticket["recurrence_of"] else None),
+            ("alerts", _alerts(ticket)),
             ("next moves", ", ".join(ticket["allowed"]) or "none: it is final"),
             ("version", str(ticket["version"])),
             ("description", ticket["description"]),
@@ -174,6 +175,14 @@ def _after(ticket: dict[str, Any], instant: str, elapsed: str, *, utc: bool) -> 
     if ticket[instant] is None:
         return None
     return f"{when(ticket[instant], utc=utc)} (after {duration(ticket[elapsed]) or '?'})"
+
+
+def _alerts(ticket: dict[str, Any]) -> str | None:
+    """How many, and where to see those that are not shown."""
+    count, shown = ticket["alert_count"], len(ticket["alerts"])
+    if count <= shown:
+        return str(count) if count else None
+    return f"{count}, the newest {shown} below; all: tocsin alerts list --ticket {ticket['id']}"
 
 
 def _alert_row(alert: dict[str, Any]) -> list[Any]:

@@ -128,6 +128,9 @@ def _show(ledger: dict[str, Any], *, utc: bool) -> None:
     if ledger["expired"]:
         typer.echo(f"{ledger['expired']} records are missing: retention removed them before hours were sealed.")
     span = f"{when(ledger['since'], utc=utc)} to {when(ledger['until'], utc=utc)}"
+    if not ledger["hours"] and ledger["balanced"]:
+        typer.echo(f"Nothing arrived from {span}: there is nothing to verify.")
+        return
     state = "balance" if ledger["balanced"] else f"do not balance: {_gaps(ledger['gaps_found'])}"
     typer.echo(f"The books from {span} {state}.")
 

@@ -14,8 +14,9 @@ from tocsin.alerts.rules import WINDOWED, Rule
 from tocsin.alerts.silencing import silence_id_of
 from tocsin.alerts.store import Alert
 from tocsin.alerts.suppression import FLAP, STORM, parts
+from tocsin.kit.clock import iso
 from tocsin.kit.errors import NotFound, Unreadable
-from tocsin.kit.events import AlertFlapping, Matched
+from tocsin.kit.events import AlertFlapping, AlertReleased, Matched
 from tocsin.logs.record import Record
 from tocsin.logs.service import LogReader
 from tocsin.proof import sentences, store
@@ -69,7 +70,7 @@ class AlertState:
 
 @dataclass(frozen=True, slots=True)
 class TicketState:
-    """A ticket as it is now. `first_log_id` is the very first record of all its alerts, by the order they opened in."""
+    """A ticket as it is now. `first_log_id` is the very first record, that of the alert which opened it."""
 
     id: int
     status: str
@@ -122,7 +123,10 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class AlertExplained:
-    """An alert from its first record to its end. `ticket_alerts` are the newest alerts of its ticket."""
+    """An alert from its first record to its end. `ticket_alerts` are the newest alerts of its ticket.
+
+    `window_first_log_id`: what the window began with that its first record completed, where its rule counts in one.
+    """
 
     summary: str
     alert: AlertState
@@ -133,6 +137,7 @@ class AlertExplained:
     pattern_id: int | None
     pattern: str | None
     first_record: Record | None
+    window_first_log_id: int | None
     verdicts: dict[str, int]
     late: int
     opened_at: datetime
@@ -223,14 +228,16 @@ def _rule_on_record(
         rule.name,
         rule.version,
         sentences.MATCHED,
-        sentences.why_verdict(rule, verdict, record.id, kept_by=kept_by) + sentences.why_with(other),
+        sentences.why_verdict(rule, verdict, record.id, kept_by=kept_by)
+        + sentences.why_with(other)
+        + _told_later(verdict, events),
         rule.condition,
         group=_group_of(match, fingerprint, pattern),
         window=_window_of(tx, rule, fingerprint, verdict),
         verdict=verdict,
         late=None if verdict is None else sentences.late_in_words(verdict),
         silence=silence,
-        alert=None if alert is None else _alert_state(alert),
+        alert=None if alert is None else alert_state(alert),
         ticket=None if alert is None else _ticket_of(tx, alert, events),
         events=events,
     )
@@ -261,7 +268,7 @@ def _window_of(tx: ReadTx, rule: Rule, fingerprint: str, verdict: Verdict | None
     return WindowOf(rule.threshold, rule.ratio, rule.minimum, rule.window_s, hits, total, note)
 
 
-def _alert_state(alert: Alert) -> AlertState:
+def alert_state(alert: Alert) -> AlertState:
     return AlertState(alert.id, alert.status, alert.rule, alert.count, alert.first_record_id or None)
 
 
@@ -271,12 +278,12 @@ def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketS
     if ticket is None:
         return None
     brought = next((one for one in events if one.subject == f"ticket:{ticket.id}"), None)
-    how, why = _way_to_ticket(brought, store.storm_of(tx, ticket.id))
+    how, why = way_to_ticket(brought, store.storm_of(tx, ticket.id))
     first_id = store.first_record_of_ticket(tx, ticket.id)
     return TicketState(ticket.id, ticket.status.value, ticket.title, how, why, ticket.recurrence_of, first_id)
 
 
-def _way_to_ticket(brought: Happening | None, storm: Happening | None) -> tuple[str, str]:
+def way_to_ticket(brought: Happening | None, storm: Happening | None) -> tuple[str, str]:
     match brought:
         case None:
             found = "unknown", "The event that tells how the alert came to this ticket is gone."
@@ -318,11 +325,11 @@ def explain_alert(database: Database, logs: LogReader, alert_id: int) -> AlertEx
     alert = database.read(lambda tx: alert_store.get(tx, alert_id))
     if alert is None:
         raise NotFound(what="alert", id=alert_id)
-    first = _record_or_none(logs, alert.first_record_id)
+    first = record_or_none(logs, alert.first_record_id)
     return database.read(lambda tx: _alert_explained(tx, alert_id, first))
 
 
-def _record_or_none(logs: LogReader, record_id: int) -> Record | None:
+def record_or_none(logs: LogReader, record_id: int) -> Record | None:
     """A record, unless retention has dropped it or its segment is damaged."""
     try:
         return logs.get(record_id)
@@ -341,13 +348,17 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
     beside = [] if ticket is None else alert_store.of_tickets(tx, ticket.id, limit=MAX_ALERTS)
     began = sentences.why_opened(rule, alert.rule, alert.rule_version, alert.first_record_id or None)
     went = "it has no ticket" if ticket is None else f"ticket {ticket.id} ({ticket.status}) {_HOW[ticket.how]}"
+    window_first = window_first_log(tx, alert)
+    began += sentences.why_window(alert.first_record_id, window_first)
     many = "1 record" if alert.count == 1 else f"{alert.count} records"
     silence = _silenced(tx, alert.suppressed_by, tx.now if alert.ended_at is None else alert.opened_at)
     kept_by = _kept_by(tx, alert.suppressed_by, silence, events)
     end = _going_on(alert, kept_by) if ended is None else ended.why
+    released = _released(events)
+    kept = [] if released is None else [sentences.why_released(released)]
     return AlertExplained(
-        summary=f"{began}; {many} in all; {went}; {end}.",
-        alert=_alert_state(alert),
+        summary="; ".join([began, f"{many} in all", *kept, went, end]) + ".",
+        alert=alert_state(alert),
         rule_version=alert.rule_version,
         rule=None if rule is None else rule.definition(),
         fingerprint=alert.fingerprint,
@@ -355,15 +366,24 @@ def _alert_explained(tx: ReadTx, alert_id: int, first: Record | None) -> AlertEx
         pattern_id=alert.pattern_id,
         pattern=alert.pattern,
         first_record=first,
+        window_first_log_id=window_first,
         verdicts=verdicts,
         late=late,
         opened_at=alert.opened_at,
         ended=ended,
         silence=silence,
         ticket=ticket,
-        ticket_alerts=[_alert_state(one) for one in beside],
+        ticket_alerts=[alert_state(one) for one in beside],
         events=events,
     )
+
+
+def window_first_log(tx: ReadTx, alert: Alert) -> int | None:
+    """The record that the window of an alert began with; None where its rule counts in none."""
+    rule = rule_store.definition(tx, alert.rule, alert.rule_version)
+    if rule is None or rule.window_s is None or rule.kind not in WINDOWED:
+        return None
+    return store.window_began_with(tx, alert, window_s=rule.window_s)
 
 
 def _silenced(tx: ReadTx, suppressed_by: str | None, at: datetime) -> Silenced | None:
@@ -373,7 +393,13 @@ def _silenced(tx: ReadTx, suppressed_by: str | None, at: datetime) -> Silenced |
     if row is None:
         return None
     silence, span = row.silence, row.silence.occurrence_at(at)
-    return Silenced(silence.id, silence.matcher, silence.owner, silence.reason, None if span is None else span.end)
+    said = (silence.id, silence.matcher, silence.owner, silence.reason)
+    if span is None:
+        return Silenced(*said, None, active=False)
+    broke_at = silence.broken_at
+    if broke_at is not None and span.start <= broke_at < span.end:
+        return Silenced(*said, broke_at, active=False, broken=True)
+    return Silenced(*said, span.end, active=tx.now < span.end)
 
 
 def _kept_by(tx: ReadTx, suppressed_by: str | None, silence: Silenced | None, events: Sequence[Happening]) -> str:
@@ -385,6 +411,19 @@ def _kept_by(tx: ReadTx, suppressed_by: str | None, silence: Silenced | None, ev
     if what == FLAP:
         decided = next((one for one in reversed(events) if one.kind == AlertFlapping.__name__), None)
     return sentences.suppressed_in_words(suppressed_by, decided)
+
+
+def _released(events: Sequence[Happening]) -> Happening | None:
+    """The event by which an alert was kept from people no longer, the last one."""
+    return next((one for one in reversed(events) if one.kind == AlertReleased.__name__), None)
+
+
+def _told_later(verdict: Verdict | None, events: Sequence[Happening]) -> str:
+    """That people heard of a record's alert after all."""
+    released = _released(events)
+    if verdict is None or verdict.suppressed_by is None or released is None:
+        return ""
+    return f" People were told of alert {verdict.alert_id} at {iso(released.at)}: {released.data['reason']}."
 
 
 def _going_on(alert: Alert, kept_by: str) -> str:
@@ -412,6 +451,6 @@ def _ending(alert: Alert, events: Sequence[Happening], rule: Rule | None) -> End
     if last.kind == "AlertQuieted":
         return Ending(alert.ended_at, "quiet", sentences.why_quiet(rule, last.data["quiet_s"]))
     if last.kind == "AlertUnheard":
-        by = sentences.suppressed_in_words(last.data["suppressed_by"])
+        by = sentences.suppressed_in_words(last.data["suppressed_by"], past=True)
         return Ending(alert.ended_at, "unheard", f"it ended without a ticket: {by}")
     return Ending(alert.ended_at, "resolved", f"it ended when {last.actor} resolved its ticket")

@@ -39,13 +39,18 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Silenced:
-    """The silence that hid a record, or hides an alert: whose, why, and until when, as it is written down now."""
+    """The silence that hid a record, or hides an alert: whose, why, and until when, as it is written down now.
+
+    `active`: whether it does so still. `broken`: that it ended then because too much came.
+    """
 
     id: int
     matcher: str
     owner: str
     reason: str
     until: datetime | None
+    active: bool = True
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

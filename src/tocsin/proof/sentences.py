@@ -71,13 +71,22 @@ def why_with(template: str | None) -> str:
 def silence_in_words(silence: Silenced) -> str:
     """Which silence hides something, whose it is, why, and until when."""
     until = "" if silence.until is None else f", until {iso(silence.until)}"
-    return f"silence {silence.id} of {silence.owner} hides it{until} ({silence.reason})"
+    broke = ", when it broke" if silence.broken else ""
+    hides = "hides" if silence.active else "hid"
+    return f"silence {silence.id} of {silence.owner} {hides} it{until}{broke} ({silence.reason})"
 
 
-def suppressed_in_words(suppressed_by: str | None, decided: Happening | None = None) -> str:
-    """What keeps an alert from people, with the numbers of the event that `decided` it, if it is known."""
+def why_released(released: Happening) -> str:
+    """What had kept an alert from people, until when, and why no longer."""
+    by = suppressed_in_words(released.data["suppressed_by"], past=True)
+    return f"{by}, until {iso(released.at)}: {released.data['reason']}"
+
+
+def suppressed_in_words(suppressed_by: str | None, decided: Happening | None = None, *, past: bool = False) -> str:
+    """What keeps an alert from people, or kept it, with the numbers of the event that `decided` it, if it is known."""
     what, which = parts(suppressed_by)
-    return _KEPT_BY.get(what, "what did is not recorded").format(which=which) + _numbers(decided)
+    words = (_HAD_KEPT_BY if past else _KEPT_BY).get(what, "what did is not recorded")
+    return words.format(which=which) + _numbers(decided)
 
 
 def why_storm(began: Mapping[str, Any]) -> str:
@@ -102,6 +111,12 @@ _KEPT_BY: Final = {
     FLAP: "the alert flaps, its changes page nobody until it has been calm for 30 minutes",
     STORM: "too many alerts opened at once, ticket {which} gathers them",
     INHIBITION: "it follows from alert {which} of a service that its own depends on",
+}
+_HAD_KEPT_BY: Final = {
+    SILENCE: "silence {which} hid it",
+    FLAP: "it flapped, and its changes paged nobody",
+    STORM: "too many alerts had opened at once, ticket {which} gathered them",
+    INHIBITION: "it followed from alert {which} of a service that its own depends on",
 }
 _MEANT: Final = {
     "opened": "It opened alert {v.alert_id}{by_window}.",
@@ -148,6 +163,14 @@ def why_opened(rule: Rule | None, name: str, version: int, first_id: int | None)
         return f"Record {first_id} opened it by rule {name} (version {version})"
     last = "there never was one" if first_id is None else f"the last one was record {first_id}"
     return f"Rule {name} (version {version}) opened it, for there was no record for {rule.window_s} s; {last}"
+
+
+def why_window(first_id: int, window_first: int | None) -> str:
+    """Which record the window of an alert began with, where there is one."""
+    if window_first is None:
+        return ""
+    began = "itself" if window_first == first_id else f"record {window_first}"
+    return f", which completed a window that began with {began}"
 
 
 def why_quiet(rule: Rule | None, quiet_s: int) -> str:

@@ -2,14 +2,26 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, select, tuple_
 
 from tocsin.alerts.model import alerts, rule_versions, verdicts, windows
 from tocsin.alerts.rules import Rule, rule_of
-from tocsin.kit.events import LogsExpired, LogsParked, LogsStored, LogsUnparked, StormBegan
+from tocsin.alerts.store import Alert
+from tocsin.alerts.windows import reach
+from tocsin.kit.clock import from_us, to_us
+from tocsin.kit.events import (
+    LogsExpired,
+    LogsParked,
+    LogsStored,
+    LogsUnparked,
+    StormBegan,
+    TicketAbsorbed,
+    TicketMerged,
+    TicketOpened,
+)
 from tocsin.logs.model import chunks
 from tocsin.logs.record import Record
 from tocsin.proof.facts import Commit, Entry, Happening, Verdict, Waiting
@@ -18,6 +30,8 @@ from tocsin.storage.tx import ReadTx
 
 EVENTS_OF_A_COMMIT: Final = 20_000  # where a parking is looked for behind the commit that it is of
 FIRST_RULESET: Final = 1
+MAX_IN_WINDOW: Final = 10_000  # verdicts that are looked through for the beginning of a window
+SKEW: Final = timedelta(minutes=5)  # so far ahead of its arrival, a record's time is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +257,61 @@ def counted_on(tx: ReadTx, alert_id: int) -> tuple[dict[str, int], int]:
     return {row[0]: int(row[1]) for row in found}, sum(int(row[2]) for row in found)
 
 
+def first_alert_of_ticket(tx: ReadTx, ticket_id: int) -> int | None:
+    """The alert that opened a ticket, wherever it is by now; None for one that a person opened.
+
+    Merges, storms and alerts that are gathered bring others that are older: which one it was says its first event.
+    """
+    opened = next((one for one in events_of_ticket(tx, ticket_id, limit=1) if one.kind == TicketOpened.__name__), None)
+    if opened is not None:
+        found: int | None = opened.data["alert_id"]
+        return found
+    oldest = select(func.min(alerts.c.id)).where(alerts.c.ticket_id == ticket_id)
+    lowest: int | None = tx.execute(oldest).scalar_one()
+    return lowest
+
+
 def first_record_of_ticket(tx: ReadTx, ticket_id: int) -> int | None:
-    """The record that a ticket began with: the first one of its first alert."""
-    first = select(alerts.c.first_record_id).where(alerts.c.ticket_id == ticket_id).order_by(alerts.c.id).limit(1)
+    """The record that a ticket began with: the first one of the alert that opened it."""
+    alert_id = first_alert_of_ticket(tx, ticket_id)
+    first = select(alerts.c.first_record_id).where(alerts.c.id == alert_id)
     found: int | None = tx.execute(first).scalar_one_or_none()
+    return found or None
+
+
+def events_of_ticket(tx: ReadTx, ticket_id: int, *, limit: int) -> list[Happening]:
+    """The first events of a ticket."""
+    return [_happening(row) for row in tx.execute(_of_subject(f"ticket:{ticket_id}").limit(limit))]
+
+
+def merge_of_alert(tx: ReadTx, ticket_id: int, alert_id: int) -> int | None:
+    """The ticket with which an alert came to this one, when that was merged into it."""
+    absorbed = _of_subject(f"ticket:{ticket_id}").where(events.c.kind == TicketAbsorbed.__name__)
+    for one in [_happening(row) for row in tx.execute(absorbed)]:
+        other = one.data["other_id"]
+        merged = _of_subject(f"ticket:{other}").where(events.c.kind == TicketMerged.__name__)
+        if any(alert_id in row.data["alert_ids"] for row in tx.execute(merged)):
+            return int(other)
+    return None
+
+
+def window_began_with(tx: ReadTx, alert: Alert, *, window_s: int) -> int | None:
+    """The record that the window of an alert began with, which its first one completed; that itself, if it needed no
+    other. What came in before the alert's like of earlier is not among them: an episode empties its window."""
+    then = alert.opened_at - timedelta(seconds=window_s) - SKEW
+    mine = (events.c.kind == LogsStored.__name__) & (events.c.at >= then) & (events.c.at <= alert.opened_at)
+    commit = tx.execute(select(events.c.data).where(mine).order_by(events.c.at).limit(1)).scalar_one_or_none()
+    if commit is None:
+        return None
+    around = verdicts.c.first_id.between(commit["first_id"], alert.first_record_id)
+    same = around & (verdicts.c.rule == alert.rule) & (verdicts.c.fingerprint == alert.fingerprint)
+    columns = (verdicts.c.verdict, verdicts.c.alert_id, verdicts.c.first_id, verdicts.c.first_at, verdicts.c.last_at)
+    found, reaches = alert.first_record_id, alert.first_seen_at - timedelta(seconds=window_s)
+    for row in tx.execute(select(*columns).where(same).order_by(verdicts.c.id.desc()).limit(MAX_IN_WINDOW)):
+        if row.alert_id == alert.id:
+            reaches = from_us(reach(to_us(row.first_at), window_s))
+        elif row.verdict != "pending":
+            break
+        elif row.last_at >= reaches:
+            found = min(found, row.first_id)
     return found or None

@@ -370,6 +370,10 @@ def resolve_if_over(tx: Tx, ticket_id: int) -> None:
     chain = _CHAIN[_CHAIN.index(ticket.status) :] if ticket.status in _CHAIN else ()
     if len(chain) < 2 or any_open(tx, ticket_id):
         return
+    keys = store.release_keys(tx, ticket_id)
+    if any_open(tx, ticket_id):  # one has joined while the keys were waited for
+        store.claim_keys(tx, keys, ticket_id)
+        return
     for before, after in pairwise(chain):
         check_move(before, after)
     changes = _moved(tx, ticket, Status.RESOLVED)

@@ -222,8 +222,10 @@ def move_keys(tx: Tx, ticket_id: int, to_id: int, keys: Collection[str] | None =
     return sorted(tx.execute(statement).scalars())
 
 
-def release_keys(tx: Tx, ticket_id: int) -> None:
-    tx.execute(delete(open_keys).where(open_keys.c.ticket_id == ticket_id))
+def release_keys(tx: Tx, ticket_id: int) -> list[str]:
+    """Nobody joins a ticket by its keys any more; returns them. Waits for whoever is about to."""
+    mine = open_keys.c.ticket_id == ticket_id
+    return list(tx.execute(delete(open_keys).where(mine).returning(open_keys.c.key)).scalars())
 
 
 def release_some_keys(tx: Tx, ticket_id: int, keys: Collection[str]) -> None:

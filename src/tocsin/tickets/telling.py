@@ -1,7 +1,9 @@
 """The entries of a ticket's timeline in words. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+MAX_NAMED: Final = 10
 
 
 def told(kind: str, data: Mapping[str, Any]) -> str:
@@ -29,8 +31,8 @@ def told(kind: str, data: Mapping[str, Any]) -> str:
         "TicketPostmortemDropped": lambda: f"postmortem taken back to its draft, version {data['version']}",
         "TicketNoted": lambda: f"noted{_by(data)}: {data['text']}",
         "TicketImported": lambda: f"imported from {data['source']} as {data['external_id']}",
-        "StormBegan": lambda: f"a storm began ({data['scope']}): this ticket gathers its alerts",
-        "StormEnded": lambda: f"the storm is over, {len(data['released'])} alerts got tickets of their own",
+        "StormBegan": lambda: _storm(data),
+        "StormEnded": lambda: f"the storm is over{_let_go(data)}",
         "TicketLinked": lambda: f"{data['link'].replace('_', ' ')} ticket {data['other_id']}",
         "TicketUnlinked": lambda: f"no longer {data['link'].replace('_', ' ')} ticket {data['other_id']}",
         "TicketReopened": lambda: f"reopened, {data['before']} → {data['after']}{_by_alert(data)}: {data['reason']}",
@@ -52,6 +54,24 @@ def told(kind: str, data: Mapping[str, Any]) -> str:
 def _alerts(ids: Sequence[int]) -> str:
     names = ", ".join(map(str, ids[:10])) + (", ..." if len(ids) > 10 else "")
     return f"alert{'' if len(ids) == 1 else 's'} {names}"
+
+
+def _storm(data: Mapping[str, Any]) -> str:
+    of = "in all" if data["scope"] == "all" else f"of {data['scope'].removeprefix('service:')}"
+    within = f"{data['tickets']} tickets {of} would have opened within {data['within_s'] // 60} min"
+    return f"a storm began: {within}, the limit is {data['limit']}"
+
+
+def _let_go(data: Mapping[str, Any]) -> str:
+    """Which alerts have a ticket of their own from now on; all of them, if they are few."""
+    released = data["released"]
+    if not released:
+        return ", nothing of it fires"
+    if len(released) == 1:
+        return f"; alert {released[0]} still fires and has a ticket of its own"
+    few = len(released) <= MAX_NAMED
+    names = f"alerts {', '.join(map(str, released))}" if few else f"{len(released)} alerts"
+    return f"; {names} still fire and have tickets of their own"
 
 
 def _by(data: Mapping[str, Any]) -> str:

@@ -6,8 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field
 
 from tocsin.alerts import service as alerts
-from tocsin.alerts.service import AlertQuery
-from tocsin.alerts.store import Alert
+from tocsin.alerts.store import Alert, AlertQuery
 from tocsin.kit.priorities import Priority
 from tocsin.logs.levels import Level
 from tocsin.web.schemas import AlertOut, AlertPageOut, InstantIn, ProblemOut, QueryIn, Word
@@ -20,6 +19,14 @@ Id = Annotated[int, Path(ge=1, le=2**53)]
 class AlertQueryIn(QueryIn):
     status: Literal["firing", "suppressed", "resolved"] | None = Field(None, description="All by default.")
     service: Word | None = Field(None, description="The exact name of a service.", examples=["payments"])
+    rule: Word | None = Field(None, description="The exact name of a rule.", examples=["critical-logs"])
+    ticket_id: int | None = Field(None, ge=1, le=2**53, description="Only those of this ticket.", examples=[12])
+    suppressed_by: str | None = Field(
+        None,
+        pattern=r"^(silence|storm|inhibition|flap)(:[0-9]{1,16})?$",
+        description="What keeps it from people, as on alerts; a kind alone stands for all of it.",
+        examples=["storm:12", "silence"],
+    )
     since: InstantIn | None = Field(None, description="Opened then or later.", examples=["1h"])
 
 

@@ -497,7 +497,13 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "MergeIn": {"into": 5},
     "SplitIn": {"template": "connection to db-7 lost after <*> ms"},
     "TicketOut": _TICKET,
-    "TicketDetailOut": {**_TICKET, "alerts": [_ALERT], "links": [_LINK], "service_info": _SERVICE_INFO},
+    "TicketDetailOut": {
+        **_TICKET,
+        "alert_count": 1,
+        "alerts": [_ALERT],
+        "links": [_LINK],
+        "service_info": _SERVICE_INFO,
+    },
     "BulkIn": {"ids": [3, 4], "status": "IN_PROGRESS", "assignee": "ana", "add_tags": ["database"]},
     "BulkOut": {
         "done": 1,
@@ -630,6 +636,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "pattern_id": 7,
         "pattern": "database connection lost after <*> attempts",
         "first_record": _LOG,
+        "window_first_log_id": None,
         "verdicts": {"opened": 1, "counted": 211},
         "late": 0,
         "opened_at": "2026-11-24T02:21:00.131872Z",
@@ -637,6 +644,31 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "silence": None,
         "ticket": _TICKET_STATE,
         "ticket_alerts": [_ALERT_STATE],
+        "events": [_HAPPENING],
+    },
+    "TicketExplainedOut": {
+        "summary": ("Record 17 opened it by rule critical-logs (version 1); 1 alert is on it; it is IN_PROGRESS."),
+        "id": 3,
+        "status": "IN_PROGRESS",
+        "title": "payments: database connection lost after 3 attempts",
+        "opened_by": "rule:critical-logs",
+        "opened_at": "2026-11-24T02:21:00.131872Z",
+        "recurrence_of": None,
+        "released_from": None,
+        "merged_into": None,
+        "first_alert_id": 4,
+        "first_log_id": 17,
+        "window_first_log_id": None,
+        "first_record": _LOG,
+        "alert_count": 1,
+        "alerts": [
+            _ALERT_STATE
+            | {
+                "suppressed_by": None,
+                "how": "opened",
+                "why": "No ticket had its correlation key, so a new one opened.",
+            }
+        ],
         "events": [_HAPPENING],
     },
     "LedgerOut": {

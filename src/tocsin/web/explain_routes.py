@@ -1,4 +1,4 @@
-"""Looking back over HTTP: GET /logs/{id}/explain, GET /alerts/{id}/explain, GET /ledger."""
+"""Looking back over HTTP: GET /logs/{id}/explain, GET /alerts/{id}/explain, GET /tickets/{id}/explain, GET /ledger."""
 
 from typing import Annotated, Final
 
@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from tocsin.kit.errors import Unavailable
 from tocsin.logs.segmentfiles import Vanished
-from tocsin.proof import explain, ledger
-from tocsin.web.explain_schemas import AlertExplainedOut, LedgerIn, LedgerOut, LogExplainedOut
+from tocsin.proof import explain, ledger, ticket_explain
+from tocsin.web.explain_schemas import AlertExplainedOut, LedgerIn, LedgerOut, LogExplainedOut, TicketExplainedOut
 from tocsin.web.schemas import ProblemOut
 from tocsin.web.searching import searched
 from tocsin.web.services import Services, services
@@ -51,6 +51,22 @@ def explain_alert(id: Id, with_: With) -> Response:  # noqa: A002
     return _json(explain.explain_alert(with_.database, with_.logs, id))
 
 
+@router.get(
+    "/tickets/{id}/explain",
+    response_model=TicketExplainedOut,
+    tags=["tickets"],
+    summary="Why a ticket opened, and the exact record it began with",
+    responses={404: {"model": ProblemOut}},
+)
+def explain_ticket(id: Id, with_: With) -> Response:  # noqa: A002
+    """The alert that opened it, that one's first record, and of a rule that counts within a window also the record that
+    began it; how each of its alerts came to it; what happened to it.
+
+    Merges and storms don't change what it began with.
+    """
+    return _json(ticket_explain.explain_ticket(with_.database, with_.logs, id))
+
+
 @router.get("/ledger", response_model=LedgerOut, tags=["logs"], summary="Whether the books balance")
 async def get_ledger(request: Request, query: Annotated[LedgerIn, Query()], with_: With) -> Response:
     """Matches the stored records of a span again, with the rule versions recorded then, and compares with the verdicts.
@@ -60,9 +76,7 @@ async def get_ledger(request: Request, query: Annotated[LedgerIn, Query()], with
     them (as for a search): when the answer is `partial`, ask again with `reached` as `since`. Hours that were sealed
     before retention removed their logs are told from the sealed books, each as a whole.
     """
-    now = with_.clock.now()
-    span = query.reckoned(now)
-    since, until = span["since"], min(span["until"] or now, now)
+    since, until = query.span(with_.clock.now())
     budget = with_.logs.budget()
     try:
         found = await searched(

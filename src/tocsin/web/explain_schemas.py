@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import Field
 
+from tocsin.kit.clock import iso
+from tocsin.kit.errors import FieldError, Invalid
 from tocsin.web.schemas import InstantIn, LogOut, Out, Reckoned
 
 
@@ -83,7 +85,9 @@ class TicketStateOut(Out):
     )
     why: str
     recurrence_of: int | None
-    first_log_id: int | None = Field(description="The very first record: the one the ticket's first alert began with.")
+    first_log_id: int | None = Field(
+        description="The very first record: the one that the alert began with which opened the ticket."
+    )
 
 
 class SilencedOut(Out):
@@ -93,7 +97,9 @@ class SilencedOut(Out):
     matcher: str = Field(examples=["service:payments"])
     owner: str = Field(examples=["ana"])
     reason: str = Field(examples=["disk replacement"])
-    until: datetime | None = Field(description="The end of that occurrence.")
+    until: datetime | None = Field(description="The end of that occurrence, or when it broke.")
+    active: bool = Field(description="Whether it hides it still.")
+    broken: bool = Field(description="It ended then because too much came.")
 
 
 class HappeningOut(Out):
@@ -172,6 +178,10 @@ class AlertExplainedOut(Out):
     pattern_id: int | None = Field(description="The pattern it was opened for.")
     pattern: str | None = Field(description="The template of that pattern.")
     first_record: LogOut | None = Field(description="Null when it is no longer kept, or can't be read.")
+    window_first_log_id: int | None = Field(
+        description="Where the rule counts within a window: the record that began the one which the first record"
+        " completed."
+    )
     verdicts: dict[str, int] = Field(description="Records by verdict.", examples=[{"opened": 1, "counted": 211}])
     late: int = Field(description="How many of them were late for their window.")
     opened_at: datetime
@@ -182,11 +192,51 @@ class AlertExplainedOut(Out):
     events: list[HappeningOut]
 
 
+class AlertOnTicketOut(AlertStateOut):
+    """An alert as it is now, and how it came to the ticket."""
+
+    suppressed_by: str | None = Field(description="What keeps it from people, as on alerts.")
+    how: str = Field(description="As for `TicketStateOut`; `merged`: with another ticket.", examples=["joined"])
+    why: str
+
+
+class TicketExplainedOut(Out):
+    """A ticket from the record that it began with."""
+
+    summary: str
+    id: int
+    status: str = Field(examples=["OPEN"])
+    title: str
+    opened_by: str = Field(description="`rule:NAME`, `storm`, or who did.", examples=["rule:critical-logs"])
+    opened_at: datetime
+    recurrence_of: int | None
+    released_from: int | None
+    merged_into: int | None
+    first_alert_id: int | None = Field(
+        description="The alert that opened it, which may be on another ticket by now; null when a person did."
+    )
+    first_log_id: int | None = Field(description="The record that this alert began with.")
+    window_first_log_id: int | None = Field(description="As for `AlertExplainedOut`.")
+    first_record: LogOut | None = Field(description="Null when it is no longer kept, or can't be read.")
+    alert_count: int
+    alerts: list[AlertOnTicketOut] = Field(description="The newest 100; all: `GET /alerts?ticket_id=`.")
+    events: list[HappeningOut] = Field(description="The first 200 of the ticket.")
+
+
 class LedgerIn(Reckoned):
     """Which records, by arrival."""
 
     since: InstantIn = Field(timedelta(days=1), description="Arrived then or later.", examples=["2h"])
     until: InstantIn | None = Field(None, description="Arrived before that; now by default.", examples=["1h"])
+
+    def span(self, now: datetime) -> tuple[datetime, datetime]:
+        """From when until when; no later than now. Raises Invalid."""
+        wanted = self.reckoned(now)
+        since, until = wanted["since"], min(wanted["until"] or now, now)
+        if since >= until:
+            detail = f"expected a time before until, which is {iso(until)}"
+            raise Invalid(f"since: {detail}", errors=(FieldError("since", detail),))
+        return since, until
 
 
 class LedgerLineOut(Out):
@@ -249,7 +299,7 @@ class LedgerOut(Out):
     until: datetime
     reached: datetime = Field(description="All that arrived before that was gone through.")
     partial: bool = Field(description="There was no time to go through all: ask again with `reached` as `since`.")
-    balanced: bool
+    balanced: bool = Field(description="True as well where nothing arrived; `hours` is empty then.")
     accepted: int
     stored: int
     expired: int = Field(description="Records of these hours that are missing because retention removed them unsealed.")

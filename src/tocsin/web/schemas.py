@@ -295,7 +295,8 @@ class LinkOut(Out):
 class TicketDetailOut(TicketOut):
     """A ticket with its newest alerts and its links, and what is declared of its service now."""
 
-    alerts: list[AlertOut]
+    alert_count: int
+    alerts: list[AlertOut] = Field(description="The newest 100; all: `GET /alerts?ticket_id=`.")
     links: list[LinkOut]
     service_info: ServiceInfoOut | None = Field(description="Null when its service is not declared.")
 

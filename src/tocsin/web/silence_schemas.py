@@ -83,7 +83,9 @@ class HiddenOut(Out):
 
     records: int = Field(description="Verdicts `suppressed`: a record that two rules match counts twice.")
     alerts: int = Field(description="Alerts that such records were counted on.")
-    would_be_p1: int = Field(description="Of these, alerts of priority P1 that began silenced.")
+    would_be_p1: int = Field(
+        description="Of these, alerts that began silenced and are P1, by their rule or by how many records they have."
+    )
     last_at: datetime | None = Field(description="When the newest of the records came in.")
 
 

@@ -243,6 +243,7 @@ def get_ticket(id: Id, query: Annotated[AtIn, Query()], with_: With) -> Response
         ticket = tickets.get(tx, id)
         out = TicketDetailOut(
             **_ticket_fields(ticket, sla.standings(tx, [ticket]).get(id)),
+            alert_count=alert_store.count_of_ticket(tx, id),
             alerts=[alert_out(alert) for alert in alert_store.of_tickets(tx, id, limit=MAX_ALERTS_SHOWN)],
             links=links_out(tx, id),
             service_info=_service_info(tx, ticket.service),
