@@ -76,7 +76,7 @@ BARE = st.sampled_from(
 CONDITIONS = st.tuples(st.sampled_from(["", "", "title:", "description:", "comment:"]), BARE | QUOTED).map("".join)
 NAMES = st.sampled_from(["Shop", "shop", "SHOP eu", "École", "a_b", "Kasse", "--"])
 NAMED = ["service:shop", "service:sho*", "assignee:none", "assignee:ÉCOLE", "team:kasse", "opened_by:local\\:ana",
-         "opened_by:ana", "opened_by:*ana", 'team:"--"', "service:*", "_exists_:team", "source:none"]  # fmt: skip
+         "opened_by:ana", "opened_by:*ana", 'team:"--"', "service:*", "_exists_:team", "source:none", "service:/none", "team:*", "assignee:*a*"]  # fmt: skip
 QUERIES = st.recursive(
     CONDITIONS | st.sampled_from(["priority:P3", "status:OPEN", "_exists_:comment", "id:>0", *NAMED]),
     lambda inner: (

@@ -170,7 +170,8 @@ def test_tickets_and_comments_from_before_there_was_an_index_of_words_are_found(
             connection.execute(text(statement))
         for table in ("ticket_terms", "comment_terms", "views"):
             connection.execute(text(f"DROP TABLE {table}"))
-        connection.execute(text("DROP INDEX ix_tickets_resolution_code_opened_at_id"))
+        for index in ("resolution_code_opened_at_id", "running_opened_at", "running_priority"):
+            connection.execute(text(f"DROP INDEX ix_tickets_{index}"))
         connection.execute(text("DELETE FROM counters WHERE name = 'views'"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0014'"))
     schema.ensure(database, migrate=True)

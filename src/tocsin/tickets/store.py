@@ -1,6 +1,6 @@
 """Every query of stage 3."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tocsin.kit.clock import from_us
 from tocsin.query.sql import Columns, compile_condition
 from tocsin.query.tree import And, Anywhere, Equals, Named, Node, Phrase
 from tocsin.storage.columns import row_value
@@ -135,8 +136,9 @@ def create(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         "version": 1,
     }
     statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
-    ids = list(tx.execute(statement, [{**shared, **row} for row in rows]).scalars())
-    text_store.add_tickets(tx, dict(zip(ids, rows, strict=True)))
+    whole = [{**shared, **row} for row in rows]
+    ids = list(tx.execute(statement, whole).scalars())
+    text_store.add_tickets(tx, dict(zip(ids, whole, strict=True)))
     for ticket_id, row in zip(ids, rows, strict=True):
         if row.get("tags"):
             set_tags(tx, ticket_id, row["tags"])
@@ -150,7 +152,7 @@ def compare_and_set(tx: Tx, ticket: Ticket, changes: Mapping[str, Any]) -> bool:
     if tx.execute(update(tickets).where(unchanged).values(**values)).rowcount != 1:
         return False
     if _IN_WORDS & changes.keys():
-        before = {name: getattr(ticket, name) for name in (*_IN_WORDS, *text_store.VALUES)}
+        before = {name: getattr(ticket, name) for name in (*_IN_WORDS, *text_store.VALUES, "opened_at")}
         text_store.change_ticket(tx, ticket.id, before, {**before, **changes})
     return True
 
@@ -304,7 +306,7 @@ class TicketQuery:
 
 def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit: int) -> list[Ticket]:
     """Tickets in the query's order; ties by id."""
-    key = SORTS[query.sort]
+    key, node = SORTS[query.sort], _asked(query)
     statement = _filtered(select(tickets), query, tx)
     if after is not None:
         both, last = tuple_(key, tickets.c.id), row_value((key, tickets.c.id), after)
@@ -313,7 +315,48 @@ def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit
         statement = statement.order_by(key.desc(), tickets.c.id.desc())
     else:
         statement = statement.order_by(key.asc(), tickets.c.id.asc())
-    return [_ticket(row) for row in tx.execute(statement.limit(limit))]
+    if node is None:
+        return [_ticket(row) for row in tx.execute(statement.limit(limit))]
+    statement = statement.where(_exactly(tx, node))
+    ids = text_store.narrowed(tx, node)
+    if ids is not None:
+        few = statement.where(text_store.among(tx, tickets.c.id, ids))
+        return [_ticket(row) for row in tx.execute(few.limit(limit))]
+    stretches = _stretches(tx, query, node, after) if query.sort == "opened" else None
+    if stretches is None:
+        return [_ticket(row) for row in tx.execute(statement.limit(limit))]
+    found: list[Ticket] = []
+    for stretch in stretches:
+        there = statement.where(_opened_in(stretch))
+        if stretch.ids is not None:
+            there = there.where(text_store.among(tx, tickets.c.id, stretch.ids))
+        found += [_ticket(row) for row in tx.execute(there.limit(limit - len(found)))]
+        if len(found) == limit:
+            break
+    return found
+
+
+def _stretches(
+    tx: ReadTx, query: TicketQuery, node: Node, after: tuple[Any, int] | None
+) -> Iterator[text_store.Stretch] | None:
+    """The stretches of time in which a page's tickets may be."""
+    ends = tx.execute(select(func.min(tickets.c.opened_at))).scalar(), _last_opened(tx)
+    if ends[0] is None:
+        return iter(())
+    since = [at for at in (ends[0], query.opened_since, after[0] if after and not query.descending else None) if at]
+    until = [at for at in (ends[1], query.opened_until, after[0] if after and query.descending else None) if at]
+    days = text_store.day_of(max(since)), text_store.day_of(min(until))
+    return text_store.stretches(tx, node, *days, descending=query.descending)
+
+
+def _last_opened(tx: ReadTx) -> datetime | None:
+    found: datetime | None = tx.execute(select(func.max(tickets.c.opened_at))).scalar()
+    return found
+
+
+def _opened_in(stretch: text_store.Stretch) -> ColumnElement[bool]:
+    begin, end = (from_us(day * text_store.DAY_US) for day in (stretch.first, stretch.last + 1))
+    return and_(tickets.c.opened_at >= begin, tickets.c.opened_at < end)
 
 
 def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[Any]:
@@ -330,29 +373,36 @@ def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[
         none = query.team == "none"
         statement = statement.where(tickets.c.team.is_(None) if none else tickets.c.team == query.team)
     if query.tag is not None:
-        statement = statement.where(tag_condition(Equals(Named("tag"), query.tag)))
+        statement = statement.where(tag_condition(tx, Equals(Named("tag"), query.tag)))
     if query.opened_since is not None:
         statement = statement.where(tickets.c.opened_at >= query.opened_since)
     if query.opened_until is not None:
         statement = statement.where(tickets.c.opened_at < query.opened_until)
+    return statement
+
+
+def _asked(query: TicketQuery) -> Node | None:
+    """What a query says in words: its condition and its text."""
     asked = [Phrase(Anywhere(), query.text)] if query.text else []
     asked += [query.condition] if query.condition is not None else []
-    if asked:
-        statement = statement.where(condition_on(tx, And(tuple(asked))))
-    return statement
+    return And(tuple(asked)) if asked else None
 
 
 def condition_on(tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS) -> ColumnElement[bool]:
     """A query over `fields.TICKETS` as a condition: exact, and where its words are in `most` tickets, about these only."""
+    ids = text_store.narrowed(tx, node, most=most)
+    exact = _exactly(tx, node, most=most)
+    return exact if ids is None else and_(text_store.among(tx, tickets.c.id, ids), exact)
+
+
+def _exactly(tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS) -> ColumnElement[bool]:
     made: Columns = {
-        "tag": tag_condition,
-        "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect),
-        **{name: partial(name_condition, tx, tickets.c[name]) for name in NAMES},
+        "tag": partial(tag_condition, tx, most=most),
+        "sla": partial(sla_condition, tx),
+        **{name: partial(name_condition, tx, tickets.c[name], most=most) for name in NAMES},
         "comment": lambda leaf: text_store.comment_condition(tx, leaf, most=most),
     }
-    exact = compile_condition(node, {**_COLUMNS, **made}, TICKETS)
-    ids = text_store.narrowed(tx, node, most=most)
-    return exact if ids is None else and_(text_store.among(tx, tickets.c.id, ids), exact)
+    return compile_condition(node, {**_COLUMNS, **made}, TICKETS)
 
 
 def open_by_priority(tx: ReadTx) -> dict[int, int]:
