@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
 import figures
 import shapes
@@ -101,7 +101,9 @@ def fill(database: Database, count: int) -> None:
     copies = (count - count // 10) // block
 
     def make(tx: Tx, first: int, some: int, word: str) -> None:
-        rows = [_row(rng, now - APART * (count - number), now, assigned, word=word) for number in range(first, first + some)]
+        rows = [
+            _row(rng, now - APART * (count - number), now, assigned, word=word) for number in range(first, first + some)
+        ]
         ids = store.create(tx, rows)
         for place, ticket_id in enumerate(ids[::5]):
             comment_store.create(tx, ticket_id, f"The vendor was asked about case {place} and has not answered yet.")
@@ -129,18 +131,20 @@ def _copy(tx: Tx, first: int, shift: int, block: int) -> None:
     later = shift * APART // timedelta(microseconds=1)
     here = f"BETWEEN {first} AND {first + block - 1}"
     instants = {column.name for column in tickets.c if column.name.endswith("_at") or column.name == "acknowledge_from"}
-    names = [column.name for column in tickets.c if column.name not in {"external_id"}]
+    names = [column.name for column in tickets.c if column.name != "external_id"]
     values = [f"id + {shift}" if n == "id" else f"{n} + {later}" if n in instants else n for n in names]
-    tx.execute(text(f"INSERT INTO tickets ({', '.join(names)}) SELECT {', '.join(values)} FROM tickets WHERE id {here}"))
     tx.execute(
-        text(f"INSERT INTO ticket_tags SELECT ticket_id + {shift}, tag FROM ticket_tags WHERE ticket_id {here}")
+        text(f"INSERT INTO tickets ({', '.join(names)}) SELECT {', '.join(values)} FROM tickets WHERE id {here}")
     )
+    tx.execute(text(f"INSERT INTO ticket_tags SELECT ticket_id + {shift}, tag FROM ticket_tags WHERE ticket_id {here}"))
     tx.execute(text(
         "INSERT INTO ticket_comments (id, ticket_id, text, author, created_at, version)"
         f" SELECT id + {shift // 5}, ticket_id + {shift}, text, author, created_at + {later}, 1"
         f" FROM ticket_comments WHERE ticket_id {here}"
     ))  # fmt: skip
-    texts = tx.execute(text(f"SELECT id + {shift}, opened_at + {later}, title, description, opened_by FROM tickets WHERE id {here}"))
+    texts = tx.execute(
+        text(f"SELECT id + {shift}, opened_at + {later}, title, description, opened_by FROM tickets WHERE id {here}")
+    )
     said = tx.execute(text(
         f"SELECT c.id + {shift // 5}, t.opened_at + {later}, text FROM ticket_comments c"
         f" JOIN tickets t ON t.id = c.ticket_id WHERE ticket_id {here}"

@@ -51,9 +51,7 @@ def test_a_ticket_is_found_by_what_its_texts_say_now(desk: Desk) -> None:
     assert (found(desk, "vendor"), found(desk, "denied")) == ([], [other])
     desk.database.write(lambda tx: comment_service.delete(tx, other, comment), actor=ANA)
     assert (found(desk, "denied"), found(desk, "_exists_:comment")) == ([], [])
-    desk.database.write(
-        lambda tx: tickets.change(tx, one, status=None, edits={"title": "Cart is blank"}), actor=ANA
-    )
+    desk.database.write(lambda tx: tickets.change(tx, one, status=None, edits={"title": "Cart is blank"}), actor=ANA)
     assert (found(desk, "checkout"), found(desk, "cart"), found(desk, "qa")) == ([], [one], [one])
 
 

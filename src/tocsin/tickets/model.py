@@ -85,7 +85,9 @@ tickets = Table(
     Index("ix_tickets_assignee_updated_at_id", "assignee", "updated_at", "id"),
     Index(
         "ix_tickets_resolution_code_opened_at_id",
-        "resolution_code", "opened_at", "id",
+        "resolution_code",
+        "opened_at",
+        "id",
         **_where("resolution_code IS NOT NULL"),
     ),
 )

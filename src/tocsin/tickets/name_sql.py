@@ -19,9 +19,7 @@ NAMES: Final = ("service", "assignee", "team", "resolution_code")
 MOST_NAMES: Final = 2_000
 
 
-def name_condition(
-    tx: ReadTx, column: Column[Any], leaf: Leaf, *, most: int = MOST_ROWS
-) -> ColumnElement[bool]:
+def name_condition(tx: ReadTx, column: Column[Any], leaf: Leaf, *, most: int = MOST_ROWS) -> ColumnElement[bool]:
     """Whether a name meets a condition; true or false, never null."""
     there = column.is_not(None)
     if isinstance(leaf, Exists):
@@ -47,4 +45,3 @@ def _names(tx: ReadTx, column: Column[Any]) -> list[str] | None:
     statement = select(names.c.name).where(names.c.name.is_not(None)).limit(MOST_NAMES + 1)
     found = list(tx.execute(statement).scalars())
     return None if len(found) > MOST_NAMES else found
-

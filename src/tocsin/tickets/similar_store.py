@@ -1,7 +1,6 @@
 """Where similar tickets may be found: by their alerts, by the rare words of their titles, among those of a service."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import func, or_, select

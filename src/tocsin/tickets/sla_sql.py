@@ -12,7 +12,6 @@ from tocsin.tickets.model import tickets
 from tocsin.tickets.rarity_sql import are_few, beside_indexes, rare
 from tocsin.tickets.sla import RUNNING, State
 
-
 Column = Callable[[str], ColumnElement[Any]]
 
 

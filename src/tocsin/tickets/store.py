@@ -1,6 +1,6 @@
 """Every query of stage 3."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, ins
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.kit.clock import from_us
-from tocsin.query.sql import Columns, compile_condition
-from tocsin.query.tree import And, Anywhere, Equals, Named, Node, Phrase
+from tocsin.query.sql import compile_condition
+from tocsin.query.tree import And, Anywhere, Equals, Leaf, Named, Node, Phrase
 from tocsin.storage.columns import row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
@@ -19,6 +19,7 @@ from tocsin.tickets import text_store
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
 from tocsin.tickets.name_sql import NAMES, name_condition
+from tocsin.tickets.rarity_sql import are_few, beside_indexes
 from tocsin.tickets.sla import Happened
 from tocsin.tickets.sla_sql import sla_condition
 from tocsin.tickets.tag_sql import tag_condition
@@ -317,7 +318,7 @@ def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit
         statement = statement.order_by(key.asc(), tickets.c.id.asc())
     if node is None:
         return [_ticket(row) for row in tx.execute(statement.limit(limit))]
-    statement = statement.where(_exactly(tx, node))
+    statement = statement.where(_exactly(tx, node, sort=query.sort))
     ids = text_store.narrowed(tx, node)
     if ids is not None:
         few = statement.where(text_store.among(tx, tickets.c.id, ids))
@@ -395,14 +396,26 @@ def condition_on(tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS) ->
     return exact if ids is None else and_(text_store.among(tx, tickets.c.id, ids), exact)
 
 
-def _exactly(tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS) -> ColumnElement[bool]:
-    made: Columns = {
+def _exactly(
+    tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS, sort: str = "priority"
+) -> ColumnElement[bool]:
+    made: dict[str, Callable[[Leaf], ColumnElement[bool]]] = {
         "tag": partial(tag_condition, tx, most=most),
         "sla": partial(sla_condition, tx),
         **{name: partial(name_condition, tx, tickets.c[name], most=most) for name in NAMES},
         "comment": lambda leaf: text_store.comment_condition(tx, leaf, most=most),
     }
+    if sort != "priority":
+        made["priority"] = partial(_priority_condition, tx)
     return compile_condition(node, {**_COLUMNS, **made}, TICKETS)
+
+
+def _priority_condition(tx: ReadTx, leaf: Leaf) -> ColumnElement[bool]:
+    """In another order than that of priorities, which SQLite would rather sort by itself than look in one."""
+    condition = compile_condition(leaf, _COLUMNS, TICKETS)
+    if tx.dialect != "sqlite" or are_few(tx, condition):
+        return condition
+    return compile_condition(leaf, {**_COLUMNS, "priority": beside_indexes(tickets.c.priority)}, TICKETS)
 
 
 def open_by_priority(tx: ReadTx) -> dict[int, int]:

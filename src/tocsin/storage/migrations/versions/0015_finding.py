@@ -35,7 +35,9 @@ def upgrade() -> None:
                 sa.PrimaryKeyConstraint("id"),
             )
             # What is new waits in a list that every search reads: a short one.
-            op.execute(f"CREATE INDEX ix_{table}_terms ON {table} USING gin (terms) WITH (gin_pending_list_limit = 256)")
+            op.execute(
+                f"CREATE INDEX ix_{table}_terms ON {table} USING gin (terms) WITH (gin_pending_list_limit = 256)"
+            )
     _fill("ticket_terms", "tickets", ("title", "description"), ("opened_by", "source", "external_id"))
     of_ticket = "(SELECT c.id, c.text, t.opened_at FROM ticket_comments c JOIN tickets t ON t.id = c.ticket_id) AS said"
     _fill("comment_terms", of_ticket, ("text",), ())
