@@ -1,15 +1,14 @@
 """Every query of stage 3."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tocsin.kit.clock import from_us
 from tocsin.query.sql import compile_condition
 from tocsin.query.tree import And, Anywhere, Equals, Leaf, Named, Node, Phrase
 from tocsin.storage.columns import row_value
@@ -17,12 +16,14 @@ from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import text_store
 from tocsin.tickets.fields import TICKETS
+from tocsin.tickets.finding_sql import Search, first_ids
 from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
 from tocsin.tickets.name_sql import NAMES, name_condition
 from tocsin.tickets.rarity_sql import are_few, beside_indexes
 from tocsin.tickets.sla import Happened
 from tocsin.tickets.sla_sql import sla_condition
 from tocsin.tickets.tag_sql import tag_condition
+from tocsin.tickets.text_store import apart
 from tocsin.tickets.workflow import UNRESOLVED, Status
 
 IN_CLAUSE: Final = 500
@@ -307,84 +308,60 @@ class TicketQuery:
 
 def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit: int) -> list[Ticket]:
     """Tickets in the query's order; ties by id."""
-    key, node = SORTS[query.sort], _asked(query)
-    statement = _filtered(select(tickets), query, tx)
+    key = SORTS[query.sort]
+    plain, said = apart(_asked(query))
+    filters = _filters(tx, query)
+    if plain is not None:
+        filters.append(_exactly(tx, plain, sort=query.sort))
     if after is not None:
         both, last = tuple_(key, tickets.c.id), row_value((key, tickets.c.id), after)
-        statement = statement.where(both < last if query.descending else both > last)
-    if query.descending:
-        statement = statement.order_by(key.desc(), tickets.c.id.desc())
-    else:
-        statement = statement.order_by(key.asc(), tickets.c.id.asc())
-    if node is None:
-        return [_ticket(row) for row in tx.execute(statement.limit(limit))]
-    statement = statement.where(_exactly(tx, node, sort=query.sort))
-    ids = text_store.narrowed(tx, node)
-    if ids is not None:
-        few = statement.where(text_store.among(tx, tickets.c.id, ids))
-        return [_ticket(row) for row in tx.execute(few.limit(limit))]
-    stretches = _stretches(tx, query, node, after) if query.sort == "opened" else None
-    if stretches is None:
-        return [_ticket(row) for row in tx.execute(statement.limit(limit))]
-    found: list[Ticket] = []
-    for stretch in stretches:
-        there = statement.where(_opened_in(stretch))
-        if stretch.ids is not None:
-            there = there.where(text_store.among(tx, tickets.c.id, stretch.ids))
-        found += [_ticket(row) for row in tx.execute(there.limit(limit - len(found)))]
-        if len(found) == limit:
-            break
-    return found
+        filters.append(both < last if query.descending else both > last)
+    if said is None:
+        order = (key.desc(), tickets.c.id.desc()) if query.descending else (key.asc(), tickets.c.id.asc())
+        return [_ticket(row) for row in tx.execute(select(tickets).where(*filters).order_by(*order).limit(limit))]
+    since, until = query.opened_since, query.opened_until
+    if after is not None and query.sort == "opened":
+        since, until = (since, after[0]) if query.descending else (after[0], until)
+    words = _exactly(tx, said)
+    by_opening = query.sort == "opened"
+    search = Search(tuple(filters), said, words, key, query.descending, by_opening, since, until)
+    ids = first_ids(tx, search, limit=limit)
+    found = look_at(tx, ids)
+    return [found[ticket_id] for ticket_id in ids]
 
 
-def _stretches(
-    tx: ReadTx, query: TicketQuery, node: Node, after: tuple[Any, int] | None
-) -> Iterator[text_store.Stretch] | None:
-    """The stretches of time in which a page's tickets may be."""
-    ends = tx.execute(select(func.min(tickets.c.opened_at))).scalar(), _last_opened(tx)
-    if ends[0] is None:
-        return iter(())
-    since = [at for at in (ends[0], query.opened_since, after[0] if after and not query.descending else None) if at]
-    until = [at for at in (ends[1], query.opened_until, after[0] if after and query.descending else None) if at]
-    days = text_store.day_of(max(since)), text_store.day_of(min(until))
-    return text_store.stretches(tx, node, *days, descending=query.descending)
+def look_at(tx: ReadTx, ids: Sequence[int]) -> dict[int, Ticket]:
+    """Tickets by their ids, to be looked at."""
+    rows = tx.execute(select(tickets).where(text_store.among(tx, tickets.c.id, ids)))
+    return {row.id: _ticket(row) for row in rows}
 
 
-def _last_opened(tx: ReadTx) -> datetime | None:
-    found: datetime | None = tx.execute(select(func.max(tickets.c.opened_at))).scalar()
-    return found
-
-
-def _opened_in(stretch: text_store.Stretch) -> ColumnElement[bool]:
-    begin, end = (from_us(day * text_store.DAY_US) for day in (stretch.first, stretch.last + 1))
-    return and_(tickets.c.opened_at >= begin, tickets.c.opened_at < end)
-
-
-def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[Any]:
+def _filters(tx: ReadTx, query: TicketQuery) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
     if query.statuses:
-        statement = statement.where(tickets.c.status.in_([status.value for status in query.statuses]))
+        wanted.append(tickets.c.status.in_([status.value for status in query.statuses]))
     if query.priorities:
-        statement = statement.where(tickets.c.priority.in_(query.priorities))
+        wanted.append(tickets.c.priority.in_(query.priorities))
     if query.service is not None:
-        statement = statement.where(tickets.c.service == query.service)
+        wanted.append(tickets.c.service == query.service)
     if query.assignee is not None:
         nobody = query.assignee == "none"
-        statement = statement.where(tickets.c.assignee.is_(None) if nobody else tickets.c.assignee == query.assignee)
+        wanted.append(tickets.c.assignee.is_(None) if nobody else tickets.c.assignee == query.assignee)
     if query.team is not None:
         none = query.team == "none"
-        statement = statement.where(tickets.c.team.is_(None) if none else tickets.c.team == query.team)
+        wanted.append(tickets.c.team.is_(None) if none else tickets.c.team == query.team)
     if query.tag is not None:
-        statement = statement.where(tag_condition(tx, Equals(Named("tag"), query.tag)))
+        wanted.append(tag_condition(tx, Equals(Named("tag"), query.tag)))
     if query.opened_since is not None:
-        statement = statement.where(tickets.c.opened_at >= query.opened_since)
+        wanted.append(tickets.c.opened_at >= query.opened_since)
     if query.opened_until is not None:
-        statement = statement.where(tickets.c.opened_at < query.opened_until)
-    return statement
+        wanted.append(tickets.c.opened_at < query.opened_until)
+    return wanted
 
 
 def _asked(query: TicketQuery) -> Node | None:
     """What a query says in words: its condition and its text."""
-    asked = [Phrase(Anywhere(), query.text)] if query.text else []
+    asked: list[Node] = [Phrase(Anywhere(), query.text)] if query.text else []
     asked += [query.condition] if query.condition is not None else []
     return And(tuple(asked)) if asked else None
 

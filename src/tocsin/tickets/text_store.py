@@ -30,7 +30,7 @@ from tocsin.query.terms import (
     terms_of,
     time_terms,
 )
-from tocsin.query.tree import Anywhere, Exists, Leaf, Named, Node, Target
+from tocsin.query.tree import And, Anywhere, Exists, Leaf, Named, Node, Target
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets.model import ticket_comments as comments
 from tocsin.tickets.model import tickets
@@ -41,7 +41,7 @@ DAY_US: Final = 86_400_000_000
 TEXTS: Final = ("title", "description", "comment")
 VALUES: Final = ("opened_by", "source", "external_id")
 # More tickets than that are looked at in the order that is asked for instead: a page of them is soon full.
-MOST_HITS: Final = 3_000
+MOST_HITS: Final = 8_000
 # PostgreSQL gathers all hits before it gives the first; by its own estimate it is told beforehand not to.
 MOST_ESTIMATED: Final = 60_000
 FEW_HITS: Final = 200  # so few are looked at sooner than another word is looked for
@@ -114,6 +114,20 @@ _DELETE: Final[dict[str, Callable[[str], TextClause]]] = {
     ),
     "postgresql": lambda table: text(f"DELETE FROM {table} WHERE id = :id"),  # noqa: S608
 }
+
+
+def apart(node: Node | None) -> tuple[Node | None, Node | None]:
+    """What is asked of a ticket apart from words, and what in words that the index knows; both must be true."""
+    if node is None:
+        return None, None
+    parts = _parts(node)
+    said = [part for part in parts if need_of(part, TEXTS, VALUES) is not None]
+    plain = [part for part in parts if part not in said]
+    return (And(tuple(plain)) if plain else None), (And(tuple(said)) if said else None)
+
+
+def _parts(node: Node) -> list[Node]:
+    return [inner for part in node.parts for inner in _parts(part)] if isinstance(node, And) else [node]
 
 
 def narrowed(tx: ReadTx, node: Node, *, most: int = MOST_HITS) -> list[int] | None:

@@ -1,0 +1,121 @@
+"""The first tickets, in an order, of which what is asked for in words is true.
+
+Texts are read last: of tickets that the index of words names, or that meet all else that is asked, in the order that is
+asked for, and no more of them than it takes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, ColumnElement, and_, func, select, type_coerce
+
+from tocsin.kit.clock import from_us
+from tocsin.query.tree import Node
+from tocsin.storage.tx import ReadTx
+from tocsin.tickets import text_store
+from tocsin.tickets.model import tickets
+from tocsin.tickets.rarity_sql import are_few
+from tocsin.tickets.text_store import DAY_US, Stretch
+
+MOST_OTHERS: Final = 30_000  # that meet all but the words: so many are put in order sooner than hits are gone through
+MOST_WITH_OTHERS: Final = 100_000  # hits that are worth fetching for what they have in common with these
+FIRST_BATCH: Final = 100
+
+Range = tuple[ColumnElement[bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """`filters` are cheap to decide, `words` are those of `node`, by reading texts. Ordered by `key`, then id.
+    All of it was opened from `since` to `until`, where they are known."""
+
+    filters: Range
+    node: Node
+    words: ColumnElement[bool]
+    key: ColumnElement[Any]
+    descending: bool
+    by_opening: bool
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def order(self) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        columns = self.key, tickets.c.id
+        return (columns[0].desc(), columns[1].desc()) if self.descending else (columns[0].asc(), columns[1].asc())
+
+
+def first_ids(tx: ReadTx, search: Search, *, limit: int) -> list[int]:
+    """The ids of the first tickets, in order."""
+    candidates = text_store.narrowed(tx, search.node)
+    if candidates is None and search.filters:
+        candidates = _others(tx, search)
+    if candidates is None and not search.by_opening:
+        candidates = text_store.narrowed(tx, search.node, most=MOST_WITH_OTHERS)
+    if candidates is not None:
+        return _first_of(tx, search, candidates, limit)
+    stretches = _stretches(tx, search) if search.by_opening else None
+    if stretches is None:
+        return _walked(tx, search, (), limit)
+    found: list[int] = []
+    for stretch in stretches:
+        left = limit - len(found)
+        opened = _opened_in(stretch)
+        found += _walked(tx, search, opened, left) if stretch.ids is None else _first_of(tx, search, stretch.ids, left)
+        if len(found) == limit:
+            break
+    return found
+
+
+def _others(tx: ReadTx, search: Search) -> list[int] | None:
+    """The tickets that meet all but the words, less those that have not got these; None when they are too many."""
+    if not are_few(tx, and_(*search.filters), most=MOST_OTHERS):
+        return None
+    others = list(tx.execute(select(tickets.c.id).where(*search.filters)).scalars())
+    if len(others) <= text_store.MOST_HITS:
+        return others
+    hits = text_store.narrowed(tx, search.node, most=MOST_WITH_OTHERS)
+    return others if hits is None else sorted(set(others).intersection(hits))
+
+
+def _first_of(tx: ReadTx, search: Search, candidates: Sequence[int], limit: int) -> list[int]:
+    """The texts of candidates are read in the order that is asked for, some at a time."""
+    if not candidates:
+        return []
+    key = type_coerce(search.key, BigInteger)
+    rows = tx.execute(
+        select(key.label("key"), tickets.c.id).where(text_store.among(tx, tickets.c.id, candidates), *search.filters)
+    ).all()
+    ids = [row.id for row in sorted(rows, key=lambda row: (row.key, row.id), reverse=search.descending)]
+    found: list[int] = []
+    start, size = 0, max(FIRST_BATCH, 2 * limit)
+    while start < len(ids) and len(found) < limit:
+        batch = ids[start : start + size]
+        meets = select(tickets.c.id).where(text_store.among(tx, tickets.c.id, batch), search.words)
+        meeting = set(tx.execute(meets).scalars())
+        found += [ticket_id for ticket_id in batch if ticket_id in meeting]
+        start, size = start + size, 2 * size
+    return found[:limit]
+
+
+def _walked(tx: ReadTx, search: Search, opened: Range, limit: int) -> list[int]:
+    """All tickets are read in the order that is asked for, until there are enough."""
+    statement = select(tickets.c.id).where(*opened, *search.filters, search.words)
+    return list(tx.execute(statement.order_by(*search.order).limit(limit)).scalars())
+
+
+def _stretches(tx: ReadTx, search: Search) -> Iterator[Stretch] | None:
+    """The stretches of time that the tickets may be of."""
+    opened = tickets.c.opened_at
+    oldest, newest = (tx.execute(select(end)).scalar() for end in (func.min(opened), func.max(opened)))
+    if oldest is None or newest is None:
+        return iter(())
+    first = text_store.day_of(oldest if search.since is None else max(oldest, search.since))
+    last = text_store.day_of(newest if search.until is None else min(newest, search.until))
+    return text_store.stretches(tx, search.node, first, last, descending=search.descending)
+
+
+def _opened_in(stretch: Stretch) -> Range:
+    begin, end = (from_us(day * DAY_US) for day in (stretch.first, stretch.last + 1))
+    return tickets.c.opened_at >= begin, tickets.c.opened_at < end
