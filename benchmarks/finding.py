@@ -112,14 +112,14 @@ def fill(database: Database, count: int) -> None:
     old = max(copies // 20, 1)
     for copy in range(1, old):
         database.write(lambda tx, copy=copy: _copy(tx, 1, copy * block, block), actor=SYSTEM)
+    _renumber(database)
     database.write(lambda tx: make(tx, old * block, block, "incident"), actor=SYSTEM)
     for copy in range(1, copies - old):
         shift = copy * block
         database.write(lambda tx, shift=shift: _copy(tx, old * block + 1, shift, block), actor=SYSTEM)
         if copy % 10 == 0:
             print(f"  {(old + copy) * block:,} tickets are in", file=sys.stderr, flush=True)
-    if not database.dialect.one_writer:
-        database.write(_set_sequences, actor=SYSTEM)
+    _renumber(database)
     for first in range(copies * block, count, 2_000):
         database.write(lambda tx, first=first: make(tx, first, min(2_000, count - first), "incident"), actor=SYSTEM)
     database.write(lambda tx: make(tx, count - 2, 2, "xylophone incident"), actor=SYSTEM)
@@ -168,9 +168,15 @@ def _terms(day: int, *texts: str) -> str:
     return " ".join((_known[texts], *text_store.time_terms(day)))
 
 
-def _set_sequences(tx: Tx) -> None:
-    for table in (tickets.name, ticket_comments.name):
-        tx.execute(text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))"))
+def _renumber(database: Database) -> None:
+    """PostgreSQL numbers new rows by itself, and does not know of those that came with a number."""
+
+    def work(tx: Tx) -> None:
+        for table in (tickets.name, ticket_comments.name):
+            tx.execute(text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))"))
+
+    if not database.dialect.one_writer:
+        database.write(work, actor=SYSTEM)
 
 
 def _settle(database: Database) -> None:

@@ -16,12 +16,13 @@ from tocsin.query.tree import Node
 from tocsin.storage.tx import ReadTx
 from tocsin.tickets import text_store
 from tocsin.tickets.model import tickets
-from tocsin.tickets.rarity_sql import are_few
+from tocsin.tickets.rarity_sql import are_few, frequent
 from tocsin.tickets.text_store import DAY_US, Stretch
 
 MOST_OTHERS: Final = 30_000  # that meet all but the words: so many are put in order sooner than hits are gone through
 MOST_WITH_OTHERS: Final = 100_000  # hits that are worth fetching for what they have in common with these
 FIRST_BATCH: Final = 100
+LOOKED_THROUGH: Final = 1_000
 
 Range = tuple[ColumnElement[bool], ...]
 
@@ -49,8 +50,11 @@ class Search:
 def first_ids(tx: ReadTx, search: Search, *, limit: int) -> list[int]:
     """The ids of the first tickets, in order."""
     candidates = text_store.narrowed(tx, search.node)
-    if candidates is None and search.filters:
-        candidates = _others(tx, search)
+    if candidates is None:
+        soon = _soon(tx, search, limit)
+        if soon is not None:
+            return soon
+        candidates = _others(tx, search) if search.filters else None
     if candidates is None and not search.by_opening:
         candidates = text_store.narrowed(tx, search.node, most=MOST_WITH_OTHERS)
     if candidates is not None:
@@ -84,19 +88,31 @@ def _first_of(tx: ReadTx, search: Search, candidates: Sequence[int], limit: int)
     if not candidates:
         return []
     key = type_coerce(search.key, BigInteger)
-    rows = tx.execute(
-        select(key.label("key"), tickets.c.id).where(text_store.among(tx, tickets.c.id, candidates), *search.filters)
-    ).all()
+    statement = select(key.label("key"), tickets.c.id).where(text_store.among(tx, tickets.c.id, candidates))
+    if search.filters:
+        met = and_(*search.filters)
+        statement = statement.where(frequent(met) if tx.dialect == "sqlite" else met)
+    rows = tx.execute(statement).all()
     ids = [row.id for row in sorted(rows, key=lambda row: (row.key, row.id), reverse=search.descending)]
     found: list[int] = []
     start, size = 0, max(FIRST_BATCH, 2 * limit)
     while start < len(ids) and len(found) < limit:
-        batch = ids[start : start + size]
-        meets = select(tickets.c.id).where(text_store.among(tx, tickets.c.id, batch), search.words)
-        meeting = set(tx.execute(meets).scalars())
-        found += [ticket_id for ticket_id in batch if ticket_id in meeting]
+        found += _meeting(tx, search, ids[start : start + size])
         start, size = start + size, 2 * size
     return found[:limit]
+
+
+def _meeting(tx: ReadTx, search: Search, ids: Sequence[int]) -> list[int]:
+    """Those of which the words are true, in the order they are given."""
+    meeting = set(tx.execute(select(tickets.c.id).where(text_store.among(tx, tickets.c.id, ids), search.words)).scalars())
+    return [ticket_id for ticket_id in ids if ticket_id in meeting]
+
+
+def _soon(tx: ReadTx, search: Search, limit: int) -> list[int] | None:
+    """The first tickets, if they are among the first of all: what is in every title is."""
+    some = select(tickets.c.id).where(*search.filters).order_by(*search.order).limit(LOOKED_THROUGH)
+    found = _meeting(tx, search, list(tx.execute(some).scalars()))
+    return found[:limit] if len(found) >= limit else None
 
 
 def _walked(tx: ReadTx, search: Search, opened: Range, limit: int) -> list[int]:

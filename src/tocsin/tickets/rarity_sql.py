@@ -33,3 +33,8 @@ def rare(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 def beside_indexes(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """A column that SQLite looks for in no index."""
     return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+
+
+def frequent(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """A condition for which SQLite is to look in no index at all, whatever it is made of."""
+    return func.likelihood(condition, literal_column("0.99"), type_=Integer())
