@@ -16,7 +16,7 @@ from tocsin.query.tree import Node
 from tocsin.storage.tx import ReadTx
 from tocsin.tickets import text_store
 from tocsin.tickets.model import tickets
-from tocsin.tickets.rarity_sql import are_few, frequent
+from tocsin.tickets.rarity_sql import are_few, beside_indexes
 from tocsin.tickets.text_store import DAY_US, Stretch
 
 MOST_OTHERS: Final = 30_000  # that meet all but the words: so many are put in order sooner than hits are gone through
@@ -91,7 +91,7 @@ def _first_of(tx: ReadTx, search: Search, candidates: Sequence[int], limit: int)
     statement = select(key.label("key"), tickets.c.id).where(text_store.among(tx, tickets.c.id, candidates))
     if search.filters:
         met = and_(*search.filters)
-        statement = statement.where(frequent(met) if tx.dialect == "sqlite" else met)
+        statement = statement.where(beside_indexes(met) if tx.dialect == "sqlite" else met)
     rows = tx.execute(statement).all()
     ids = [row.id for row in sorted(rows, key=lambda row: (row.key, row.id), reverse=search.descending)]
     found: list[int] = []

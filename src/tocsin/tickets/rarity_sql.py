@@ -7,7 +7,7 @@ walked instead: a page is soon full. PostgreSQL counts for itself, and is left a
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Integer, func, literal_column, select
-from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.elements import Grouping, UnaryExpression
 from sqlalchemy.sql.operators import custom_op
 
 from tocsin.storage.tx import ReadTx
@@ -31,10 +31,6 @@ def rare(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def beside_indexes(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A column that SQLite looks for in no index."""
-    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+    """A column, or a whole condition, that SQLite looks for in no index."""
+    return UnaryExpression(Grouping(column), operator=custom_op("+"), type_=column.type)
 
-
-def frequent(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """A condition for which SQLite is to look in no index at all, whatever it is made of."""
-    return func.likelihood(condition, literal_column("0.99"), type_=Integer())
