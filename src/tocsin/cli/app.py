@@ -66,6 +66,7 @@ COMMANDS: Final = (
     Command("export", "tocsin.cli.export", "Write a file with the rules, silences and services there are.", _WORK),
     Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
+    Command("views", "tocsin.cli.views", "Keep queries for tickets under a name.", _WORK),
 )
 
 

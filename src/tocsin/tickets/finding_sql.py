@@ -19,11 +19,21 @@ from tocsin.tickets.model import tickets
 from tocsin.tickets.rarity_sql import are_few, beside_indexes
 from tocsin.tickets.text_store import DAY_US, Stretch
 
-MOST_OTHERS: Final = 30_000  # that meet all but the words: so many are put in order sooner than hits are gone through
-MOST_WITH_OTHERS: Final = 100_000  # hits that are worth fetching for what they have in common with these
 FIRST_BATCH: Final = 100
-LOOKED_THROUGH: Final = 1_000
 
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many tickets are fetched to be gone through: `hits` of the words; `others` that meet all but the words, and
+    `both`, hits that are worth fetching for what they have in common with these; `first` in the order that is wanted."""
+
+    hits: int = text_store.MOST_HITS
+    others: int = 30_000
+    both: int = 100_000
+    first: int = 1_000
+
+
+LIMITS: Final = Limits()
 Range = tuple[ColumnElement[bool], ...]
 
 
@@ -47,19 +57,19 @@ class Search:
         return (columns[0].desc(), columns[1].desc()) if self.descending else (columns[0].asc(), columns[1].asc())
 
 
-def first_ids(tx: ReadTx, search: Search, *, limit: int) -> list[int]:
+def first_ids(tx: ReadTx, search: Search, *, limit: int, limits: Limits = LIMITS) -> list[int]:
     """The ids of the first tickets, in order."""
-    candidates = text_store.narrowed(tx, search.node)
+    candidates = text_store.narrowed(tx, search.node, most=limits.hits)
     if candidates is None:
-        soon = _soon(tx, search, limit)
+        soon = _soon(tx, search, limit, limits)
         if soon is not None:
             return soon
-        candidates = _others(tx, search) if search.filters else None
+        candidates = _others(tx, search, limits) if search.filters else None
     if candidates is None and not search.by_opening:
-        candidates = text_store.narrowed(tx, search.node, most=MOST_WITH_OTHERS)
+        candidates = text_store.narrowed(tx, search.node, most=limits.both)
     if candidates is not None:
         return _first_of(tx, search, candidates, limit)
-    stretches = _stretches(tx, search) if search.by_opening else None
+    stretches = _stretches(tx, search, limits) if search.by_opening else None
     if stretches is None:
         return _walked(tx, search, (), limit)
     found: list[int] = []
@@ -72,14 +82,14 @@ def first_ids(tx: ReadTx, search: Search, *, limit: int) -> list[int]:
     return found
 
 
-def _others(tx: ReadTx, search: Search) -> list[int] | None:
+def _others(tx: ReadTx, search: Search, limits: Limits) -> list[int] | None:
     """The tickets that meet all but the words, less those that have not got these; None when they are too many."""
-    if not are_few(tx, and_(*search.filters), most=MOST_OTHERS):
+    if not are_few(tx, and_(*search.filters), most=limits.others):
         return None
     others = list(tx.execute(select(tickets.c.id).where(*search.filters)).scalars())
-    if len(others) <= text_store.MOST_HITS:
+    if len(others) <= limits.hits:
         return others
-    hits = text_store.narrowed(tx, search.node, most=MOST_WITH_OTHERS)
+    hits = text_store.narrowed(tx, search.node, most=limits.both)
     return others if hits is None else sorted(set(others).intersection(hits))
 
 
@@ -104,13 +114,15 @@ def _first_of(tx: ReadTx, search: Search, candidates: Sequence[int], limit: int)
 
 def _meeting(tx: ReadTx, search: Search, ids: Sequence[int]) -> list[int]:
     """Those of which the words are true, in the order they are given."""
-    meeting = set(tx.execute(select(tickets.c.id).where(text_store.among(tx, tickets.c.id, ids), search.words)).scalars())
+    meeting = set(
+        tx.execute(select(tickets.c.id).where(text_store.among(tx, tickets.c.id, ids), search.words)).scalars()
+    )
     return [ticket_id for ticket_id in ids if ticket_id in meeting]
 
 
-def _soon(tx: ReadTx, search: Search, limit: int) -> list[int] | None:
+def _soon(tx: ReadTx, search: Search, limit: int, limits: Limits) -> list[int] | None:
     """The first tickets, if they are among the first of all: what is in every title is."""
-    some = select(tickets.c.id).where(*search.filters).order_by(*search.order).limit(LOOKED_THROUGH)
+    some = select(tickets.c.id).where(*search.filters).order_by(*search.order).limit(limits.first)
     found = _meeting(tx, search, list(tx.execute(some).scalars()))
     return found[:limit] if len(found) >= limit else None
 
@@ -121,7 +133,7 @@ def _walked(tx: ReadTx, search: Search, opened: Range, limit: int) -> list[int]:
     return list(tx.execute(statement.order_by(*search.order).limit(limit)).scalars())
 
 
-def _stretches(tx: ReadTx, search: Search) -> Iterator[Stretch] | None:
+def _stretches(tx: ReadTx, search: Search, limits: Limits) -> Iterator[Stretch] | None:
     """The stretches of time that the tickets may be of."""
     opened = tickets.c.opened_at
     oldest, newest = (tx.execute(select(end)).scalar() for end in (func.min(opened), func.max(opened)))
@@ -129,7 +141,7 @@ def _stretches(tx: ReadTx, search: Search) -> Iterator[Stretch] | None:
         return iter(())
     first = text_store.day_of(oldest if search.since is None else max(oldest, search.since))
     last = text_store.day_of(newest if search.until is None else min(newest, search.until))
-    return text_store.stretches(tx, search.node, first, last, descending=search.descending)
+    return text_store.stretches(tx, search.node, first, last, descending=search.descending, most=limits.hits)
 
 
 def _opened_in(stretch: Stretch) -> Range:

@@ -33,4 +33,3 @@ def rare(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 def beside_indexes(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """A column, or a whole condition, that SQLite looks for in no index."""
     return UnaryExpression(Grouping(column), operator=custom_op("+"), type_=column.type)
-

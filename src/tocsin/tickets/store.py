@@ -16,7 +16,7 @@ from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import text_store
 from tocsin.tickets.fields import TICKETS
-from tocsin.tickets.finding_sql import Search, first_ids
+from tocsin.tickets.finding_sql import LIMITS, Limits, Search, first_ids
 from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
 from tocsin.tickets.name_sql import NAMES, name_condition
 from tocsin.tickets.rarity_sql import are_few, beside_indexes
@@ -306,7 +306,9 @@ class TicketQuery:
     cursor: str | None = field(default=None)
 
 
-def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit: int) -> list[Ticket]:
+def page(
+    tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit: int, limits: Limits = LIMITS
+) -> list[Ticket]:
     """Tickets in the query's order; ties by id."""
     key = SORTS[query.sort]
     plain, said = apart(_asked(query))
@@ -325,7 +327,7 @@ def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit
     words = _exactly(tx, said)
     by_opening = query.sort == "opened"
     search = Search(tuple(filters), said, words, key, query.descending, by_opening, since, until)
-    ids = first_ids(tx, search, limit=limit)
+    ids = first_ids(tx, search, limit=limit, limits=limits)
     found = look_at(tx, ids)
     return [found[ticket_id] for ticket_id in ids]
 
