@@ -1,5 +1,6 @@
 """Finding tickets by their words: in title, description and comments, the same on each database, and at once."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,12 +10,17 @@ from sqlalchemy import select
 
 from desk import ANA, RUI, Desk, critical, in_threads
 from tocsin.kit.errors import Conflict, Forbidden, NotFound
+from tocsin.kit.priorities import Priority
 from tocsin.query.parse import parse
 from tocsin.query.predicate import compile_predicate
+from tocsin.query.tree import Node
 from tocsin.query.values import Scalar
+from tocsin.storage.tx import ReadTx
 from tocsin.tickets import comment_service, store, text_store, view_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets.fields import TICKETS
+from tocsin.tickets.finding_sql import Limits
+from tocsin.tickets.model import tickets as all_tickets
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.view_store import ViewRow
 from tocsin.tickets.views import View
@@ -51,9 +57,7 @@ def test_a_ticket_is_found_by_what_its_texts_say_now(desk: Desk) -> None:
     assert (found(desk, "vendor"), found(desk, "denied")) == ([], [other])
     desk.database.write(lambda tx: comment_service.delete(tx, other, comment), actor=ANA)
     assert (found(desk, "denied"), found(desk, "_exists_:comment")) == ([], [])
-    desk.database.write(
-        lambda tx: tickets.change(tx, one, status=None, edits={"title": "Cart is blank"}), actor=ANA
-    )
+    desk.database.write(lambda tx: tickets.change(tx, one, status=None, edits={"title": "Cart is blank"}), actor=ANA)
     assert (found(desk, "checkout"), found(desk, "cart"), found(desk, "qa")) == ([], [one], [one])
 
 
@@ -76,7 +80,7 @@ BARE = st.sampled_from(
 CONDITIONS = st.tuples(st.sampled_from(["", "", "title:", "description:", "comment:"]), BARE | QUOTED).map("".join)
 NAMES = st.sampled_from(["Shop", "shop", "SHOP eu", "École", "a_b", "Kasse", "--"])
 NAMED = ["service:shop", "service:sho*", "assignee:none", "assignee:ÉCOLE", "team:kasse", "opened_by:local\\:ana",
-         "opened_by:ana", "opened_by:*ana", 'team:"--"', "service:*", "_exists_:team", "source:none"]  # fmt: skip
+         "opened_by:ana", "opened_by:*ana", 'team:"--"', "service:*", "_exists_:team", "source:none", "service:/none", "team:*", "assignee:*a*"]  # fmt: skip
 QUERIES = st.recursive(
     CONDITIONS | st.sampled_from(["priority:P3", "status:OPEN", "_exists_:comment", "id:>0", *NAMED]),
     lambda inner: (
@@ -114,18 +118,58 @@ def test_what_is_found_is_what_the_predicate_says_whether_or_not_the_index_narro
         if comment is not None:
             commented(desk, ticket_id, comment)
         rows.append(Row(desk.database.read(lambda tx, i=ticket_id: tickets.get(tx, i)), comment))
-    ids = [row.get("id") for row in rows]
     for q in queries:
         node = parse(q, TICKETS, now=desk.clock.now())
         predicate = compile_predicate(node, TICKETS)
-        mine = text_store.tickets.c.id >= ids[0]
+        wanted = [row.get("id") for row in rows if predicate(row)]
         for most in (text_store.MOST_HITS, 1, 0):
+            assert mine(desk, node, rows, most) == wanted, (q, most)
 
-            def look(tx: Any, most: int = most, node: Any = node) -> list[int]:
-                wanted = store.condition_on(tx, node, most=most)
-                return list(tx.execute(select(text_store.tickets.c.id).where(mine, wanted)).scalars())
 
-            assert sorted(desk.database.read(look)) == [row.get("id") for row in rows if predicate(row)], (q, most)
+def mine(desk: Desk, node: Node, rows: list[Row], most: int) -> list[int]:
+    """Which of these tickets a condition finds, when the index is to name at most so many."""
+
+    def look(tx: ReadTx) -> list[int]:
+        wanted = store.condition_on(tx, node, most=most)
+        return sorted(
+            tx.execute(select(all_tickets.c.id).where(all_tickets.c.id >= rows[0].get("id"), wanted)).scalars()
+        )
+
+    return desk.database.read(look)
+
+
+LIMITS = [Limits(), Limits(hits=0, others=0, both=0, first=0), Limits(hits=1, others=2, both=2, first=1),
+          Limits(hits=2, others=9, both=0, first=2)]  # fmt: skip
+
+
+@pytest.mark.parametrize("q", ["time", "time status:OPEN", '"tim" OR out', "comment:out", "time -out"])
+def test_pages_are_the_same_whichever_way_they_are_found(desk: Desk, q: str) -> None:
+    for number in range(12):
+        ticket_id = opened(desk, ("time", "out of time", "other")[number % 3], priority=list(Priority)[number % 5])
+        if number % 4 == 0:
+            commented(desk, ticket_id, "time out")
+        if number % 5 == 0:
+            desk.resolve(ticket_id)
+        desk.clock.advance(days=(0, 0.3, 40, 400)[number % 4])
+    node = parse(q, TICKETS, now=desk.clock.now())
+    for sort, descending in (("opened", True), ("opened", False), ("updated", True), ("priority", False)):
+        query = TicketQuery(condition=node, sort=sort, descending=descending)
+        keys = {"opened": "opened_at", "updated": "updated_at", "priority": "priority"}
+        whole = sorted(
+            (one for one in desk.tickets if one.id in found(desk, q)),
+            key=lambda one, name=keys[sort]: (getattr(one, name), one.id),
+            reverse=descending,
+        )
+        for limits in LIMITS:
+            seen: list[Ticket] = []
+            while True:
+                after = (getattr(seen[-1], keys[sort]), seen[-1].id) if seen else None
+                look = partial(store.page, query=query, after=after, limit=2, limits=limits)
+                page = desk.database.read(look)
+                seen += page
+                if len(page) < 2:
+                    break
+            assert [one.id for one in seen] == [one.id for one in whole], (sort, descending, limits)
 
 
 def test_a_view_that_is_not_shared_is_its_owners_alone(desk: Desk) -> None:

@@ -72,6 +72,7 @@ COMMANDS: Final = (
     Command("changes", "tocsin.cli.changes", "Tell what was deployed or switched, and list it.", _WORK),
     Command("matrix", "tocsin.cli.matrix", "Show and change which priority follows from impact and urgency.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
+    Command("views", "tocsin.cli.views", "Keep queries for tickets under a name.", _WORK),
 )
 
 

@@ -26,6 +26,7 @@ from tocsin.cli.output import (
     PRIORITY_STYLES,
     STATUS_STYLES,
     age,
+    duration,
     more_follows,
     print_json,
     print_table,
@@ -57,18 +58,26 @@ app = make_app(
     epilog=examples(
         "tocsin tickets list --status OPEN,IN_PROGRESS --sort priority",
         "tocsin tickets list 'assignee:none priority:<=P2 payment*'",
+        "tocsin tickets list --view night --query 'service:payments'",
     ),
 )
 def list_tickets(
     query: QueryArgument = None,
+    q: Annotated[str | None, typer.Option("--query", "-q", help="The query, as an option.")] = None,
+    view: Annotated[str | None, typer.Option("--view", metavar="NAME", help="What this view asks for.")] = None,
     status: Annotated[str | None, typer.Option("--status", help="One or several, comma-separated.")] = None,
     priority: Annotated[str | None, typer.Option("--priority", "-p", help="One or several: P1,P2.")] = None,
     service: Annotated[str | None, typer.Option("--service", "-s", help="Only this service.")] = None,
     assignee: Annotated[str | None, typer.Option("--assignee", "-a", help="Only theirs; none: nobody's.")] = None,
     team: Annotated[str | None, typer.Option("--team", help="Only this team's; none: no team's.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", help="Only with this tag.")] = None,
-    text: Annotated[str | None, typer.Option("--text", "-t", help="Found in title or description, any case.")] = None,
-    sort: Annotated[str, typer.Option("--sort", help="opened, updated (newest first) or priority.")] = "opened",
+    text: Annotated[str | None, typer.Option("--text", "-t", help="Found in a title, description or comment.")] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort", help="opened, updated (newest first) or priority.", show_default="opened, or the view's"
+        ),
+    ] = None,
     limit: LimitOption = 50,
     cursor: CursorOption = None,
     url: UrlOption = DEFAULT_URL,
@@ -76,7 +85,16 @@ def list_tickets(
     as_json: JsonOption = False,
 ) -> None:
     """List tickets that match all filters."""
-    filters = {"q": query, "status": status, "priority": priority, "service": service, "assignee": assignee}
+    if query is not None and q is not None:
+        raise WrongUsage(detail="give one query, as an argument or with --query")
+    filters = {
+        "q": query or q,
+        "view": view,
+        "status": status,
+        "priority": priority,
+        "service": service,
+        "assignee": assignee,
+    }
     filters |= {"team": team, "tag": tag, "text": text}
     with Server(url, key_file) as server:
         page = server.get("/tickets", **filters, sort=sort, limit=limit, cursor=cursor)
@@ -106,6 +124,44 @@ def _row(ticket: dict[str, Any], *, with_sla: bool) -> list[Any]:
         ticket["assignee"] or "-",
         ticket["service"] or "-",
         ticket["title"],
+    ]
+
+
+@app.command(epilog=examples("tocsin tickets similar 7", "tocsin tickets similar 7 --limit 3"))
+def similar(
+    ticket_id: IdArgument,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many at most.")] = 10,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List tickets like this one, how they were resolved, and what they have in common."""
+    with Server(url, key_file) as server:
+        answer = server.get(f"/tickets/{ticket_id}/similar", limit=limit)
+    if as_json:
+        print_json(answer.text)
+        return
+    if not answer.data["items"]:
+        typer.echo(f"No ticket is like ticket {ticket_id}. By its words: tocsin tickets list --text WORD")
+        return
+    print_table(
+        ["ID", "Like", "Status", "Took", "By", "Resolution", "Common", "Title"],
+        (_similar_row(one) for one in answer.data["items"]),
+        flexible=["By", "Resolution", "Common", "Title"],
+    )
+
+
+def _similar_row(one: dict[str, Any]) -> list[Any]:
+    said = ": ".join(part for part in (one["resolution_code"], one["resolution_note"]) if part)
+    return [
+        str(one["ticket_id"]),
+        f"{one['score']:.0%}",
+        styled(one["status"], STATUS_STYLES),
+        duration(one["time_to_resolve_s"]),
+        one["resolved_by"] or "-",
+        said or "-",
+        "; ".join(f"{reason['kind']}: {reason['detail']}" for reason in one["reasons"]),
+        one["title"],
     ]
 
 

@@ -1,7 +1,8 @@
 """What an index keeps of a text so that words, and pieces of words, are found without reading it.
 
 Of each token its whole (`=timeout`) and all runs of three characters in it (`tim`, `ime`, ...), folded; of a value that
-is looked for as a whole its tokens, by the name of its field (`source=servicenow`). What a query needs of them (`need_of`) narrows down where to look; whether a text meets it is for the exact check to say.
+is looked for as a whole its tokens, by the name of its field (`source=servicenow`); of the day it belongs to, the day and
+the longer spans around it, so that what is in many texts is found by spans of time. What a query needs of them (`need_of`) narrows down where to look; whether a text meets it is for the exact check to say.
 
 What `terms_of` gives is what stands in the index: whoever changes it makes the index anew, by a migration.
 """
@@ -15,6 +16,7 @@ from tocsin.query.letters import fold
 from tocsin.query.tree import And, Anywhere, Equals, Leaf, Named, Node, Or, Phrase, Target, Wildcard, Word
 
 GRAM: Final = 3
+SPANS: Final = (256, 16, 1)  # days
 LONGEST_WORD: Final = 64  # a longer token is found by its pieces
 MOST_TERMS: Final = 8  # more of them narrow down no further, and each is read
 _TOKEN: Final = re.compile(r"[0-9A-Za-z_\x80-\U0010ffff]+")
@@ -50,6 +52,16 @@ def terms_of(*texts: str, **values: str | None) -> set[str]:
         if len(token) <= LONGEST_WORD:
             found.add(f"={token}")
     return found
+
+
+def time_terms(day: int) -> set[str]:
+    """The spans that a day, counted since 1970, is in."""
+    return {span_term(day // days, days) for days in SPANS}
+
+
+def span_term(number: int, days: int) -> str:
+    """The term of a span of so many days, counted since 1970."""
+    return f"days{days}={number}"
 
 
 def _of_value(name: str, value: str) -> list[str]:

@@ -27,7 +27,7 @@ class Comment:
 def create(tx: Tx, ticket_id: int, text: str) -> int:
     row = {"ticket_id": ticket_id, "text": text, "author": str(tx.actor), "created_at": tx.now, "version": 1}
     comment_id = int(tx.execute(insert(comments).values(**row).returning(comments.c.id)).scalar_one())
-    text_store.add_comment(tx, comment_id, text)
+    text_store.add_comment(tx, ticket_id, comment_id, text)
     return comment_id
 
 
@@ -51,5 +51,5 @@ def replace(tx: Tx, comment: Comment, *, text: str, deleted: bool) -> bool:
     values = {"text": text, "version": comment.version + 1, **when}
     if tx.execute(update(comments).where(unchanged).values(**values)).rowcount != 1:
         return False
-    text_store.change_comment(tx, comment.id, comment.text, text)
+    text_store.change_comment(tx, comment.ticket_id, comment.id, comment.text, text)
     return True

@@ -12,15 +12,14 @@ from tocsin.query.patterns import text_test
 from tocsin.query.predicate import text_matcher
 from tocsin.query.tree import Exists, Leaf
 from tocsin.storage.tx import ReadTx
-from tocsin.tickets.model import tickets
+from tocsin.tickets.rarity_sql import MOST_ROWS, are_few, beside_indexes
 
 # Columns of `tickets` that an index begins with.
 NAMES: Final = ("service", "assignee", "team", "resolution_code")
 MOST_NAMES: Final = 2_000
-MOST_ROWS: Final = 3_000
 
 
-def name_condition(tx: ReadTx, column: Column[Any], leaf: Leaf) -> ColumnElement[bool]:
+def name_condition(tx: ReadTx, column: Column[Any], leaf: Leaf, *, most: int = MOST_ROWS) -> ColumnElement[bool]:
     """Whether a name meets a condition; true or false, never null."""
     there = column.is_not(None)
     if isinstance(leaf, Exists):
@@ -33,9 +32,8 @@ def name_condition(tx: ReadTx, column: Column[Any], leaf: Leaf) -> ColumnElement
     if len(mine) < 2:
         return and_(there, column == mine[0]) if mine else false()
     inside = column.in_(mine)
-    if tx.dialect == "sqlite" and _are_many(tx, inside):
-        # It would gather all of them by the index, to sort them, where the first that are asked for are soon found.
-        return and_(there, column.concat("").in_(mine))
+    if tx.dialect == "sqlite" and not are_few(tx, inside, most=most):
+        inside = beside_indexes(column).in_(mine)
     return and_(there, inside)
 
 
@@ -47,8 +45,3 @@ def _names(tx: ReadTx, column: Column[Any]) -> list[str] | None:
     statement = select(names.c.name).where(names.c.name.is_not(None)).limit(MOST_NAMES + 1)
     found = list(tx.execute(statement).scalars())
     return None if len(found) > MOST_NAMES else found
-
-
-def _are_many(tx: ReadTx, condition: ColumnElement[bool]) -> bool:
-    some = select(tickets.c.id).where(condition).limit(MOST_ROWS + 1).subquery()
-    return int(tx.execute(select(func.count()).select_from(some)).scalar_one()) > MOST_ROWS

@@ -1,26 +1,29 @@
 """Every query of stage 3."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tocsin.query.sql import Columns, compile_condition
-from tocsin.query.tree import And, Anywhere, Equals, Named, Node, Phrase
+from tocsin.query.sql import compile_condition
+from tocsin.query.tree import And, Anywhere, Equals, Leaf, Named, Node, Phrase
 from tocsin.storage.columns import row_value
 from tocsin.storage.model import counters, events
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import block_store, text_store
 from tocsin.tickets.fields import TICKETS
+from tocsin.tickets.finding_sql import LIMITS, Limits, Search, first_ids
 from tocsin.tickets.model import open_keys, storms, ticket_tags, tickets
 from tocsin.tickets.name_sql import NAMES, name_condition
+from tocsin.tickets.rarity_sql import are_few, beside_indexes
 from tocsin.tickets.sla import Happened
 from tocsin.tickets.sla_sql import sla_condition
 from tocsin.tickets.tag_sql import tag_condition
+from tocsin.tickets.text_store import apart
 from tocsin.tickets.workflow import UNRESOLVED, Status
 
 IN_CLAUSE: Final = 500
@@ -150,8 +153,9 @@ def create(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         "version": 1,
     }
     statement = insert(tickets).returning(tickets.c.id, sort_by_parameter_order=True)
-    ids = list(tx.execute(statement, [{**shared, **row} for row in rows]).scalars())
-    text_store.add_tickets(tx, dict(zip(ids, rows, strict=True)))
+    whole = [{**shared, **row} for row in rows]
+    ids = list(tx.execute(statement, whole).scalars())
+    text_store.add_tickets(tx, dict(zip(ids, whole, strict=True)))
     for ticket_id, row in zip(ids, rows, strict=True):
         if row.get("tags"):
             set_tags(tx, ticket_id, row["tags"])
@@ -167,7 +171,7 @@ def compare_and_set(tx: Tx, ticket: Ticket, changes: Mapping[str, Any]) -> bool:
     if tx.execute(update(tickets).where(unchanged).values(**values)).rowcount != 1:
         return False
     if _IN_WORDS & changes.keys():
-        before = {name: getattr(ticket, name) for name in (*_IN_WORDS, *text_store.VALUES)}
+        before = {name: getattr(ticket, name) for name in (*_IN_WORDS, *text_store.VALUES, "opened_at")}
         text_store.change_ticket(tx, ticket.id, before, {**before, **changes})
     return True
 
@@ -326,57 +330,95 @@ class TicketQuery:
     cursor: str | None = field(default=None)
 
 
-def page(tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit: int) -> list[Ticket]:
+def page(
+    tx: ReadTx, query: TicketQuery, *, after: tuple[Any, int] | None, limit: int, limits: Limits = LIMITS
+) -> list[Ticket]:
     """Tickets in the query's order; ties by id."""
     key = SORTS[query.sort]
-    statement = _filtered(select(tickets), query, tx)
+    plain, said = apart(_asked(query))
+    filters = _filters(tx, query)
+    if plain is not None:
+        filters.append(_exactly(tx, plain, sort=query.sort))
     if after is not None:
         both, last = tuple_(key, tickets.c.id), row_value((key, tickets.c.id), after)
-        statement = statement.where(both < last if query.descending else both > last)
-    if query.descending:
-        statement = statement.order_by(key.desc(), tickets.c.id.desc())
-    else:
-        statement = statement.order_by(key.asc(), tickets.c.id.asc())
-    return [_ticket(row) for row in tx.execute(statement.limit(limit))]
+        filters.append(both < last if query.descending else both > last)
+    if said is None:
+        order = (key.desc(), tickets.c.id.desc()) if query.descending else (key.asc(), tickets.c.id.asc())
+        return [_ticket(row) for row in tx.execute(select(tickets).where(*filters).order_by(*order).limit(limit))]
+    since, until = query.opened_since, query.opened_until
+    if after is not None and query.sort == "opened":
+        since, until = (since, after[0]) if query.descending else (after[0], until)
+    words = _exactly(tx, said)
+    by_opening = query.sort == "opened"
+    search = Search(tuple(filters), said, words, key, query.descending, by_opening, since, until)
+    ids = first_ids(tx, search, limit=limit, limits=limits)
+    found = look_at(tx, ids)
+    return [found[ticket_id] for ticket_id in ids]
 
 
-def _filtered(statement: Select[Any], query: TicketQuery, tx: ReadTx) -> Select[Any]:
+def look_at(tx: ReadTx, ids: Sequence[int]) -> dict[int, Ticket]:
+    """Tickets by their ids, to be looked at."""
+    rows = tx.execute(select(tickets).where(text_store.among(tx, tickets.c.id, ids)))
+    return {row.id: _ticket(row) for row in rows}
+
+
+def _filters(tx: ReadTx, query: TicketQuery) -> list[ColumnElement[bool]]:
+    wanted: list[ColumnElement[bool]] = []
     if query.statuses:
-        statement = statement.where(tickets.c.status.in_([status.value for status in query.statuses]))
+        wanted.append(tickets.c.status.in_([status.value for status in query.statuses]))
     if query.priorities:
-        statement = statement.where(tickets.c.priority.in_(query.priorities))
+        wanted.append(tickets.c.priority.in_(query.priorities))
     if query.service is not None:
-        statement = statement.where(tickets.c.service == query.service)
+        wanted.append(tickets.c.service == query.service)
     if query.assignee is not None:
         nobody = query.assignee == "none"
-        statement = statement.where(tickets.c.assignee.is_(None) if nobody else tickets.c.assignee == query.assignee)
+        wanted.append(tickets.c.assignee.is_(None) if nobody else tickets.c.assignee == query.assignee)
     if query.team is not None:
         none = query.team == "none"
-        statement = statement.where(tickets.c.team.is_(None) if none else tickets.c.team == query.team)
+        wanted.append(tickets.c.team.is_(None) if none else tickets.c.team == query.team)
     if query.tag is not None:
-        statement = statement.where(tag_condition(Equals(Named("tag"), query.tag)))
+        wanted.append(tag_condition(tx, Equals(Named("tag"), query.tag)))
     if query.opened_since is not None:
-        statement = statement.where(tickets.c.opened_at >= query.opened_since)
+        wanted.append(tickets.c.opened_at >= query.opened_since)
     if query.opened_until is not None:
-        statement = statement.where(tickets.c.opened_at < query.opened_until)
-    asked = [Phrase(Anywhere(), query.text)] if query.text else []
+        wanted.append(tickets.c.opened_at < query.opened_until)
+    return wanted
+
+
+def _asked(query: TicketQuery) -> Node | None:
+    """What a query says in words: its condition and its text."""
+    asked: list[Node] = [Phrase(Anywhere(), query.text)] if query.text else []
     asked += [query.condition] if query.condition is not None else []
-    if asked:
-        statement = statement.where(condition_on(tx, And(tuple(asked))))
-    return statement
+    return And(tuple(asked)) if asked else None
 
 
 def condition_on(tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS) -> ColumnElement[bool]:
     """A query over `fields.TICKETS` as a condition: exact, and where its words are in `most` tickets, about these only."""
-    made: Columns = {
-        "tag": tag_condition,
-        "sla": lambda leaf: sla_condition(leaf, tx.now, tx.dialect),
-        **{name: partial(name_condition, tx, tickets.c[name]) for name in NAMES},
+    ids = text_store.narrowed(tx, node, most=most)
+    exact = _exactly(tx, node, most=most)
+    return exact if ids is None else and_(text_store.among(tx, tickets.c.id, ids), exact)
+
+
+def _exactly(
+    tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS, sort: str = "priority"
+) -> ColumnElement[bool]:
+    made: dict[str, Callable[[Leaf], ColumnElement[bool]]] = {
+        "tag": partial(tag_condition, tx, most=most),
+        "sla": partial(sla_condition, tx),
+        **{name: partial(name_condition, tx, tickets.c[name], most=most) for name in NAMES},
         "comment": lambda leaf: text_store.comment_condition(tx, leaf, most=most),
     }
-    exact = compile_condition(node, {**_COLUMNS, **made}, TICKETS)
-    ids = text_store.narrowed(tx, node, most=most)
-    return exact if ids is None else and_(text_store.among(tx, tickets.c.id, ids), exact)
+    if sort != "priority":
+        made["priority"] = partial(_priority_condition, tx)
+    return compile_condition(node, {**_COLUMNS, **made}, TICKETS)
+
+
+def _priority_condition(tx: ReadTx, leaf: Leaf) -> ColumnElement[bool]:
+    """In another order than that of priorities, which SQLite would rather sort by itself than look in one."""
+    condition = compile_condition(leaf, _COLUMNS, TICKETS)
+    if tx.dialect != "sqlite" or are_few(tx, condition):
+        return condition
+    return compile_condition(leaf, {**_COLUMNS, "priority": beside_indexes(tickets.c.priority)}, TICKETS)
 
 
 def open_by_priority(tx: ReadTx) -> dict[int, int]:

@@ -7,25 +7,41 @@ only ones that write texts, in the transaction of the text.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, ColumnElement, TextClause, any_, exists, false, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from tocsin.kit.clock import to_us
 from tocsin.query.patterns import text_test
-from tocsin.query.terms import AllOf, Has, Need, OneOf, all_in_one, any_part, need_of, terms_of
-from tocsin.query.tree import Anywhere, Exists, Leaf, Named, Node, Target
+from tocsin.query.terms import (
+    SPANS,
+    AllOf,
+    Has,
+    Need,
+    OneOf,
+    all_in_one,
+    any_part,
+    need_of,
+    span_term,
+    terms_of,
+    time_terms,
+)
+from tocsin.query.tree import And, Anywhere, Exists, Leaf, Named, Node, Target
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets.model import ticket_comments as comments
 from tocsin.tickets.model import tickets
 
 TICKET: Final = "ticket_terms"
 COMMENT: Final = "comment_terms"
+DAY_US: Final = 86_400_000_000
 TEXTS: Final = ("title", "description", "comment")
 VALUES: Final = ("opened_by", "source", "external_id")
 # More tickets than that are looked at in the order that is asked for instead: a page of them is soon full.
-MOST_HITS: Final = 3_000
+MOST_HITS: Final = 8_000
 # PostgreSQL gathers all hits before it gives the first; by its own estimate it is told beforehand not to.
 MOST_ESTIMATED: Final = 60_000
 FEW_HITS: Final = 200  # so few are looked at sooner than another word is looked for
@@ -43,17 +59,29 @@ def change_ticket(tx: Tx, ticket_id: int, before: Mapping[str, Any], after: Mapp
 
 
 def _of_ticket(row: Mapping[str, Any]) -> set[str]:
-    return terms_of(row["title"], row["description"], **{name: row.get(name) for name in VALUES})
+    words = terms_of(row["title"], row["description"], **{name: row.get(name) for name in VALUES})
+    return words | time_terms(day_of(row["opened_at"]))
 
 
-def add_comment(tx: Tx, comment_id: int, said: str) -> None:
+def day_of(at: datetime) -> int:
+    """The day of an instant, counted since 1970."""
+    return to_us(at) // DAY_US
+
+
+def add_comment(tx: Tx, ticket_id: int, comment_id: int, said: str) -> None:
     """Let a ticket be found by a new comment."""
-    _add(tx, COMMENT, {comment_id: terms_of(said)})
+    _add(tx, COMMENT, {comment_id: terms_of(said) | _of_its_ticket(tx, ticket_id)})
 
 
-def change_comment(tx: Tx, comment_id: int, before: str, after: str) -> None:
-    """Let a ticket be found by what a comment says now; by nothing, when that is empty."""
-    _change(tx, COMMENT, comment_id, terms_of(before), terms_of(after))
+def change_comment(tx: Tx, ticket_id: int, comment_id: int, before: str, after: str) -> None:
+    """Let a ticket be found by what a comment says now."""
+    spans = _of_its_ticket(tx, ticket_id)
+    _change(tx, COMMENT, comment_id, terms_of(before) | spans, terms_of(after) | spans)
+
+
+def _of_its_ticket(tx: Tx, ticket_id: int) -> set[str]:
+    """A comment is looked for by when its ticket was opened, since tickets are what is found."""
+    return time_terms(day_of(tx.execute(select(tickets.c.opened_at).where(tickets.c.id == ticket_id)).scalar_one()))
 
 
 def _add(tx: Tx, table: str, terms: Mapping[int, set[str]]) -> None:
@@ -67,8 +95,7 @@ def _change(tx: Tx, table: str, row_id: int, before: set[str], after: set[str]) 
         return
     # FTS5 keeps no content: it takes out what it is told that stands there.
     tx.execute(_DELETE[tx.dialect](table), {"id": row_id, "terms": _as_value(tx, before)})
-    if after:
-        _add(tx, table, {row_id: after})
+    _add(tx, table, {row_id: after})
 
 
 def _as_value(tx: Tx, terms: set[str]) -> str | list[str]:
@@ -87,6 +114,20 @@ _DELETE: Final[dict[str, Callable[[str], TextClause]]] = {
     ),
     "postgresql": lambda table: text(f"DELETE FROM {table} WHERE id = :id"),  # noqa: S608
 }
+
+
+def apart(node: Node | None) -> tuple[Node | None, Node | None]:
+    """What is asked of a ticket apart from words, and what in words that the index knows; both must be true."""
+    if node is None:
+        return None, None
+    parts = _parts(node)
+    said = [part for part in parts if need_of(part, TEXTS, VALUES) is not None]
+    plain = [part for part in parts if part not in said]
+    return (And(tuple(plain)) if plain else None), (And(tuple(said)) if said else None)
+
+
+def _parts(node: Node) -> list[Node]:
+    return [inner for part in node.parts for inner in _parts(part)] if isinstance(node, And) else [node]
 
 
 def narrowed(tx: ReadTx, node: Node, *, most: int = MOST_HITS) -> list[int] | None:
@@ -108,13 +149,54 @@ def narrowed(tx: ReadTx, node: Node, *, most: int = MOST_HITS) -> list[int] | No
     return _may_meet(tx, need, most) if best is None and len(parts) > 1 else best
 
 
-def _may_meet(tx: ReadTx, need: Need, most: int) -> list[int] | None:
-    """Either one text of a ticket itself meets all, or a comment meets some part of it."""
-    by_text = _hits(tx, TICKET, all_in_one(need, _in_tickets), most)
+def _may_meet(tx: ReadTx, need: Need, most: int, *, span: Has | None = None) -> list[int] | None:
+    """Either one text of a ticket itself meets all, or a comment meets some part of it; of a span of time only."""
+    by_text = _hits(tx, TICKET, _within(span, all_in_one(need, _in_tickets)), most)
     if by_text is None:
         return None
-    by_comment = _comments_with(tx, any_part(need, _in_comments), most)
+    by_comment = _comments_with(tx, _within(span, any_part(need, _in_comments)), most)
     return None if by_comment is None else sorted({*by_text, *by_comment.values()})
+
+
+def _within(span: Has | None, need: Need | None) -> Need | None:
+    return need if span is None or need is None else AllOf((need, span))
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The days from `first` to `last`, and the tickets opened then of which a query may be true; None: too many."""
+
+    first: int
+    last: int
+    ids: list[int] | None
+
+
+def stretches(
+    tx: ReadTx, node: Node, first: int, last: int, *, descending: bool, most: int = MOST_HITS
+) -> Iterator[Stretch] | None:
+    """Where, between two days, a query may be true of tickets, in order; None when its words don't tell.
+
+    What is in many tickets is looked for span by span: in none where there are no hits, in shorter ones where there are
+    many. The newest are found alike soon whether these words are in every title, or in old ones only.
+    """
+    need = need_of(node, TEXTS, VALUES)
+    if need is None:
+        return None
+    return _stretches(tx, need, (first, last), SPANS, descending=descending, most=most)
+
+
+def _stretches(
+    tx: ReadTx, need: Need, within: tuple[int, int], spans: Sequence[int], *, descending: bool, most: int
+) -> Iterator[Stretch]:
+    days = spans[0]
+    numbers = range(within[0] // days, within[1] // days + 1)
+    for number in reversed(numbers) if descending else numbers:
+        first, last = max(number * days, within[0]), min(number * days + days - 1, within[1])
+        ids = _may_meet(tx, need, most, span=Has(Anywhere(), (span_term(number, days),)))
+        if ids is None and len(spans) > 1:
+            yield from _stretches(tx, need, (first, last), spans[1:], descending=descending, most=most)
+        elif ids is None or ids:
+            yield Stretch(first, last, ids)
 
 
 def _in_tickets(target: Target) -> bool:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
-from tocsin.query.terms import terms_of  # what it gives is what stands in these tables
+from tocsin.query.terms import terms_of, time_terms  # what it gives is what stands in these tables
 from tocsin.storage.columns import Instant
 
 revision = "0015"
@@ -16,6 +16,7 @@ branch_labels = None
 depends_on = None
 
 SLICE = 1_000
+DAY_US = 86_400_000_000
 
 
 def upgrade() -> None:
@@ -34,18 +35,22 @@ def upgrade() -> None:
                 sa.PrimaryKeyConstraint("id"),
             )
             # What is new waits in a list that every search reads: a short one.
-            op.execute(f"CREATE INDEX ix_{table}_terms ON {table} USING gin (terms) WITH (gin_pending_list_limit = 256)")
+            op.execute(
+                f"CREATE INDEX ix_{table}_terms ON {table} USING gin (terms) WITH (gin_pending_list_limit = 256)"
+            )
     _fill("ticket_terms", "tickets", ("title", "description"), ("opened_by", "source", "external_id"))
-    _fill("comment_terms", "ticket_comments", ("text",), ())
-    there = sa.text("resolution_code IS NOT NULL")
-    op.create_index(
-        "ix_tickets_resolution_code_opened_at_id",
-        "tickets",
-        ["resolution_code", "opened_at", "id"],
-        unique=False,
-        sqlite_where=there,
-        postgresql_where=there,
-    )
+    of_ticket = "(SELECT c.id, c.text, t.opened_at FROM ticket_comments c JOIN tickets t ON t.id = c.ticket_id) AS said"
+    _fill("comment_terms", of_ticket, ("text",), ())
+    deadlines = ["sla_due_at", "sla_at_risk_at"]
+    for name, columns, condition in (
+        ("resolution_code_opened_at_id", ["resolution_code", "opened_at", "id"], "resolution_code IS NOT NULL"),
+        ("running_opened_at", ["opened_at", "id", *deadlines], "sla_due_at IS NOT NULL"),
+        ("running_priority", ["priority", "id", *deadlines], "sla_due_at IS NOT NULL"),
+    ):
+        there = sa.text(condition)
+        op.create_index(
+            f"ix_tickets_{name}", "tickets", columns, unique=False, sqlite_where=there, postgresql_where=there
+        )
     op.create_table(
         "views",
         sa.Column("name", sa.Text(), nullable=False),
@@ -66,7 +71,8 @@ def upgrade() -> None:
 
 def _fill(table: str, of: str, texts: tuple[str, ...], values: tuple[str, ...]) -> None:
     connection, after = op.get_bind(), 0
-    look = sa.text(f"SELECT id, {', '.join((*texts, *values))} FROM {of} WHERE id > :after ORDER BY id LIMIT :most")
+    names = ", ".join(("id", "opened_at", *texts, *values))
+    look = sa.text(f"SELECT {names} FROM {of} WHERE id > :after ORDER BY id LIMIT :most")
     while rows := connection.execute(look, {"after": after, "most": SLICE}).all():
         terms = ((row.id, _terms(row._mapping, texts, values)) for row in rows)
         _insert(connection, table, terms)
@@ -74,7 +80,8 @@ def _fill(table: str, of: str, texts: tuple[str, ...], values: tuple[str, ...]) 
 
 
 def _terms(row: Mapping[Any, Any], texts: tuple[str, ...], values: tuple[str, ...]) -> set[str]:
-    return terms_of(*(row[name] for name in texts), **{name: row[name] for name in values})
+    words = terms_of(*(row[name] for name in texts), **{name: row[name] for name in values})
+    return words | time_terms(row["opened_at"] // DAY_US)
 
 
 def _insert(connection: sa.Connection, table: str, terms: Iterable[tuple[int, set[str]]]) -> None:
@@ -82,6 +89,5 @@ def _insert(connection: sa.Connection, table: str, terms: Iterable[tuple[int, se
         statement = f"INSERT INTO {table} (rowid, terms) VALUES (:id, :terms)"
     else:
         statement = f"INSERT INTO {table} (id, terms) VALUES (:id, array_to_tsvector(string_to_array(:terms, ' ')))"
-    values = [{"id": row_id, "terms": " ".join(sorted(found))} for row_id, found in terms if found]
-    if values:
-        connection.execute(sa.text(statement), values)
+    values = [{"id": row_id, "terms": " ".join(sorted(found))} for row_id, found in terms]
+    connection.execute(sa.text(statement), values)
