@@ -23,7 +23,7 @@ from tocsin.storage.tx import ReadTx, Tx
 WAL_LIMIT_BYTES: Final = 64 << 20
 FREE_LIMIT_BYTES: Final = 16 << 20
 FREE_LIMIT_SHARE: Final = 0.25
-BATCH: Final = 50  # timers in one turn of the write lock
+BATCH: Final = 70  # timers in one turn of the write lock
 VACUUM_PAGES: Final = 512  # at most in one turn of the write lock, and
 VACUUM_WITHIN_S: Final = 0.003  # so long; the commit comes on top
 VACUUM_TURNS: Final = 200  # in one run of the loop, which then lets itself be stopped

@@ -1,13 +1,18 @@
 """Two tickets for one trouble become one, and two again: no alert is lost, one thing keeps one ticket."""
 
+import threading
+from typing import Any
+
 import pytest
 
-from desk import ANA, RUI, Desk, critical, in_threads
+from desk import ANA, PATIENCE_S, RUI, Desk, FakeClock, critical, in_threads, wait_until, waiting_for_locks
 from tocsin.kit.errors import Conflict, Invalid
 from tocsin.kit.priorities import Priority
-from tocsin.tickets import merge_service, sla_service
+from tocsin.storage.tx import Tx
+from tocsin.tickets import merge_service, sla_service, split_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets.policies import Policy
+from tocsin.tickets.split_service import Parting
 from tocsin.tickets.store import Ticket
 from tocsin.tickets.workflow import Status
 
@@ -111,6 +116,69 @@ def test_of_two_merges_into_each_other_at_once_one_is_done(desk: Desk) -> None:
     done = in_threads(lambda: merge(desk, 1, 2), lambda: merge(desk, 2, 1))
     assert sorted(isinstance(one, Conflict) for one in done) == [False, True]
     assert sorted(statuses(desk).values()) == ["CLOSED", "OPEN"]
+    desk.check_books()
+
+
+def test_of_two_merges_of_one_ticket_at_once_one_is_done(desk: Desk) -> None:
+    two(desk)
+    desk.post(critical("queue full"))
+    done = in_threads(lambda: merge(desk, 1, 2), lambda: merge(desk, 1, 3))
+    assert sorted(isinstance(one, Conflict) for one in done) == [False, True]
+    assert len(desk.alerts_of(1)) == 0
+    desk.check_books()
+
+
+def test_three_merges_in_a_ring_at_once_leave_one_ticket_with_everything(desk: Desk) -> None:
+    two(desk)
+    desk.post(critical("queue full"))
+    done = in_threads(*(lambda a=a, b=b: merge(desk, a, b) for a, b in ((1, 2), (2, 3), (3, 1))))
+    assert not [one for one in done if isinstance(one, Exception) and not isinstance(one, Conflict)]
+    going_on = [ticket_id for ticket_id, status in statuses(desk).items() if status == "OPEN"]
+    assert going_on, "a ring would leave none"
+    assert sum(len(desk.alerts_of(ticket_id)) for ticket_id in going_on) == 3
+    desk.check_books()
+
+
+@pytest.mark.parametrize("moved", [1, 2])
+def test_a_ticket_that_is_being_moved_is_merged_as_it_was_moved_or_not_at_all(desk: Desk, moved: int) -> None:
+    two(desk)
+    done: list[Any] = []
+
+    def merging() -> None:
+        try:
+            done.append(merge(desk, 2, 1))
+        except Conflict as error:
+            done.append(error)
+
+    other = threading.Thread(target=merging)
+
+    def move(tx: Tx) -> None:
+        tickets.change(tx, moved, status=Status.IN_PROGRESS, edits={})
+        other.start()
+        if tx.dialect == "postgresql":
+            wait_until(lambda: waiting_for_locks(desk.database))
+
+    desk.database.write(move, actor=RUI)
+    other.join(PATIENCE_S)
+    [outcome] = done
+    assert isinstance(outcome, Conflict) or moved == 1 or unmerge(desk, 2).status is Status.IN_PROGRESS
+    assert desk.tickets[moved - 1].acknowledged_at is not None
+    desk.check_books()
+
+
+def test_a_clock_that_is_set_back_stops_no_merge_and_no_split(desk: Desk, clock: FakeClock) -> None:
+    two(desk)
+    desk.database.write(lambda tx: tickets.hold(tx, 1, reason="waiting", until=None), actor=ANA)
+    clock.advance(hours=-1)
+    merge(desk, 2, 1)
+    parting = Parting([2], "Disk full", "it differs")
+    new = desk.database.write(lambda tx: split_service.split(tx, 1, parting), actor=ANA)
+    assert (new.opened_at, new.split_from) == (desk.alerts[1].opened_at, 1)
+    desk.database.write(lambda tx: tickets.resume(tx, 1), actor=ANA)
+    with pytest.raises(Invalid):
+        desk.database.write(lambda tx: tickets.hold(tx, 1, reason="again", until=clock.now()), actor=ANA)
+    assert desk.database.write(lambda tx: split_service.unsplit(tx, new.id), actor=ANA).merged_into == 1
+    assert unmerge(desk, new.id).status is Status.OPEN
     desk.check_books()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from desk import ANA, RUI, START, Desk, critical, error, in_threads
 from tocsin.kit.errors import Conflict, Invalid, PreconditionFailed
+from tocsin.proof.explain import explain_alert
 from tocsin.tickets import merge_service, sla_service, split_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets.policies import Policy
@@ -165,3 +166,36 @@ def test_of_a_split_and_a_merge_a_move_or_another_split_at_once_no_alert_is_lost
     assert not [one for one in failed if not isinstance(one, Conflict | Invalid)], failed
     assert sum(alert.count for alert in desk.alerts) == 9
     desk.check_books()
+
+
+def test_alerts_that_join_while_their_key_goes_are_on_the_ticket_that_has_the_key(desk: Desk) -> None:
+    desk.remove_rule()
+    desk.save_rule(correlate_by=("service",))
+    desk.post(error("database connection lost", service="payments"), error("disk full", service="shop"))
+    desk.database.write(lambda tx: merge_service.merge(tx, 2, 1), actor=ANA)
+    shop = next(alert for alert in desk.alerts if alert.service == "shop")
+    words = iter(["queue", "cache", "cart", "search", "login", "stock", "price", "photo"])
+    done = in_threads(
+        *[lambda word=word: desk.post(error(f"{word} is gone", service="shop")) for word in words],
+        lambda: split(desk, shop.id),
+    )
+    assert not [one for one in done[:-1] if isinstance(one, Exception)]
+    assert isinstance(done[-1], Ticket | Invalid | Conflict)  # one that joined before it is to be named too
+    wanted = done[-1].id if isinstance(done[-1], Ticket) else 1
+    assert {alert.ticket_id for alert in desk.alerts if alert.service == "shop"} == {wanted}
+    desk.post(error("door is gone", service="shop"))
+    assert desk.alerts[-1].ticket_id == wanted
+    desk.check_ledger()
+
+
+def test_it_is_explained_how_an_alert_came_to_a_ticket_by_people(desk: Desk) -> None:
+    def way(alert_id: int) -> tuple[str, str]:
+        found = explain_alert(desk.database, desk.reader, alert_id).ticket
+        assert found is not None
+        return found.how, found.why
+
+    gathered(desk)
+    assert way(1)[0] == "opened"
+    assert way(2) == ("merged", "local:ana merged ticket 2, where it was, into this one.")
+    split(desk, 2)
+    assert way(2) == ("split", "local:ana split it off ticket 1: not the vendor's outage")

@@ -278,6 +278,7 @@ def _ticket_of(tx: ReadTx, alert: Alert, events: Sequence[Happening]) -> TicketS
     if ticket is None:
         return None
     brought = next((one for one in events if one.subject == f"ticket:{ticket.id}"), None)
+    brought = brought or store.moved_by(tx, alert.id, ticket.id)
     how, why = way_to_ticket(brought, store.storm_of(tx, ticket.id))
     first_id = store.first_record_of_ticket(tx, ticket.id)
     return TicketState(ticket.id, ticket.status.value, ticket.title, how, why, ticket.recurrence_of, first_id)
@@ -287,6 +288,10 @@ def way_to_ticket(brought: Happening | None, storm: Happening | None) -> tuple[s
     match brought:
         case None:
             found = "unknown", "The event that tells how the alert came to this ticket is gone."
+        case Happening(kind="TicketSplitOff", actor=actor, data=data):
+            found = "split", f"{actor} split it off ticket {data['from_id']}: {data['reason']}"
+        case Happening(kind="TicketAbsorbed", actor=actor, data=data):
+            found = "merged", f"{actor} merged ticket {data['other_id']}, where it was, into this one."
         case Happening(kind="AlertJoined", data={"caused_by_alert_id": int()} as data):
             found = "gathered", sentences.why_gathered(brought.subject.removeprefix("ticket:"), data)
         case Happening(kind="AlertJoined" | "TicketOpened") if storm is not None:
@@ -438,6 +443,8 @@ _HOW: Final = {
     "reopened": "was reopened by it",
     "recurrence": "was opened by it as a recurrence",
     "opened": "was opened by it",
+    "split": "was split off with it",
+    "merged": "got it by a merge",
     "unknown": "holds it",
 }
 

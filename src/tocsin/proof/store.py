@@ -21,6 +21,7 @@ from tocsin.kit.events import (
     TicketAbsorbed,
     TicketMerged,
     TicketOpened,
+    TicketSplitOff,
 )
 from tocsin.logs.model import chunks
 from tocsin.logs.record import Record
@@ -238,6 +239,28 @@ def events_of_alert(tx: ReadTx, alert_id: int, ticket_id: int | None) -> list[Ha
         brought = _of_subject(f"ticket:{ticket_id}").where(events.c.cause_id.in_(own))
         found += [_happening(row) for row in tx.execute(brought)]
     return sorted(found, key=lambda one: one.id)
+
+
+_MOST_MOVES: Final = 1_000
+
+
+def moved_by(tx: ReadTx, alert_id: int, ticket_id: int) -> Happening | None:
+    """The newest event by which people brought an alert to a ticket: a split, or a merge of the one it was in."""
+    kinds = events.c.kind.in_([TicketSplitOff.__name__, TicketAbsorbed.__name__])
+    told = select(*_EVENT).where(events.c.subject == f"ticket:{ticket_id}", kinds).order_by(events.c.id.desc())
+    for row in tx.execute(told.limit(_MOST_MOVES)).all():
+        one = _happening(row)
+        ids = one.data.get("alert_ids")
+        if alert_id in (_merged(tx, one.data["other_id"], ticket_id) if ids is None else ids):
+            return one
+    return None
+
+
+def _merged(tx: ReadTx, other_id: int, into_id: int) -> Sequence[int]:
+    """The alerts that went over when a ticket was merged into another one the last time."""
+    mine = (events.c.subject == f"ticket:{other_id}") & (events.c.kind == TicketMerged.__name__)
+    data = tx.execute(select(events.c.data).where(mine).order_by(events.c.id.desc()).limit(1)).scalar_one_or_none()
+    return data["alert_ids"] if data is not None and data["into_id"] == into_id else ()
 
 
 def _of_subject(subject: str) -> Any:

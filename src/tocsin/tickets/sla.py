@@ -6,7 +6,7 @@ reopened does not count. Both stand still while the ticket is on hold. What is d
 what is done at that moment is in time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -97,17 +97,23 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """A clock as it stands at an instant. `due_at` is not known while a hold has no end."""
+class Mark:
+    """Where a clock stands at an instant, and its deadline. `due_at` is not known while a hold has no end."""
 
     name: str
     state: State
     due_at: datetime | None
     at_risk_at: datetime | None
+    breached_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clock(Mark):
+    """A clock with what it has counted until an instant."""
+
     elapsed: timedelta
     remaining: timedelta
     paused: timedelta
-    breached_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +131,26 @@ class Moment:
 
 def clocks(facts: Facts, terms: Terms, now: datetime) -> dict[str, Clock]:
     """Those of the two clocks that the policy has a target for."""
+    return {run.name: _clock(run, target, terms, now) for run, target in _runs(facts, terms, now)}
+
+
+def marks(facts: Facts, terms: Terms, now: datetime) -> dict[str, Mark]:
+    """The same without what they have counted: nothing that is due follows from that."""
+    return {run.name: _mark(run, target, terms, now) for run, target in _runs(facts, terms, now)}
+
+
+def _runs(facts: Facts, terms: Terms, now: datetime) -> Iterator[tuple["_Run", timedelta]]:
     holds: tuple[Pause, ...] = facts.holds
     if facts.held_since is not None:
         holds = (*holds, (facts.held_since, facts.held_until))
     held = facts.is_held(now)
-    found: dict[str, Clock] = {}
     if terms.acknowledge is not None:
         ended = facts.cancelled_at or facts.merged_at
         run = _Run(ACKNOWLEDGE, facts.acknowledge_from, facts.acknowledged_at, ended, holds, held)
-        found[ACKNOWLEDGE] = _clock(run, terms.acknowledge, terms, now)
+        yield run, terms.acknowledge
     if terms.resolve is not None:
         run = _Run(RESOLVE, facts.opened_at, facts.resolved_at, facts.merged_at, (*holds, *facts.resolved), held)
-        found[RESOLVE] = _clock(run, terms.resolve, terms, now)
-    return found
+        yield run, terms.resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,26 +162,37 @@ class _Run:
     pauses: tuple[Pause, ...]
     held: bool
 
+    def until(self, now: datetime) -> tuple[datetime, tuple[Pause, ...]]:
+        """Until when it counts, and the pauses before that."""
+        ended = self.done_at or self.cancelled_at
+        return (now, self.pauses) if ended is None else (ended, tuple(_before(self.pauses, ended)))
+
 
 def _clock(run: _Run, target: timedelta, terms: Terms, now: datetime) -> Clock:
-    ended = run.done_at or run.cancelled_at
-    until = now if ended is None else ended
-    pauses = run.pauses if ended is None else tuple(_before(run.pauses, ended))
+    mark = _mark(run, target, terms, now)
+    until, pauses = run.until(now)
     counted = elapsed(run.start, until, terms.calendar, pauses)
     whole = elapsed(run.start, until, terms.calendar) if pauses else counted
-    due = due_at(run.start, target, terms.calendar, pauses)
-    at_risk = due_at(run.start, terms.at_risk(target), terms.calendar, pauses)
-    over = due is not None and (due <= until if ended is None else due < until)
     return Clock(
-        name=run.name,
-        state=_state(run, over=over, at_risk=at_risk is not None and at_risk <= now),
-        due_at=due,
-        at_risk_at=at_risk,
+        name=mark.name,
+        state=mark.state,
+        due_at=mark.due_at,
+        at_risk_at=mark.at_risk_at,
+        breached_at=mark.breached_at,
         elapsed=counted,
         remaining=target - counted,
         paused=whole - counted,
-        breached_at=due if over else None,
     )
+
+
+def _mark(run: _Run, target: timedelta, terms: Terms, now: datetime) -> Mark:
+    until, pauses = run.until(now)
+    due = due_at(run.start, target, terms.calendar, pauses)
+    at_risk = due_at(run.start, terms.at_risk(target), terms.calendar, pauses)
+    runs = run.done_at is None and run.cancelled_at is None
+    over = due is not None and (due <= until if runs else due < until)
+    state = _state(run, over=over, at_risk=at_risk is not None and at_risk <= now)
+    return Mark(run.name, state, due, at_risk, breached_at=due if over else None)
 
 
 def _before(pauses: Iterable[Pause], ended: datetime) -> Iterator[Pause]:
@@ -190,12 +214,12 @@ def _state(run: _Run, *, over: bool, at_risk: bool) -> State:
     return State.AT_RISK if at_risk else State.ON_TRACK
 
 
-def loudest(found: Mapping[str, Clock]) -> State | None:
+def loudest(found: Mapping[str, Mark]) -> State | None:
     """The state of a ticket: that of its clocks which calls the loudest; one that runs goes before one that ended."""
     return min((clock.state for clock in found.values()), key=_LOUDNESS.__getitem__, default=None)
 
 
-def next_due(found: Mapping[str, Clock]) -> tuple[datetime | None, datetime | None]:
+def next_due(found: Mapping[str, Mark]) -> tuple[datetime | None, datetime | None]:
     """When the first of the running clocks is due, and when the first is at risk."""
     running = [clock for clock in found.values() if clock.state in RUNNING]
     due = min((clock.due_at for clock in running if clock.due_at is not None), default=None)
@@ -203,12 +227,12 @@ def next_due(found: Mapping[str, Clock]) -> tuple[datetime | None, datetime | No
     return due, at_risk
 
 
-def reported_due(clock: Clock | None) -> datetime | None:
+def reported_due(clock: Mark | None) -> datetime | None:
     """When a clock is due, or was, for reports; one that was cancelled was never kept and never missed."""
     return None if clock is None or clock.state is State.CANCELLED else clock.due_at
 
 
-def moments(facts: Facts, found: Mapping[str, Clock]) -> list[Moment]:
+def moments(facts: Facts, found: Mapping[str, Mark]) -> list[Moment]:
     """What running clocks will be told of, or should have been, in order of time."""
     all_of_them = [
         Moment(at, clock.name, what)
@@ -220,7 +244,7 @@ def moments(facts: Facts, found: Mapping[str, Clock]) -> list[Moment]:
     return sorted((one for one in all_of_them if one.key not in facts.told), key=lambda one: (one.at, one.what))
 
 
-def standing(facts: Facts, found: Mapping[str, Clock], now: datetime) -> tuple[str, ...]:
+def standing(facts: Facts, found: Mapping[str, Mark], now: datetime) -> tuple[str, ...]:
     """What has been told and is still so: under other terms it is not told again."""
     again = {one.key for one in moments(replace(facts, told=()), found) if one.at > now}
     return tuple(key for key in facts.told if key not in again)
@@ -370,6 +394,11 @@ def as_values(facts: Facts) -> dict[str, Any]:
         one = facts.assigned
         values["assigned"] = [one.policy, one.policy_version, one.calendar, one.calendar_version, to_us(one.since)]
     return {name: value for name, value in values.items() if value != []}
+
+
+def and_told(values: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, Any]:
+    """What `as_values` wrote down, and that these moments have been told of as well."""
+    return {**values, "told": [*values.get("told", ()), *keys]} if keys else values
 
 
 def of_values(values: Mapping[str, Any]) -> Facts:

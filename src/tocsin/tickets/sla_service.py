@@ -32,7 +32,7 @@ from tocsin.tickets import sla
 from tocsin.tickets import sla_store as store
 from tocsin.tickets.calendars import calendar_of, check_lasting, definition_of, kept_calendar
 from tocsin.tickets.policies import Policy, Traits, check, choose, policy_of, tie
-from tocsin.tickets.sla import Assigned, Clock, Facts, Happened, Terms
+from tocsin.tickets.sla import Assigned, Clock, Facts, Happened, Mark, Terms
 from tocsin.tickets.sla_store import CALENDAR, POLICY, Item, ItemVersion, SlaRow
 from tocsin.tickets.store import Ticket
 
@@ -249,7 +249,7 @@ def follow(tx: Tx, changed: Sequence[Recorded[Any]]) -> None:
     """Tickets moved, were reopened, put on hold, resumed: so do their clocks."""
     rows = store.rows(tx, [one.event.ticket_id for one in changed])
     facts = _replayed(tx, [ticket_id for ticket_id, row in rows.items() if row.sla is not None])
-    _write(tx, facts, _clocks(facts, terms_of(tx, facts.values()), tx.now))
+    _write(tx, facts, _marks(facts, terms_of(tx, facts.values()), tx.now))
 
 
 def reassess(tx: Tx, ticket_id: int, reason: str) -> None:
@@ -262,64 +262,78 @@ def reassess(tx: Tx, ticket_id: int, reason: str) -> None:
     _assign(tx, _replayed(tx, [ticket_id]), {ticket_id: chosen}, why="recalculated", reason=reason)
 
 
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What is written down of a ticket's clocks: in its row, and when the next moment is to be told of."""
+
+    row: dict[str, Any]
+    due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What is to be told of a ticket's clocks, and written down, as long as what was `seen` there still is."""
+
+    seen: Mapping[str, Any]
+    told: list[tuple[datetime, Event]]
+    outcome: _Outcome
+
+
 def tell_due(database: Database, due: Sequence[Timer]) -> Callable[[Tx, Sequence[Timer]], int]:
     """Tell of clocks that are at risk or breached, each moment once; the work does so for some of these timers.
 
-    Calendars are read and reckoned with first, while nobody waits: what was worked out of them is kept.
+    What there is to tell is worked out first, while nobody waits.
     """
-    terms = database.read(lambda tx: _look_ahead(tx, store.rows(tx, _ids(due))))
-    return lambda tx, some: _tell(tx, some, terms)
+    ahead = database.read(lambda tx: _news(tx, store.clocks_of(tx, _ids(due))))
+    return lambda tx, some: _tell(tx, some, ahead)
 
 
-def _look_ahead(tx: ReadTx, rows: Mapping[int, SlaRow]) -> dict[Assigned, Terms]:
-    facts = [known for row in rows.values() if (known := _known(row)) is not None]
-    earliest = min((known.opened_at for known in facts), default=tx.now)
-    found = terms_of(tx, facts)
-    for terms in set(found.values()):
-        elapsed(earliest, tx.now, terms.calendar)
-        due_at(tx.now, max(terms.acknowledge or timedelta(0), terms.resolve or timedelta(0)), terms.calendar)
+def _news(tx: ReadTx, values_of: Mapping[int, Mapping[str, Any] | None]) -> dict[int, _News]:
+    """What there is to tell now, of the tickets whose clocks run by something."""
+    read = {ticket_id: sla.of_values(values) for ticket_id, values in values_of.items() if values is not None}
+    facts = {ticket_id: known for ticket_id, known in read.items() if known.assigned is not None}
+    marks = _marks(facts, terms_of(tx, facts.values()), tx.now)
+    found: dict[int, _News] = {}
+    for ticket_id, known in facts.items():
+        mine = marks[ticket_id]
+        moments = sla.moments(known, mine)
+        passed = [moment for moment in moments if moment.at <= tx.now]
+        told = [_told(ticket_id, known, moment, mine[moment.clock]) for moment in passed]
+        seen = values_of[ticket_id] or {}
+        values = sla.and_told(seen, [moment.key for moment in passed])
+        next_at = next((moment.at for moment in moments if moment.at > tx.now), None)
+        found[ticket_id] = _News(seen, told, _outcome(ticket_id, known, values, mine, next_at=next_at))
     return found
 
 
-def _known(row: SlaRow) -> Facts | None:
-    """The facts of a ticket whose clocks run by something."""
-    known = None if row.sla is None else sla.of_values(row.sla)
-    return None if known is None or known.assigned is None else known
-
-
-def _tell(tx: Tx, due: Sequence[Timer], seen: Mapping[Assigned, Terms]) -> int:
+def _tell(tx: Tx, due: Sequence[Timer], ahead: Mapping[int, _News]) -> int:
     """How many timers it was done for. Whoever holds a ticket has its timer too: nobody else sets it or tells of it.
 
     A ticket that somebody else is changing is passed over: its timer is set anew by that change, or is due still.
     """
-    rows = store.hold_free(tx, _ids(due))
-    facts = {row.id: known for row in rows.values() if (known := _known(row)) is not None}
-    timers.drop_many(tx, TIMER, [str(ticket_id) for ticket_id in rows if ticket_id not in facts])
-    news = [known for known in facts.values() if known.assigned not in seen]  # assigned since: versions don't change
-    clocks = _clocks(facts, {**seen, **terms_of(tx, news)}, tx.now)
-    told: list[tuple[datetime, Event]] = []
-    for ticket_id, known in facts.items():
-        passed = [moment for moment in sla.moments(known, clocks[ticket_id]) if moment.at <= tx.now]
-        told += [_told(ticket_id, known, moment, clocks[ticket_id][moment.clock]) for moment in passed]
-        facts[ticket_id] = replace(known, told=(*known.told, *(moment.key for moment in passed)))
-    told.sort(key=lambda one: one[0])
+    held = store.hold_free(tx, _ids(due))
+    news = {ticket_id: one for ticket_id, one in ahead.items() if ticket_id in held and one.seen == held[ticket_id]}
+    changed = {ticket_id: values for ticket_id, values in held.items() if ticket_id not in news}
+    news |= _news(tx, changed) if changed else {}
+    timers.drop_many(tx, TIMER, [str(ticket_id) for ticket_id in held if ticket_id not in news])
+    told = sorted((pair for one in news.values() for pair in one.told), key=lambda pair: pair[0])
     tx.emit(*(event for _, event in told), at=[at for at, _ in told])
-    _write(tx, facts, clocks)
-    return len(rows)
+    _put(tx, [one.outcome for one in news.values()])
+    return len(held)
 
 
 def _ids(due: Iterable[Timer]) -> list[int]:
     return [int(timer.subject) for timer in due]
 
 
-def _clocks(facts: Mapping[int, Facts], terms: Mapping[Assigned, Terms], now: datetime) -> dict[int, dict[str, Clock]]:
+def _marks(facts: Mapping[int, Facts], terms: Mapping[Assigned, Terms], now: datetime) -> dict[int, dict[str, Mark]]:
     return {
-        ticket_id: {} if known.assigned is None else sla.clocks(known, terms[known.assigned], now)
+        ticket_id: {} if known.assigned is None else sla.marks(known, terms[known.assigned], now)
         for ticket_id, known in facts.items()
     }
 
 
-def _told(ticket_id: int, known: Facts, moment: sla.Moment, clock: Clock) -> tuple[datetime, Event]:
+def _told(ticket_id: int, known: Facts, moment: sla.Moment, clock: Mark) -> tuple[datetime, Event]:
     assigned = known.assigned
     assert assigned is not None
     kind = SlaBreached if moment.what == sla.BREACHED else SlaAtRisk
@@ -348,7 +362,7 @@ def _assign(
     after: dict[int, Facts] = {}
     for ticket_id, known in facts.items():
         new = wanted[ticket_id]
-        found = {} if new is None else sla.clocks(known, terms[new], tx.now)
+        found = {} if new is None else sla.marks(known, terms[new], tx.now)
         event = SlaAssigned(
             ticket_id,
             policy=None if new is None else new.policy,
@@ -362,7 +376,7 @@ def _assign(
         told.append(event)
         after[ticket_id] = sla.step(known, Happened(tx.now, event.kind, str(tx.actor), event.data()))
     tx.emit(*told, causes=None if causes is None else [causes[event.ticket_id] for event in told])
-    _write(tx, after, _clocks(after, terms, tx.now))
+    _write(tx, after, _marks(after, terms, tx.now))
 
 
 def _assignment(policy: Policy | None, calendars: Mapping[str, int], now: datetime) -> Assigned | None:
@@ -372,30 +386,37 @@ def _assignment(policy: Policy | None, calendars: Mapping[str, int], now: dateti
     return Assigned(policy.name, policy.version, policy.calendar, version, now)
 
 
-def _write(tx: Tx, facts: Mapping[int, Facts], clocks: Mapping[int, Mapping[str, Clock]]) -> None:
+def _write(tx: Tx, facts: Mapping[int, Facts], marks: Mapping[int, Mapping[str, Mark]]) -> None:
     """Write down facts and what follows from them, and set the timers anew."""
-    values: list[dict[str, Any]] = []
-    due: dict[str, datetime] = {}
+    outcomes = list[_Outcome]()
     for ticket_id, known in facts.items():
-        found = clocks[ticket_id]
-        state, (due_at_, at_risk_at) = sla.loudest(found), sla.next_due(found)
-        values.append(
-            {
-                "of_id": ticket_id,
-                "of_sla": sla.as_values(known),
-                "of_state": None if state is None else state.value,
-                "of_due_at": due_at_,
-                "of_at_risk_at": at_risk_at,
-                "of_acknowledge_due_at": sla.reported_due(found.get(sla.ACKNOWLEDGE)),
-                "of_resolve_due_at": sla.reported_due(found.get(sla.RESOLVE)),
-                "of_calendar": None if known.assigned is None else known.assigned.calendar_key,
-            }
-        )
-        for moment in sla.moments(known, found)[:1]:
-            due[str(ticket_id)] = moment.at
-    store.write(tx, values)
-    timers.drop_many(tx, TIMER, [str(ticket_id) for ticket_id in facts if str(ticket_id) not in due])
-    timers.put_many(tx, TIMER, due, version=1)
+        next_at = next((moment.at for moment in sla.moments(known, marks[ticket_id])), None)
+        outcomes.append(_outcome(ticket_id, known, sla.as_values(known), marks[ticket_id], next_at=next_at))
+    _put(tx, outcomes)
+
+
+def _outcome(
+    ticket_id: int, known: Facts, values: Mapping[str, Any], marks: Mapping[str, Mark], *, next_at: datetime | None
+) -> _Outcome:
+    state, (due_at_, at_risk_at) = sla.loudest(marks), sla.next_due(marks)
+    row = {
+        "of_id": ticket_id,
+        "of_sla": values,
+        "of_state": None if state is None else state.value,
+        "of_due_at": due_at_,
+        "of_at_risk_at": at_risk_at,
+        "of_acknowledge_due_at": sla.reported_due(marks.get(sla.ACKNOWLEDGE)),
+        "of_resolve_due_at": sla.reported_due(marks.get(sla.RESOLVE)),
+        "of_calendar": None if known.assigned is None else known.assigned.calendar_key,
+    }
+    return _Outcome(row, next_at)
+
+
+def _put(tx: Tx, outcomes: Sequence[_Outcome]) -> None:
+    store.write(tx, [one.row for one in outcomes])
+    due = {str(one.row["of_id"]): one.due for one in outcomes}
+    timers.drop_many(tx, TIMER, [subject for subject, at in due.items() if at is None])
+    timers.put_many(tx, TIMER, {subject: at for subject, at in due.items() if at is not None}, version=1)
 
 
 def _replayed(tx: ReadTx, ids: Collection[int]) -> dict[int, Facts]:

@@ -67,5 +67,5 @@ def taken_over(facts: Facts, opened: datetime, now: datetime) -> Facts:
 
 def _since(stretches: Iterable[Stretch], opened: datetime) -> Iterator[Stretch]:
     for begun, ended in stretches:
-        if ended > opened:
+        if ended > max(begun, opened):  # a clock that was set back ends what has not begun
             yield max(begun, opened), ended

@@ -80,7 +80,8 @@ class TicketStateOut(Out):
     status: str = Field(examples=["OPEN"])
     title: str
     how: str = Field(
-        description="`opened`, `joined`, `gathered`, `storm`, `released`, `reopened`, `recurrence` or `unknown`.",
+        description="`opened`, `joined`, `gathered`, `storm`, `released`, `reopened`, `recurrence`, `split`, `merged`"
+        " or `unknown`.",
         examples=["opened"],
     )
     why: str
