@@ -63,7 +63,7 @@ COMMANDS: Final = (
     Command("services", "tocsin.cli.services", "Say which services there are and what depends on what.", _WORK),
     Command("silences", "tocsin.cli.silences", "Look at, make, show, extend and end silences.", _WORK),
     Command("apply", "tocsin.cli.apply", "Bring about the rules, silences and services of a file.", _WORK),
-    Command("export", "tocsin.cli.export", "Write a file with the rules, silences and services there are.", _WORK),
+    Command("export", "tocsin.cli.export", "Write a file with rules, silences and services, or with tickets.", _WORK),
     Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )

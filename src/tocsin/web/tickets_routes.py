@@ -118,7 +118,7 @@ def _listed(text: str) -> str:
     return text
 
 
-class TicketQueryIn(QueryIn):
+class TicketFilterIn(QueryIn):
     q: QueryText | None = Field(
         None,
         description="In the filter language; together with the other filters.",
@@ -135,6 +135,9 @@ class TicketQueryIn(QueryIn):
     opened_since: InstantIn | None = Field(None, description="Included.", examples=["24h", "2026-11-24T00:00:00Z"])
     opened_until: InstantIn | None = Field(None, description="Excluded.", examples=["1h"])
     text: Word | None = Field(None, description="Found in title or description, in any case.", examples=["timed out"])
+
+
+class TicketQueryIn(TicketFilterIn):
     sort: Literal["opened", "updated", "priority"] = "opened"
     order: Literal["asc", "desc"] | None = None
 
@@ -146,6 +149,27 @@ def status_of(text: str, pointer: str) -> Status:
     except ValueError:
         detail = f"{text[:40]!r} is not a status; expected one of {', '.join(Status)}"
         raise Invalid(f"status: {detail}", errors=(FieldError(pointer, detail),)) from None
+
+
+def query_of(query: TicketFilterIn, now: datetime, *, sort: str, descending: bool) -> TicketQuery:
+    """What filters ask for. Raises Invalid."""
+    wanted = query.reckoned(now)
+    return TicketQuery(
+        statuses=tuple(status_of(part, "status") for part in query.status.split(",")) if query.status else (),
+        priorities=tuple(int(priority_of(part)) for part in query.priority.split(",")) if query.priority else (),
+        service=query.service,
+        assignee=query.assignee,
+        team=query.team,
+        tag=query.tag,
+        opened_since=wanted["opened_since"],
+        opened_until=wanted["opened_until"],
+        text=query.text,
+        condition=parse(query.q, TICKETS, now=now) if query.q else None,
+        sort=sort,
+        descending=descending,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
 
 
 @router.get("/tickets", summary="Find tickets")
@@ -163,27 +187,8 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], with_: With) -> Ticke
     turns it round.
     """
     order = query.order or ("asc" if query.sort == "priority" else "desc")
-    now = with_.clock.now()
-    wanted = query.reckoned(now)
-    found, cursor = tickets.find(
-        with_.database,
-        TicketQuery(
-            statuses=tuple(status_of(part, "status") for part in query.status.split(",")) if query.status else (),
-            priorities=tuple(int(priority_of(part)) for part in query.priority.split(",")) if query.priority else (),
-            service=query.service,
-            assignee=query.assignee,
-            team=query.team,
-            tag=query.tag,
-            opened_since=wanted["opened_since"],
-            opened_until=wanted["opened_until"],
-            text=query.text,
-            condition=parse(query.q, TICKETS, now=now) if query.q else None,
-            sort=query.sort,
-            descending=order == "desc",
-            limit=query.limit,
-            cursor=query.cursor,
-        ),
-    )
+    asked = query_of(query, with_.clock.now(), sort=query.sort, descending=order == "desc")
+    found, cursor = tickets.find(with_.database, asked)
     standings = with_.database.read(lambda tx: sla.standings(tx, found))
     return TicketPageOut(items=[ticket_out(ticket, standings.get(ticket.id)) for ticket in found], next=cursor)
 
