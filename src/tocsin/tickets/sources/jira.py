@@ -1,7 +1,7 @@
 """Jira Service Management: the CSV that its issue search exports (all fields), a row per issue, without its history.
 
-Jira names a column again for each value (Labels, Comment, Component/s, links), its own fields `Custom field (NAME)`, and
-writes dates as whoever exported sees them, without a zone: `24/Nov/26 2:21 AM`. A comment is `date;author;text`.
+Jira names a column again for each value (Labels, Comment, Component/s, links), its own fields `Custom field (NAME)`,
+and writes dates as whoever exported sees them, without a zone: `24/Nov/26 2:21 AM`. A comment is `date;author;text`.
 """
 
 import re
