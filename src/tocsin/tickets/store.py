@@ -101,6 +101,16 @@ def get(tx: ReadTx, ticket_id: int) -> Ticket | None:
     return None if row is None else _ticket(row)
 
 
+def some_of(tx: ReadTx, ids: Collection[int]) -> dict[int, Ticket]:
+    """Those of these tickets that there are."""
+    wanted = sorted(ids)
+    found: dict[int, Ticket] = {}
+    for start in range(0, len(wanted), IN_CLAUSE):
+        inside = tickets.c.id.in_(wanted[start : start + IN_CLAUSE])
+        found.update({row.id: _ticket(row) for row in tx.execute(select(tickets).where(inside))})
+    return found
+
+
 def hold_many(tx: Tx, ids: Collection[int]) -> dict[int, Ticket]:
     """Tickets that nobody else can change until this transaction ends."""
     wanted = sorted(ids)
