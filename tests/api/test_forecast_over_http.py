@@ -41,6 +41,23 @@ def test_an_open_ticket_is_compared_with_past_ones_of_its_kind(past: TestClient,
     assert past.get(f"/tickets/{ticket_id}/forecast").json()["breach_probability"] == 1
 
 
+def test_the_open_tickets_that_will_probably_be_late_come_first(past: TestClient, clock: FakeClock) -> None:
+    assert past.get("/reports/forecast").json()["items"] == []
+    past.put("/sla/policies/all", json={"resolve_s": 30 * 3600})
+    first, second = opened(past), opened(past, title="later")
+    clock.advance(hours=10)
+    third, over = opened(past), opened(past)
+    for status in ("IN_PROGRESS", "RESOLVED"):
+        past.patch(f"/tickets/{over}", json={"status": status})
+    past.post(f"/tickets/{second}/hold", json={"reason": "we wait"})  # it is due at no known time
+    items = past.get("/reports/forecast").json()["items"]
+    assert [one["ticket_id"] for one in items] == [first, third]
+    for one in items:
+        alone = past.get(f"/tickets/{one['ticket_id']}/forecast").json()
+        assert {name: one[name] for name in alone} == alone
+    assert [one["ticket_id"] for one in past.get("/reports/forecast?limit=1").json()["items"]] == [first]
+
+
 def test_where_few_are_alike_wider_kinds_are_asked_and_without_a_policy_nothing_can_breach(past: TestClient) -> None:
     said = past.get(f"/tickets/{opened(past, service='mail')}/forecast").json()
     assert (said["rests_on"], said["tickets"], said["breach_probability"]) == ("of P2", 50, None)

@@ -1,9 +1,12 @@
 """Reports: what tickets add up to is exact, by group, beside the period before, and over real incidents."""
 
+import csv
 import gzip
+import io
 import json
+import statistics
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +214,40 @@ def test_the_reports_over_real_incidents_are_the_known_ones(
         assert one["resolve"]["median_s"] == known["median_minutes_open_to_resolved"] * 60
     total = found["total"]
     assert (total["tickets"], total["reopens"], total["reassignments"]) == (12_530, 161, 11_882)
+
+
+def told_by_the_file(data: str, some: set[str]) -> dict[str, dict[str, Any]]:
+    """What the last row of each incident says, by priority: as `expected.json` was made."""
+    last = {one["number"]: one for one in csv.DictReader(io.StringIO(data)) if one["number"] in some}
+    found: dict[str, dict[str, Any]] = {}
+    for one in last.values():
+        mine = found.setdefault(f"P{one['priority'][0]}", {"tickets": 0, "missed": 0, "minutes": []})
+        mine["tickets"] += 1
+        mine["missed"] += one["made_sla"] == "false"
+        if one["resolved_at"] != "?":
+            opened, resolved = (datetime.strptime(one[name], "%d/%m/%Y %H:%M") for name in ("opened_at", "resolved_at"))
+            mine["minutes"].append((resolved - opened) / timedelta(minutes=1))
+    return found
+
+
+@pytest.mark.skipif(not ITSM.is_dir(), reason=f"the incidents to import are not in {ITSM}")
+def test_the_reports_over_some_real_incidents_are_what_their_file_says(api: TestClient) -> None:
+    lines = gzip.decompress((ITSM / "servicenow_incident_events.csv.gz").read_bytes()).decode().splitlines(True)
+    cut = lines[1_500].split(",")[0]  # the incident in the middle of which that is stays out
+    data = "".join(line for line in lines[:1_500] if not line.startswith(f"{cut},"))
+    read = FORMATS["servicenow"](data.encode(), Mapped())
+    assert read.bad == []
+    for batch in _batches(read.tickets):
+        answer = api.post("/tickets/import", json={"source": "servicenow", "tickets": batch})
+        assert (answer.status_code, answer.json()["rejected"]) == (200, []), answer.text
+    expected = told_by_the_file(data, {one.external_id for one in read.tickets})
+    found = {one["key"]: one for one in report(api, by="priority", source="servicenow")["items"]}
+    assert found.keys() == expected.keys()
+    for key, one in found.items():
+        known = expected[key]
+        assert (one["tickets"], one["sla_missed"]) == (known["tickets"], known["missed"])
+        assert one["resolve"]["n"] == len(known["minutes"])
+        assert one["resolve"]["median_s"] == statistics.median(known["minutes"]) * 60
 
 
 def test_batches_hold_every_ticket_once() -> None:

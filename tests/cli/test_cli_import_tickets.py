@@ -59,6 +59,30 @@ def test_a_file_that_was_cut_changes_nothing(at_server, tmp_path):
     assert listed(at_server, "cut") == []
 
 
+def test_from_jira_and_out_again_as_lines_and_as_csv(at_server, tmp_path):
+    issues, lines, table = (tmp_path / name for name in ("issues.csv", "tickets.jsonl", "tickets.csv"))
+    issues.write_text(
+        "Issue key,Summary,Status,Priority,Created,Labels,Labels,Comment\n"
+        'J-1,=Mail is down,Work in progress,High,24/Nov/25 2:21 AM,emea,mail,"24/Nov/25 3:00 AM;ana;We look."\n'
+        "J-2,Slow,Odd,Low,24/Nov/25 2:21 AM,,,\n"
+    )
+    done = at_server("import-tickets", issues, "--format", "jira", "--zone", "Europe/Lisbon")
+    assert ("2 imported" in done.out, "taken, but: line 3: status 'Odd' is not known" in done.out) == (True, True)
+    assert at_server("export", "tickets", "source:jira", "-o", lines).out == f"{lines}: 2 tickets.\n"
+    one, two = map(json.loads, lines.read_text().splitlines())
+    assert (one["comments"][0]["text"], one["tags"], two["status"]) == ("We look.", ["emea", "mail"], "OPEN")
+    again = at_server("import-tickets", lines, "--format", "tocsin", "--source", "there").out
+    assert "2 imported, 0 were here before, 0 not taken" in again
+    assert at_server("export", "tickets", "source:jira", "--csv", "-o", table).out == f"{table}: 2 tickets.\n"
+    head, first, _ = table.read_text().splitlines()
+    assert (head.split(",")[:3], first.split(",")[1:5]) == (
+        ["id", "title", "status"],
+        ["'=Mail is down", "IN_PROGRESS", "P2", ""],
+    )
+    refused = at_server("export", "tickets", "--status", "asleep", "-o", lines)
+    assert (refused.code, len(lines.read_text().splitlines()), list(tmp_path.glob("*.new"))) == (4, 2, [])
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [

@@ -61,3 +61,8 @@ def test_the_backlog_and_a_forecast(some):
     ticket = json.loads(some("tickets", "open", "It is slow", "--json").out)["id"]
     assert "nothing can be said" in some("reports", "forecast", ticket).out
     assert some("reports", "forecast", 9999).code == 4
+    assert some("reports", "forecast").out.startswith("No open ticket has a resolve target that runs")
+    assert some("sla", "policies", "save", "all", "--resolve", "8h").code == 0
+    ticket = json.loads(some("tickets", "open", "Slow again", "--json").out)["id"]
+    row = some("reports", "forecast").out.splitlines()[2].split()
+    assert (row[:2], row[-4:]) == ([str(ticket), "P3"], ["too", "few", "Slow", "again"])

@@ -174,3 +174,81 @@ def test_updates_of_a_status_page_are_notes():
         "We look.", "We know.", "It works.",
     ]  # fmt: skip
     assert ticket.acknowledged_at == T0 + timedelta(hours=1)
+
+
+JIRA = (
+    "Summary,Issue key,Issue id,Status,Priority,Resolution,Assignee,Created,Updated,Resolved,Component/s,Component/s,"
+    "Labels,Labels,Description,Custom field (Team),Time to resolution,Outward issue link (Duplicate),Comment,Comment"
+)
+
+
+def jira(*lines: str, **more: Any) -> Read:
+    return FORMATS["jira"]("\n".join([JIRA, *lines, ""]).encode(), Mapped(**more))
+
+
+def test_an_issue_of_jira_comes_with_what_its_columns_say():
+    read = jira(
+        "Mail is down,OPS-7,10007,Closed,Highest,Done,Ana Lima,24/Nov/25 2:21 AM,26/Nov/25 9:00 AM,24/Nov/25 4:00 PM,"
+        'mail,smtp,two words,emea,"It is,\nall of it",Net,-0:45,OPS-3,"24/Nov/25 3:00 AM;ana;We look; more.",',
+        zone="Europe/Lisbon",
+    )  # fmt: skip
+    assert (read.bad, read.noted) == ([], [])
+    [one] = read.tickets
+    assert (one.external_id, one.title, one.description) == ("OPS-7", "Mail is down", "It is,\nall of it")
+    assert (one.status, one.priority, one.service, one.team, one.assignee) == (
+        Status.CLOSED, Priority.P1, "mail", "Net", "Ana Lima",
+    )  # fmt: skip
+    assert one.opened_at == datetime(2025, 11, 24, 2, 21, tzinfo=UTC)
+    assert (one.resolved_at, one.closed_at) == (datetime(2025, 11, 24, 16, tzinfo=UTC),) * 2
+    assert (one.met, one.tags, one.resolution_code) == (False, ["two-words", "emea"], "Done")
+    assert [(said.text, said.by, said.at.hour) for said in one.comments] == [("We look; more.", "jira:ana", 3)]
+    assert [(tie.kind.value, tie.external_id) for tie in one.links] == [("duplicate_of", "OPS-3")]
+    row = plan(one, source="jira", now=NOW).row
+    assert (row["status"], row["tags"], row["met_at_source"]) == ("CLOSED", ["emea", "two-words"], 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "held"),
+    [
+        ("Waiting for support", "OPEN", None), ("Waiting for customer", "IN_PROGRESS", "Waiting for customer"),
+        ("Pending", "IN_PROGRESS", "Pending"), ("Work in progress", "IN_PROGRESS", None), ("Done", "CLOSED", None),
+        ("Canceled", "RESOLVED", None), ("Shelved", "OPEN", None),
+    ],
+)  # fmt: skip
+def test_states_of_jira_become_ours(text, status, held):
+    read = jira(f"t,OPS-1,1,{text},Low,,,1/Jul/26 11:30 PM,2/Jul/26 1:00 AM,,,,,,,,1h 20m,,,", zone="Europe/Lisbon")
+    [one] = read.tickets
+    row = plan(one, source="jira", now=NOW).row
+    assert (row["status"], row["hold_reason"], one.met) == (status, held, True)
+    assert one.opened_at == datetime(2026, 7, 1, 22, 30, tzinfo=UTC)  # it is summer there
+    assert bool(read.noted) == (text in {"Shelved", "Done", "Canceled"})
+
+
+def test_bad_issues_are_named_and_a_file_that_was_cut_is_refused():
+    good = "t,OPS-1,1,Open,Low,,,1/Jul/26 11:30 PM,,,,,,,,,,,,"
+    bad = [good.replace("1/Jul/26", "31/Feb/26"), good.replace("OPS-1", ""), good.replace("Low", "Odd"), good[:9]]
+    read = jira(good, *bad, good.replace(",,,,,,,,,,,,", ",,,,,,,,,,,hello,"))
+    assert [(line, detail.split(":")[0]) for line, detail in sorted(read.bad)] == [
+        (3, "created"), (4, "issue key"), (5, "priority"), (6, "has another number of fields than the 20 of line 1"),
+    ]  # fmt: skip
+    assert [line for line, _ in read.noted] == [7]
+    with pytest.raises(Unreadable, match="middle of line 3: it was cut"):
+        FORMATS["jira"]("\n".join([JIRA, good, good[:20]]).encode(), Mapped())
+    with pytest.raises(Unreadable, match="no column issue key, created"):
+        FORMATS["jira"](b"Summary,Status\nx,Open\n", Mapped())
+    mapped = Mapped({"opened_at": "When"}, {"Odd": "RESOLVED"}, {"Urgent": "P2"}, ("%m/%d/%Y",))
+    [one] = FORMATS["jira"](b"Summary;Key;Status;Priority;When\nx;A-1;odd;Urgent;7/13/2026\n", mapped).tickets
+    assert (one.status, one.priority, one.opened_at) == (
+        Status.RESOLVED,
+        Priority.P2,
+        datetime(2026, 7, 13, tzinfo=UTC),
+    )
+
+
+def test_what_an_alert_reopened_waits_for_somebody_again():
+    steps = (
+        Step(T0 + timedelta(hours=1), status=Status.IN_PROGRESS), Step(T0 + timedelta(hours=2), status=Status.RESOLVED),
+        Step(T0 + timedelta(hours=3), status=Status.OPEN, by_alert=True),
+    )  # fmt: skip
+    row = plan(Foreign("1", "t", Priority.P1, T0, Status.OPEN, history=steps), source="s", now=NOW).row
+    assert (row["status"], row["acknowledged_at"], row["acknowledge_from"]) == ("OPEN", None, T0 + timedelta(hours=3))

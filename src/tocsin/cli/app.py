@@ -67,7 +67,7 @@ COMMANDS: Final = (
     Command("users", "tocsin.cli.users", "List, show, save and remove people and the ways to reach them.", _WORK),
     Command("teams", "tocsin.cli.teams", "List, show, save and remove teams.", _WORK),
     Command("apply", "tocsin.cli.apply", "Bring about the rules, silences and services of a file.", _WORK),
-    Command("export", "tocsin.cli.export", "Write a file with the rules, silences and services there are.", _WORK),
+    Command("export", "tocsin.cli.export", "Write a file with rules, silences and services, or with tickets.", _WORK),
     Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),
     Command("changes", "tocsin.cli.changes", "Tell what was deployed or switched, and list it.", _WORK),
     Command("matrix", "tocsin.cli.matrix", "Show and change which priority follows from impact and urgency.", _WORK),

@@ -284,20 +284,44 @@ def backlog(
     )  # fmt: skip
 
 
-@app.command("forecast", epilog=examples("tocsin reports forecast 17"))
+@app.command("forecast", epilog=examples("tocsin reports forecast", "tocsin reports forecast 17"))
 def forecast(
-    ticket_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="A ticket.")],
+    ticket_id: Annotated[int | None, typer.Argument(metavar="[ID]", min=1, help="A ticket; without, all open.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How many.")] = 20,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell how likely a ticket is to miss its resolve target, going by past ones of its kind."""
+    """Tell which open tickets will probably miss their resolve target, or how likely one does, going by past ones."""
     with Server(url, key_file) as server:
-        answer = server.get(f"/tickets/{ticket_id}/forecast")
+        path = f"/tickets/{ticket_id}/forecast" if ticket_id else f"/reports/forecast?limit={limit}"
+        answer = server.get(path)
     if as_json:
         print_json(answer.text)
-        return
-    one = answer.data
+    elif ticket_id:
+        _one_forecast(ticket_id, answer.data)
+    elif not answer.data["items"]:
+        typer.echo("No open ticket has a resolve target that runs: tocsin sla policies list")
+    else:
+        _forecasts(answer.data["items"])
+
+
+def _forecasts(items: list[dict[str, Any]]) -> None:
+    print_table(
+        ["Ticket", "", "Service", "Due", "Will breach", "", "Half take", "Rests on", "Title"],
+        [
+            [str(one["ticket_id"]), _name(one["priority"], None), printable(one["service"] or ""), when(one["due_at"]),
+             "" if one["breach_probability"] is None else f"{one['breach_probability']:.0%}",
+             bar(one["breach_probability"] or 0, 1, 12), duration(one["expected_s"]),
+             f"{one['tickets']:,} {printable(one['rests_on'])}" if one["tickets"] else "too few",
+             printable(one["title"])]
+            for one in items
+        ],
+        flexible=["Title"],
+    )  # fmt: skip
+
+
+def _one_forecast(ticket_id: int, one: dict[str, Any]) -> None:
     chance = one["breach_probability"]
     if one["tickets"] == 0:
         typer.echo(f"Ticket {ticket_id}: nothing can be said, no ticket has been resolved yet.")

@@ -25,15 +25,15 @@ class Coded:
         if len(values) < _FEW:
             places: dict[str | None, int] = {}
             codes = [places.setdefault(word, len(places)) for word in values]
-            return cls(tuple(places), np.array(codes, dtype=np.int64))
+            return cls(tuple(places), np.array(codes, dtype=np.uint32))
         series = pl.Series(values, dtype=pl.String)
         words = series.unique().drop_nulls()
         places_ = series.cast(pl.Enum(words)).to_physical().fill_null(len(words)).to_numpy()
-        return cls((*words, None), places_.astype(np.int64))
+        return cls((*words, None), places_.astype(np.uint32))
 
     @classmethod
     def of_one(cls, word: str, count: int) -> Self:
-        return cls((word,), np.zeros(count, dtype=np.int64))
+        return cls((word,), np.zeros(count, dtype=np.uint32))
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -41,9 +41,9 @@ class Coded:
         places: dict[str | None, int] = {}
         found = []
         for part in parts:
-            table = np.array([places.setdefault(word, len(places)) for word in part.words], dtype=np.int64)
+            table = np.array([places.setdefault(word, len(places)) for word in part.words], dtype=np.uint32)
             found.append(table[part.codes])
-        return cls(tuple(places), np.concatenate(found) if found else np.empty(0, dtype=np.int64))
+        return cls(tuple(places), np.concatenate(found) if found else np.empty(0, dtype=np.uint32))
 
     def small(self) -> Any:
         """The codes in as few bytes as hold them: to sort two takes no comparing."""

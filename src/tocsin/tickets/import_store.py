@@ -8,7 +8,9 @@ from sqlalchemy import insert, select, update
 from tocsin.storage.model import counters
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import block_store, text_store
-from tocsin.tickets.model import tickets
+from tocsin.tickets.importing import Said
+from tocsin.tickets.model import ticket_comments, ticket_links, tickets
+from tocsin.tickets.store import set_tags
 from tocsin.tickets.workflow import Status
 
 _IMPORTS: Final = "imports"
@@ -34,4 +36,27 @@ def create(tx: Tx, rows: Sequence[dict[str, Any]]) -> list[int]:
     text_store.add_tickets(tx, dict(zip(ids, rows, strict=True)))
     closed = [ticket_id for ticket_id, row in zip(ids, rows, strict=True) if row["status"] == Status.CLOSED.value]
     block_store.forget(tx, closed)
+    for ticket_id, row in zip(ids, rows, strict=True):
+        if row["tags"]:
+            set_tags(tx, ticket_id, row["tags"])
     return ids
+
+
+def comment(tx: Tx, said: Sequence[tuple[int, Said]]) -> list[int]:
+    """Insert comments of tickets as they are; returns their ids in the same order."""
+    if not said:
+        return []
+    rows = [
+        {"ticket_id": ticket_id, "text": one.text, "author": one.by, "created_at": one.at, "edited_at": one.edited_at,
+         "version": 1 if one.edited_at is None else 2}
+        for ticket_id, one in said
+    ]  # fmt: skip
+    statement = insert(ticket_comments).returning(ticket_comments.c.id, sort_by_parameter_order=True)
+    return list(tx.execute(statement, rows).scalars())
+
+
+def links_of(tx: ReadTx, ids: Sequence[int]) -> set[tuple[int, str, int]]:
+    """What these tickets are to others: ticket, kind, other."""
+    link = ticket_links.c
+    statement = select(link.ticket_id, link.kind, link.other_id).where(link.ticket_id.in_(sorted(set(ids))))
+    return {(row.ticket_id, row.kind, row.other_id) for row in tx.execute(statement)}

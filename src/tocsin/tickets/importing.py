@@ -24,7 +24,9 @@ from tocsin.kit.events import (
     TicketResumed,
 )
 from tocsin.kit.priorities import Priority
-from tocsin.tickets.workflow import REOPENED_BY_PERSON, UNRESOLVED, Status
+from tocsin.tickets.links import Link
+from tocsin.tickets.tags import tags_of
+from tocsin.tickets.workflow import REOPENED_BY_ALERT, REOPENED_BY_PERSON, UNRESOLVED, Status
 
 MAX_AHEAD: Final = timedelta(minutes=5)
 _WALK: Final = (Status.OPEN, Status.IN_PROGRESS, Status.RESOLVED, Status.CLOSED)
@@ -34,7 +36,7 @@ _CHANGED: Final = ("priority", "team", "assignee")
 @dataclass(frozen=True, slots=True)
 class Step:
     """A change at the source: what is None did not change. `held` gives the reason of a hold, "" ends it; an empty
-    `team` or `assignee` takes it away."""
+    `team` or `assignee` takes it away. What an alert reopened waits for somebody again: it is OPEN."""
 
     at: datetime
     status: Status | None = None
@@ -43,6 +45,27 @@ class Step:
     assignee: str | None = None
     held: str | None = None
     note: str | None = None
+    by: str | None = None
+    by_alert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A comment, in Markdown."""
+
+    at: datetime
+    text: str
+    by: str
+    edited_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """What a ticket is to another one of the same source, by its name there."""
+
+    kind: Link
+    external_id: str
+    at: datetime | None = None
     by: str | None = None
 
 
@@ -69,14 +92,23 @@ class Foreign:
     opened_as: Mapping[str, Any] = field(default_factory=dict)
     history: Sequence[Step] = ()
     line: int | None = None
+    tags: Sequence[str] = ()
+    impact: int | None = None
+    urgency: int | None = None
+    resolution_code: str | None = None
+    resolution_note: str | None = None
+    comments: Sequence[Said] = ()
+    links: Sequence[Tie] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be written of a ticket. The events await its id."""
+    """What is to be written of a ticket. The events await its id; those of comments and links await theirs too."""
 
     row: dict[str, Any]
     events: tuple[tuple[datetime, Event], ...]
+    comments: tuple[Said, ...] = ()
+    links: tuple[Tie, ...] = ()
 
 
 def fault(ticket: Foreign, now: datetime) -> FieldError | None:
@@ -102,11 +134,13 @@ def plan(ticket: Foreign, *, source: str, now: datetime) -> Plan:
     wrong = fault(ticket, now)
     if wrong is not None:
         raise Invalid(f"{wrong.pointer}: {wrong.detail}", errors=(wrong,))
+    ticket = replace(ticket, tags=tags_of(ticket.tags, "tags"))
     walk = _Walk(ticket, source)
     for step in _without_second_lives(ticket.history):
         walk.take(step)
     walk.finish()
-    return Plan(walk.row(source, now), tuple(walk.told))
+    said = tuple(replace(one, at=min(max(one.at, ticket.opened_at), now)) for one in ticket.comments)
+    return Plan(walk.row(source, now), tuple(walk.told), said, tuple(ticket.links))
 
 
 def _without_second_lives(steps: Sequence[Step]) -> list[Step]:
@@ -128,6 +162,7 @@ class _Walk:
         self._now = ticket.opened_at
         self._values: dict[str, Any] = {n: ticket.opened_as.get(n, getattr(ticket, n)) for n in _CHANGED}
         self._acknowledged_at: datetime | None = None
+        self._acknowledge_from = ticket.opened_at
         self._reopened = 0
         self._held: tuple[datetime, str] | None = None
         self.told: list[tuple[datetime, Event]] = []
@@ -149,6 +184,9 @@ class _Walk:
                 alert_id=None,
                 late_s=None,
                 recurrence_of=None,
+                tags=tuple(ticket.tags),
+                impact=ticket.impact,
+                urgency=ticket.urgency,
             )
         )
         if self._values["team"] is not None:
@@ -159,7 +197,7 @@ class _Walk:
         self._now = max(self._now, step.at)
         self._edit({name: given for name in _CHANGED if (given := getattr(step, name)) is not None})
         if step.status is not None:
-            self._reach(step.status)
+            self._reach(step.status, by_alert=step.by_alert)
         if step.held is not None:
             self._hold(step.held)
         if step.note:
@@ -176,10 +214,12 @@ class _Walk:
             self._tell(TicketEdited(0, before={name: self._values[name] for name in new}, after=dict(new)))
             self._values.update(new)
 
-    def _reach(self, wanted: Status) -> None:
+    def _reach(self, wanted: Status, *, by_alert: bool = False) -> None:
         if wanted in UNRESOLVED and self._status is Status.RESOLVED:
-            before, self._status = Status.RESOLVED, REOPENED_BY_PERSON
+            before, self._status = Status.RESOLVED, REOPENED_BY_ALERT if by_alert else REOPENED_BY_PERSON
             self._reopened += 1
+            if by_alert:
+                self._acknowledged_at, self._acknowledge_from = None, self._now
             assignee = self._values["assignee"]
             self._tell(
                 TicketReopened(
@@ -190,9 +230,15 @@ class _Walk:
             before, self._status = self._status, _WALK[_WALK.index(self._status) + 1]
             if self._status is wanted is Status.IN_PROGRESS and self._acknowledged_at is None:
                 self._acknowledged_at = self._now  # not on the way to RESOLVED: nobody said so
-            if self._status is Status.RESOLVED:
-                self._held = None
-            self._tell(TicketMoved(0, before=before.value, after=self._status.value))
+            self._tell(self._moved(before))
+
+    def _moved(self, before: Status) -> TicketMoved:
+        moved = TicketMoved(0, before=before.value, after=self._status.value)
+        if self._status is not Status.RESOLVED:
+            return moved
+        self._held = None
+        code, note = self._ticket.resolution_code, self._ticket.resolution_note
+        return replace(moved, resolution_code=code, resolution_note=note)
 
     def _hold(self, reason: str) -> None:
         if reason and self._status in UNRESOLVED and (self._held is None or self._held[1] != reason):
@@ -249,7 +295,7 @@ class _Walk:
             "external_id": ticket.external_id,
             "opened_at": ticket.opened_at,
             "updated_at": self._now,
-            "acknowledge_from": ticket.opened_at,
+            "acknowledge_from": self._acknowledge_from,
             "acknowledged_at": acknowledged_at,
             "resolved_at": ticket.resolved_at,
             "closed_at": ticket.closed_at,
@@ -258,6 +304,11 @@ class _Walk:
             "met_at_source": None if ticket.met is None else int(ticket.met),
             "held_since": None if self._held is None else self._held[0],
             "hold_reason": None if self._held is None else self._held[1],
+            "tags": list(ticket.tags) or None,
+            "impact": ticket.impact,
+            "urgency": ticket.urgency,
+            "resolution_code": None if self._status in UNRESOLVED else ticket.resolution_code,
+            "resolution_note": None if self._status in UNRESOLVED else ticket.resolution_note,
             "late_s": None,
             "recurrence_of": None,
             "released_from": None,

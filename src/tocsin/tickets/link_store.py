@@ -48,8 +48,11 @@ def count(tx: ReadTx, ids: Collection[int]) -> int:
     return max(tx.execute(many).scalars(), default=0)
 
 
-def add(tx: Tx, ticket_id: int, kind: Link, other_id: int) -> None:
-    shared = {"linked_at": tx.now, "linked_by": str(tx.actor)}
+def add(
+    tx: Tx, ticket_id: int, kind: Link, other_id: int, *, at: datetime | None = None, by: str | None = None
+) -> None:
+    """Link two tickets, now and by whoever does it, or as it was elsewhere."""
+    shared = {"linked_at": at or tx.now, "linked_by": by or str(tx.actor)}
     tx.execute(
         insert(links),
         [

@@ -421,12 +421,17 @@ def _save(
 
 def find(database: Database, query: TicketQuery) -> tuple[list[Ticket], str | None]:
     """A page of tickets and the cursor of the next."""
+    return database.read(lambda tx: page(tx, query))
+
+
+def page(tx: ReadTx, query: TicketQuery) -> tuple[list[Ticket], str | None]:
+    """The same, within a look at more."""
     name = f"tickets:{query.sort}:{'desc' if query.descending else 'asc'}"
     after: tuple[Any, int] | None = None
     if query.cursor is not None:
         key, last_id = decode_cursor(query.cursor, name, int, int)
         after = (int(key) if query.sort == "priority" else from_us(int(key)), int(last_id))
-    found = database.read(lambda tx: store.page(tx, query, after=after, limit=query.limit + 1))
+    found = store.page(tx, query, after=after, limit=query.limit + 1)
     items = found[: query.limit]
     if len(found) <= query.limit:
         return items, None

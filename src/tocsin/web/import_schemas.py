@@ -5,9 +5,13 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, field_validator
 
 from tocsin.kit.priorities import Priority
-from tocsin.tickets.importing import Foreign, Step
+from tocsin.tickets.importing import Foreign, Said, Step, Tie
+from tocsin.tickets.link_service import MAX_LINKS
+from tocsin.tickets.links import Link
+from tocsin.tickets.tags import MAX_TAGS
 from tocsin.tickets.workflow import Status
 from tocsin.web.schemas import In, Moment, Name, Out, PriorityIn, Prose, no_nul
+from tocsin.web.schemas import Step as Level
 
 MAX_TICKETS: Final = 100
 MAX_STEPS: Final = 2_000
@@ -20,7 +24,15 @@ def _status(value: object) -> Status:
         raise ValueError(f"expected one of {', '.join(Status)}") from None
 
 
+def _link(value: object) -> Link:
+    try:
+        return Link(str(value))
+    except ValueError:
+        raise ValueError(f"expected one of {', '.join(Link)}") from None
+
+
 StatusIn = Annotated[Status, BeforeValidator(_status, json_schema_input_type=str)]
+LinkKindIn = Annotated[Link, BeforeValidator(_link, json_schema_input_type=str)]
 _Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(no_nul)]
 _Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256), AfterValidator(no_nul)]
 _OrNone = Annotated[str, StringConstraints(strip_whitespace=True, max_length=256), AfterValidator(no_nul)]
@@ -38,6 +50,7 @@ class StepIn(In):
     held: _OrNone | None = Field(None, description="Why its clocks stand still from here on; empty: no longer.")
     note: Prose | None = None
     by: Name | None = None
+    by_alert: bool = Field(False, description="An alert reopened it: it is OPEN and not acknowledged any more.")
 
 
 class OpenedAsIn(In):
@@ -46,6 +59,25 @@ class OpenedAsIn(In):
     priority: PriorityIn = Priority.P3
     team: _Word | None = None
     assignee: _Word | None = None
+
+
+class SaidIn(In):
+    """A comment."""
+
+    at: Moment
+    text: Prose = Field(min_length=1)
+    by: Name
+    edited_at: Moment | None = None
+
+
+class TieIn(In):
+    """What it is to another ticket of the same source, by its name there. Where that one comes later, they are linked
+    then, if it says so too."""
+
+    kind: LinkKindIn
+    external_id: _Word
+    at: Moment | None = None
+    by: Name | None = None
 
 
 class ImportedTicketIn(In):
@@ -69,13 +101,22 @@ class ImportedTicketIn(In):
     opened_as: OpenedAsIn | None = None
     history: list[StepIn] = Field(default=[], max_length=MAX_STEPS)
     line: int | None = Field(None, ge=0, le=2**53, description="Where it stands in its file; errors name it.")
+    tags: list[str] = Field(default=[], max_length=MAX_TAGS)
+    impact: Level | None = None
+    urgency: Level | None = None
+    resolution_code: _Word | None = None
+    resolution_note: Prose | None = None
+    comments: list[SaidIn] = Field(default=[], max_length=MAX_STEPS)
+    links: list[TieIn] = Field(default=[], max_length=MAX_LINKS)
 
     def foreign(self) -> Foreign:
         """As the stage knows it."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         steps = tuple(Step(**{name: getattr(step, name) for name in type(step).model_fields}) for step in self.history)
+        said = tuple(Said(**{name: getattr(one, name) for name in type(one).model_fields}) for one in self.comments)
+        ties = tuple(Tie(**{name: getattr(one, name) for name in type(one).model_fields}) for one in self.links)
         first = {} if self.opened_as is None else {n: getattr(self.opened_as, n) for n in OpenedAsIn.model_fields}
-        return Foreign(**{**values, "history": steps, "opened_as": first})
+        return Foreign(**{**values, "history": steps, "opened_as": first, "comments": said, "links": ties})
 
 
 class ImportIn(In):

@@ -21,6 +21,7 @@ from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.service import Resolution
 from tocsin.tickets.sla_service import Standing
 from tocsin.tickets.store import Ticket, TicketQuery
+from tocsin.tickets.view_store import ViewRow
 from tocsin.tickets.views import ASCENDING, condition_of
 from tocsin.tickets.workflow import Status, allowed
 from tocsin.web.alerts_routes import alert_out
@@ -120,7 +121,7 @@ def _listed(text: str) -> str:
     return text
 
 
-class TicketQueryIn(QueryIn):
+class TicketFilterIn(QueryIn):
     q: QueryText | None = Field(
         None,
         description="In the filter language; together with the other filters.",
@@ -145,6 +146,9 @@ class TicketQueryIn(QueryIn):
         "the other filters.",
         examples=["night-shift"],
     )
+
+
+class TicketQueryIn(TicketFilterIn):
     sort: Literal["opened", "updated", "priority"] | None = Field(None, description="`opened` by default.")
     order: Literal["asc", "desc"] | None = None
 
@@ -156,6 +160,36 @@ def status_of(text: str, pointer: str) -> Status:
     except ValueError:
         detail = f"{text[:40]!r} is not a status; expected one of {', '.join(Status)}"
         raise Invalid(f"status: {detail}", errors=(FieldError(pointer, detail),)) from None
+
+
+def query_of(
+    query: TicketFilterIn, now: datetime, *, sort: str, descending: bool, view: ViewRow | None = None
+) -> TicketQuery:
+    """What filters ask for. Raises Invalid."""
+    wanted = query.reckoned(now)
+    asked = [condition_of(view.q, now, "view")] if view else []
+    asked += [parse(query.q, TICKETS, now=now)] if query.q else []
+    return TicketQuery(
+        statuses=tuple(status_of(part, "status") for part in query.status.split(",")) if query.status else (),
+        priorities=tuple(int(priority_of(part)) for part in query.priority.split(",")) if query.priority else (),
+        service=query.service,
+        assignee=query.assignee,
+        team=query.team,
+        tag=query.tag,
+        opened_since=wanted["opened_since"],
+        opened_until=wanted["opened_until"],
+        text=query.text,
+        condition=And(tuple(asked)) if asked else None,
+        sort=sort,
+        descending=descending,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+
+
+def view_of(name: str | None, at: AtDesk) -> ViewRow | None:
+    """The view that a query names, if it does. Raises NotFound."""
+    return None if name is None else at.services.database.read(lambda tx: view_service.get(tx, name, at.actor))
 
 
 @router.get("/tickets", summary="Find tickets", responses={404: {"model": ProblemOut, "description": "No such view"}})
@@ -172,32 +206,13 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], at: AtDesk) -> Ticket
     title, description and comments, in any case, as `q="..."` finds it. `sort` is `opened`, `updated` (newest first) or `priority` (P1 first); `order`
     turns it round.
     """
-    database, now = at.services.database, at.services.clock.now()
-    view = None if query.view is None else database.read(lambda tx: view_service.get(tx, query.view or "", at.actor))
+    database, view = at.services.database, view_of(query.view, at)
     sort = query.sort or (view.sort if view else "opened")
     descending = view.descending if view and query.sort is None else sort not in ASCENDING
-    asked = [condition_of(view.q, now, "view")] if view else []
-    asked += [parse(query.q, TICKETS, now=now)] if query.q else []
-    wanted = query.reckoned(now)
-    found, cursor = tickets.find(
-        database,
-        TicketQuery(
-            statuses=tuple(status_of(part, "status") for part in query.status.split(",")) if query.status else (),
-            priorities=tuple(int(priority_of(part)) for part in query.priority.split(",")) if query.priority else (),
-            service=query.service,
-            assignee=query.assignee,
-            team=query.team,
-            tag=query.tag,
-            opened_since=wanted["opened_since"],
-            opened_until=wanted["opened_until"],
-            text=query.text,
-            condition=And(tuple(asked)) if asked else None,
-            sort=sort,
-            descending=descending if query.order is None else query.order == "desc",
-            limit=query.limit,
-            cursor=query.cursor,
-        ),
-    )
+    if query.order is not None:
+        descending = query.order == "desc"
+    asked = query_of(query, at.services.clock.now(), sort=sort, descending=descending, view=view)
+    found, cursor = tickets.find(database, asked)
     standings = database.read(lambda tx: sla.standings(tx, found))
     return TicketPageOut(items=[ticket_out(ticket, standings.get(ticket.id)) for ticket in found], next=cursor)
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tocsin.tickets.sources import generic, servicenow, statuspage
+from tocsin.tickets.sources import generic, jira, servicenow, statuspage, tocsin
 from tocsin.tickets.sources.rows import Mapped, Read
 
 FORMATS: Final[Mapping[str, Callable[[bytes, Mapped], Read]]] = {
     "servicenow": servicenow.read,
+    "jira": jira.read,
     "status": statuspage.read,
     "csv": generic.read_csv,
     "json": generic.read_json,
+    "tocsin": tocsin.read,
 }

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -75,12 +75,32 @@ def rows_of(text: str, read: Read, needed: tuple[str, ...]) -> Iterator[tuple[in
 
     A row with too many or too few fields is bad; if it is the last, the file was cut, and Unreadable is raised.
     """
+    for line, header, row in _rows(text, read, [(name,) for name in needed]):
+        yield line, {name: row[at].strip() for name, at in header.items()}
+
+
+def columns_of(text: str, read: Read, needed: Sequence[Sequence[str]]) -> Iterator[tuple[int, dict[str, list[str]]]]:
+    """The same with all columns of a name, in order. Of each of `needed` there must be one."""
+    every: list[str] = []
+    for line, header, row in _rows(text, read, needed, every):
+        found: dict[str, list[str]] = {name: [] for name in header}
+        for name, said in zip(every, row, strict=True):
+            found[name].append(said.strip())
+        yield line, found
+
+
+def _rows(
+    text: str, read: Read, needed: Sequence[Sequence[str]], names: list[str] | None = None
+) -> Iterator[tuple[int, dict[str, int], list[str]]]:
+    """Lines, the place of each name in the header, and rows; `names` is filled with the header."""
     csv.field_size_limit(MAX_FIELD)
     separator = max(",;\t", key=text[: text.find("\n") + 1 or None].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
-        missing = [name for name in needed if name not in header]
+        if names is not None:
+            names += header
+        missing = [some[0] for some in needed if not any(name in header for name in some)]
         if missing:
             raise Unreadable(f"line 1 has no column {', '.join(missing)}; it has {', '.join(header)[:300] or 'none'}")
         place = {name: header.index(name) for name in header}
@@ -95,7 +115,7 @@ def rows_of(text: str, read: Read, needed: tuple[str, ...]) -> Iterator[tuple[in
             if len(row) != len(header):
                 short = reader.line_num
                 continue
-            yield reader.line_num, {name: row[at].strip() for name, at in place.items()}
+            yield reader.line_num, place, row
         if short is not None:
             raise Unreadable(f"it ends in the middle of line {short}: it was cut")
     except csv.Error as error:
