@@ -168,6 +168,10 @@ def test_a_gap_that_comes_near_is_told_of_once(team: Desk) -> None:
         team.clock.advance(days=1)
     gaps = [(event.data["start"][:10], event.data["end"][:10]) for event in team.events(kind="ScheduleGapFound")]
     assert gaps == [("2026-11-26", "2026-11-27"), ("2026-12-02", "2026-12-03")]
+    do(team, lambda tx: people.remove(tx, "rui"))
+    team.run_due_timers()
+    *_, last = team.events(kind="ScheduleGapFound")
+    assert last.data["start"] == "2026-11-30T09:00:00Z"
 
 
 def test_a_calendar_is_for_whoever_has_the_secret_and_names_shifts_the_same_each_time(team: Desk) -> None:

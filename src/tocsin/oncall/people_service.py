@@ -143,7 +143,10 @@ def remove(tx: Tx, name: str, *, seen_version: int | None = None) -> User:
     found = get(tx, name)
     _agree(found.version, seen_version)
     store.remove_user(tx, found)
-    tx.emit(UserRemoved(name, version=found.version + 1, schedules=schedules_naming(tx, name)))
+    schedules = schedules_naming(tx, name)
+    for schedule in schedules:
+        schedule_store.look_soon(tx, schedule)
+    tx.emit(UserRemoved(name, version=found.version + 1, schedules=schedules))
     return found
 
 

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tocsin.kit.clock import iso
@@ -25,7 +25,7 @@ from tocsin.oncall.codes import hashed, matches
 from tocsin.oncall.coverage import Load, Person, Problem
 from tocsin.oncall.declaring import MAX_OVERRIDES, definition_of, kept_schedule, named_in
 from tocsin.oncall.people_service import check_known
-from tocsin.oncall.schedule_store import OVERRIDE, TEMPORARY, OverrideRow, ScheduleRow, ScheduleVersion
+from tocsin.oncall.schedule_store import GAPS, OVERRIDE, TEMPORARY, OverrideRow, ScheduleRow, ScheduleVersion
 from tocsin.oncall.schedules import (
     Compute,
     Override,
@@ -46,11 +46,11 @@ from tocsin.storage.database import Database
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import ReadTx, Tx
 
-GAPS: Final = "schedule.gaps"
 LONGEST_WINDOW: Final = timedelta(days=400)
 PROBLEMS_AHEAD: Final = timedelta(days=90)
 GAPS_AHEAD: Final = timedelta(days=7)
 CHECKED_EVERY: Final = timedelta(days=1)
+_ENDLESS: Final = datetime(9999, 1, 1, tzinfo=UTC)  # the end of a gap that has none within sight
 CALENDAR_BACK: Final = timedelta(days=30)
 CALENDAR_AHEAD: Final = timedelta(days=180)
 MAX_SCHEDULES: Final = 1000
@@ -189,7 +189,7 @@ def save(tx: Tx, name: str, schedule: Schedule, *, seen_version: int | None = No
     old = {} if before is None else before.definition
     changed = tuple(key for key in definition if before is not None and definition[key] != old.get(key))
     tx.emit(ScheduleSaved(name, version=version, changed=changed))
-    _look_soon(tx, name)
+    store.look_soon(tx, name)
     return get(tx, name), before is None
 
 
@@ -296,7 +296,7 @@ def _add(
     if len(store.running_overrides(tx, name)) >= MAX_OVERRIDES:
         raise Conflict(detail=f"{name} has {MAX_OVERRIDES} overrides to come, which is as many as there may be")
     override_id = store.add_override(tx, name, kind, max(start, tx.now), end, data=data, reason=reason)
-    _look_soon(tx, name)
+    store.look_soon(tx, name)
     return override(tx, name, override_id)
 
 
@@ -317,7 +317,7 @@ def end_override(tx: Tx, name: str, override_id: int) -> OverrideRow:
     store.end_override(tx, found)
     tx.emit(OverrideEnded(name, override_id=override_id, begun=found.start < tx.now))
     if store.get(tx, name) is not None:
-        _look_soon(tx, name)
+        store.look_soon(tx, name)
     return override(tx, name, override_id)
 
 
@@ -449,26 +449,28 @@ def _whole(one: PersonShift, found: Seen) -> PersonShift:
 # Gaps that come near.
 
 
-def _look_soon(tx: Tx, name: str) -> None:
-    timers.put(tx, GAPS, name, due_at=tx.now, version=0)
-
-
 def tell_gaps(tx: Tx, timer: Timer) -> None:
-    """Tell of the gaps of a schedule within the next seven days, each once; and look again tomorrow."""
+    """Tell of the gaps of a schedule that begin within the next seven days, each once; and look again tomorrow.
+
+    One that was told of and is longer now is told of again. A shift of people who were all removed is a gap: nobody
+    hears a page.
+    """
     name = timer.subject
     row = store.get(tx, name)
     if row is None:
         return
-    since, until = max(tx.now - GAPS_AHEAD, row.created_at), tx.now + GAPS_AHEAD
+    since, until = max(tx.now - GAPS_AHEAD, row.created_at), tx.now + PROBLEMS_AHEAD
     schedule = kept_schedule(row.definition)
     mine = _shifts_of(tx, [name], since, until)[name]
+    people = _people(tx, mine)
+    mine = [shift for shift in mine if any(user in people and people[user].there for user in shift.users)]
     told = store.told_gaps(tx, name, since)
     for start, end in coverage.gaps(mine, schedule.coverage, schedule.time_zone, since, until):
-        if end <= tx.now:
+        if end <= tx.now or start >= tx.now + GAPS_AHEAD:
             continue
-        before = [gap for gap in told if gap[0] <= end and gap[1] >= start]
-        if not before:
+        last = _ENDLESS if end == until else end
+        if not any(begun <= start and over >= last for begun, over in told):
             tx.emit(ScheduleGapFound(name, start=start, end=end))
-        store.tell_gap(tx, name, before[0][0] if before else start, end)
-    store.forget_gaps(tx, name, tx.now - GAPS_AHEAD)
+            store.tell_gap(tx, name, start, last)
+    store.forget_gaps(tx, name, since)
     timers.put(tx, GAPS, name, due_at=tx.now + CHECKED_EVERY, version=0)
