@@ -130,6 +130,8 @@ def test_a_schedule_is_made_asked_overridden_and_removed(api: TestClient) -> Non
     assert api.get(address["path"]).status_code == 404
     assert api.delete("/schedules/payments").status_code == 200
     assert api.get("/schedules/payments").status_code == 404
+    assert [api.get(f"/schedules/{name}/on-call").status_code for name in ("payments", "never")] == [200, 404]
+    assert len(api.get("/schedules/payments/shifts", params={"since": "2026-11-01T00:00:00Z"}).json()["shifts"]) == 0
     versions = api.get("/schedules/payments/versions").json()["items"]
     assert [one["definition"] is None for one in versions] == [True, False]
 

@@ -150,6 +150,14 @@ def get(tx: ReadTx, name: str) -> ScheduleRow:
     return found
 
 
+def ever(tx: ReadTx, name: str) -> ScheduleRow | None:
+    """A schedule, None if it was removed: its past can be asked for. Raises NotFound when there never was one."""
+    found = store.get(tx, name)
+    if found is None and not store.latest_version(tx, name):
+        raise NotFound(what="schedule", id=name)
+    return found
+
+
 def find(database: Database, *, cursor: str | None, limit: int) -> tuple[list[ScheduleRow], str | None]:
     """A page of schedules by name, and the cursor of the next."""
     after = "" if cursor is None else str(decode_cursor(cursor, _CURSOR, str)[0])

@@ -387,24 +387,27 @@ def _overridden(places: Sequence[_Place], overrides: Sequence[Override]) -> tupl
     """What overrides, in their order, make of who is on call; nobody is there twice."""
     found = _once(places)
     for one in overrides:
-        source = Source(None, one.id, one.start)
-        if one.remove is None:
-            found.append(_Place(one.add, source))
-        else:
-            found = _replaced(found, one, source)
-        found = _once(found)
+        hit = _hit(found, one)
+        if one.remove is None and all(place.user != one.add for place in found):
+            found.append(_Place(one.add, Source(None, one.id, one.start)))
+        elif hit:
+            found = _once([_replaced(place, one) if place in hit else place for place in found])
     return tuple(place for place in found if place.user is not None)
 
 
-def _replaced(places: Sequence[_Place], one: Override, source: Source) -> list[_Place]:
-    """The place of `remove`; of one that has left it already, where another is to be in it."""
-    hit = [place.user == one.remove for place in places]
-    if not any(hit) and one.add is not None:
-        hit = [one.remove in place.before for place in places]
-    return [
-        place if not mine else _Place(one.add, source, (*place.before, *([place.user] if place.user else [])))
-        for place, mine in zip(places, hit, strict=True)
-    ]
+def _hit(places: Sequence[_Place], one: Override) -> list[_Place]:
+    """The place of whom it removes; of one that has left it already, where another is to be in it."""
+    if one.remove is None:
+        return []
+    hit = [place for place in places if place.user == one.remove]
+    if not hit and one.add is not None:
+        hit = [place for place in places if one.remove in place.before]
+    return hit
+
+
+def _replaced(place: _Place, one: Override) -> _Place:
+    before = place.before if place.user is None else (*place.before, place.user)
+    return _Place(one.add, Source(None, one.id, one.start), before)
 
 
 def _once(places: Sequence[_Place]) -> list[_Place]:

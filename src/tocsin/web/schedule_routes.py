@@ -9,6 +9,7 @@ from tocsin.kit.errors import FieldError, Invalid
 from tocsin.oncall import coverage, people_store, trying
 from tocsin.oncall import schedule_service as schedules
 from tocsin.oncall.declaring import kept_schedule, override_of, overrides_of, schedule_of, temporary_of
+from tocsin.oncall.restrictions import Stretch
 from tocsin.oncall.schedule_service import Part
 from tocsin.oncall.schedule_store import OVERRIDE, OverrideRow, ScheduleRow
 from tocsin.oncall.schedules import Schedule, TooManyShifts
@@ -198,7 +199,7 @@ def on_call(
     """
 
     def look(tx: ReadTx) -> OnCallOut:
-        schedules.get(tx, name)
+        schedules.ever(tx, name)
         return _on_call(tx, name, at or tx.now)
 
     return with_.database.read(look)
@@ -221,15 +222,16 @@ def _on_call(tx: ReadTx, name: str, at: datetime) -> OnCallOut:
 @router.get("/schedules/{name}/shifts", summary="The final schedule", responses=_MISSING)
 def schedule_shifts(name: Name, query: Annotated[ShiftQueryIn, Query()], with_: With) -> ShiftsOut:
     """Who is on call from `since` to `until`: of what is past by the versions that held then, of what is to come by the
-    present one, with all overrides."""
+    present one, with all overrides. Also of a schedule that was removed."""
 
     def look(tx: ReadTx) -> ShiftsOut:
-        row = schedules.get(tx, name)
+        row = schedules.ever(tx, name)
         since, until = _window(query, tx.now)
         found = schedules.shifts(tx, name, since, until, join=query.join)
-        kept = kept_schedule(row.definition)
-        begun = max(since, row.created_at)
-        gaps = coverage.gaps(found.shifts, kept.coverage, kept.time_zone, begun, max(begun, until))
+        gaps: list[Stretch] = []
+        if row is not None and row.created_at < until:
+            kept = kept_schedule(row.definition)
+            gaps = coverage.gaps(found.shifts, kept.coverage, kept.time_zone, max(since, row.created_at), until)
         return ShiftsOut(**shifts_out(found, until, gaps, query.user))
 
     return with_.database.read(look)
