@@ -34,7 +34,7 @@ from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
 from tocsin.oncall import people_service as people
-from tocsin.oncall import schedule_service as schedules
+from tocsin.oncall import problem_service as looking
 from tocsin.oncall import schedule_store
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
@@ -80,7 +80,7 @@ def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits) -> upkeep.
         correlation.AUTO_CLOSE: lambda _, timer: partial(tickets.auto_close, timer=timer),
         tickets.HOLD_END: lambda _, timer: partial(tickets.end_hold, timer=timer),
         people.CODE_END: lambda _, timer: partial(people.end_code, timer=timer),
-        schedule_store.GAPS: lambda _, timer: partial(schedules.tell_gaps, timer=timer),
+        schedule_store.GAPS: lambda _, timer: partial(looking.tell_gaps, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
     }
 

@@ -10,24 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.kit.errors import Invalid
-from tocsin.oncall.declaring import definition_of, kept_schedule, override_of, overrides_of, schedule_of, temporary_of
+from tocsin.oncall.declaring import kept_schedule, override_of, overrides_of, schedule_of, temporary_of
 from tocsin.oncall.restrictions import Restriction, merged, without
 from tocsin.oncall.rotations import Frequency, HandOff, Rotation
 from tocsin.oncall.schedules import (
     FixedShift,
     Layer,
     Override,
-    PersonShift,
     Schedule,
     Shift,
     TooManyShifts,
     final_shifts,
     next_change,
-    of_people,
     on_call_at,
-    seen,
 )
+from tocsin.oncall.seeing import PersonShift, of_people, seen
 from tocsin.oncall.trying import tried
+from tocsin.oncall.writing import definition_of
 
 STEP = timedelta(minutes=5)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

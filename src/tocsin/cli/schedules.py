@@ -314,6 +314,44 @@ def _part(option: str, text: str) -> dict[str, str | None]:
     return {"user": found[1], "start": instant(option, found[2]), "end": instant(option, found[3])}
 
 
+@app.command(
+    epilog=examples(
+        "tocsin schedules temporary payments --from 2026-12-24T08:00 --until 2026-12-27T08:00 "
+        "--shift ana=2026-12-24T08:00/2026-12-26T08:00 --shift rui=2026-12-26T08:00/2026-12-27T08:00",
+    )
+)
+def temporary(
+    name: NameArgument,
+    start: FromOption,
+    end: EndOption,
+    shift: Annotated[
+        list[str] | None,
+        typer.Option("--shift", metavar="USERS=FROM/UNTIL", help="Who has it: ana, or ana+rui; several times."),
+    ] = None,
+    reason: ReasonOption = "",
+    utc: UtcOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put shifts that are written down in the place of all layers for a while; what they leave empty is empty."""
+    parts = [_part("--shift", text) for text in shift or ()]
+    body = {
+        "start": instant("--from", start),
+        "end": instant("--until", end),
+        "shifts": [
+            {"users": str(part["user"]).split("+"), "start": part["start"], "end": part["end"]} for part in parts
+        ],
+        "reason": reason,
+    }
+    with Server(url, key_file) as server:
+        answer = server.post(f"/schedules/{name}/temporary", body)
+    if as_json:
+        print_json(answer.text)
+        return
+    typer.echo(printable(f"Override {_override(answer.data, utc=utc)}"))
+
+
 @app.command("end-override", epilog=examples("tocsin schedules end-override payments 3"))
 def end_override(
     name: NameArgument,
