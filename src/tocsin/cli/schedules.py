@@ -1,7 +1,7 @@
 """`tocsin schedules`: on-call schedules: list, show, save, try, override, swap, problems, load, calendar."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -307,11 +307,11 @@ def swap(
         typer.echo(printable(f"Override {_override(row, utc=utc)}"))
 
 
-def _part(option: str, text: str) -> dict[str, str | None]:
+def _part(option: str, text: str, now: datetime | None = None) -> dict[str, str | None]:
     found = re.fullmatch(r"([^=]+)=([^/]+)/(.+)", text)
     if found is None:
         raise WrongUsage(detail=f"{option} {text!r}: expected such as ana=2026-11-30T09:00/2026-12-07T09:00")
-    return {"user": found[1], "start": instant(option, found[2]), "end": instant(option, found[3])}
+    return {"user": found[1], "start": instant(option, found[2], now), "end": instant(option, found[3], now)}
 
 
 @app.command(
@@ -326,7 +326,7 @@ def temporary(
     end: EndOption,
     shift: Annotated[
         list[str] | None,
-        typer.Option("--shift", metavar="USERS=FROM/UNTIL", help="Who has it: ana, or ana+rui; several times."),
+        typer.Option("--shift", metavar="USERS=FROM/UNTIL", help="Who has it, ana or ana+rui; many times."),
     ] = None,
     reason: ReasonOption = "",
     utc: UtcOption = False,
@@ -335,10 +335,11 @@ def temporary(
     as_json: JsonOption = False,
 ) -> None:
     """Put shifts that are written down in the place of all layers for a while; what they leave empty is empty."""
-    parts = [_part("--shift", text) for text in shift or ()]
+    now = datetime.now(UTC)
+    parts = [_part("--shift", text, now) for text in shift or ()]
     body = {
-        "start": instant("--from", start),
-        "end": instant("--until", end),
+        "start": instant("--from", start, now),
+        "end": instant("--until", end, now),
         "shifts": [
             {"users": str(part["user"]).split("+"), "start": part["start"], "end": part["end"]} for part in parts
         ],
