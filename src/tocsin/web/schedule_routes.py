@@ -44,7 +44,7 @@ from tocsin.web.schedule_schemas import (
     SwapIn,
     SwapOut,
     TemporaryWhyIn,
-    TrialIn,
+    ScheduleTrialIn,
     TriedOut,
     WindowIn,
     shifts_out,
@@ -93,7 +93,7 @@ def list_schedules(query: Annotated[QueryIn, Query()], with_: With) -> ScheduleP
 
 
 @router.post("/schedules/preview", summary="Try a schedule")
-def preview_schedule(trial: TrialIn, with_: With) -> TriedOut:
+def preview_schedule(trial: ScheduleTrialIn, with_: With) -> TriedOut:
     """The final shifts of a schedule that is in the body, from `since` to `until`. Nothing is kept.
 
     A layer has the group on call whose turn it is while one of its restrictions holds. Of the layers that have somebody

@@ -190,7 +190,7 @@ class TriedScheduleIn(ScheduleIn):
     temporary: list[TemporaryIn] = Field(default_factory=list)
 
 
-class TrialIn(In):
+class ScheduleTrialIn(In):
     """A schedule, and the window to look at: at most 400 days."""
 
     schedule: TriedScheduleIn
