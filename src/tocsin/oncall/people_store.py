@@ -39,12 +39,11 @@ def user(tx: ReadTx, name: str) -> User | None:
 
 def _user_of(row: Row[Any]) -> User:
     values = dict(row._mapping)
-    removed_at = values.pop("removed_at")
     away = tuple(
         Away(datetime.fromisoformat(one["start"]), datetime.fromisoformat(one["end"]), one["note"])
         for one in values.pop("away")
     )
-    return User(**values, away=away, removed=removed_at is not None)
+    return User(**values, away=away, removed=values["removed_at"] is not None)
 
 
 def users(tx: ReadTx, names: Collection[str]) -> dict[str, User]:

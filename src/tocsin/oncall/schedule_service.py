@@ -33,11 +33,11 @@ def on_call(tx: ReadTx, schedule_name: str, at: datetime) -> list[str]:
     """Who is on call at an instant, past or to come; nobody where there is no such schedule then.
 
     Somebody who is away is on call all the same, and that is shown as a problem of the schedule: an override or a swap
-    puts another in the place. Somebody who was removed is not.
+    puts another in the place. Somebody who was removed is not, from then on.
     """
     found = on_call_at(_compute(tx, schedule_name), at)
     there = people_store.users(tx, found)
-    return [name for name in found if name not in there or not there[name].removed]
+    return [name for name in found if name not in there or there[name].is_there(at)]
 
 
 def next_change(tx: ReadTx, schedule_name: str, after: datetime) -> datetime | None:
