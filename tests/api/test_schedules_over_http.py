@@ -61,6 +61,7 @@ def test_people_and_teams_are_made_changed_and_removed(api: TestClient) -> None:
     team = api.put("/teams/Shop Floor", json={"members": ["rui", "ana"]})
     assert (team.status_code, team.json()["members"]) == (201, ["rui", "ana"])
     assert pointers(api.put("/teams/Shop Floor", json={"members": ["zoe"]})) == ["/members/0"]
+    assert pointers(api.put("/teams/Shop Floor", json={"members": ["ana", "ana"]})) == ["/members/1"]
     shown = api.get("/users/ana").json()
     assert (shown["teams"], [one["address"] for one in shown["methods"]]) == (["Shop Floor"], ["ana@example.org"])
     assert api.delete("/users/ana").json()["display_name"] == "Ana Sousa"

@@ -8,7 +8,7 @@ import pytest
 from icalendar import Calendar
 from sqlalchemy import select
 
-from desk import ANA, START, Desk
+from desk import ANA, START, Desk, in_threads
 from tocsin.kit.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from tocsin.oncall import calendar_service as calendars
 from tocsin.oncall import override_service as overriding
@@ -89,7 +89,7 @@ def test_a_change_holds_from_its_instant_on_and_the_past_stays(team: Desk) -> No
     assert team.kinds("schedule:payments") == ["ScheduleSaved", "ScheduleSaved", "ScheduleRemoved", "ScheduleSaved"]
 
 
-def test_what_changes_nothing_makes_no_version_and_stale_changes_are_refused(team: Desk) -> None:
+def test_changes_make_versions_one_after_the_other_and_stale_ones_are_refused(team: Desk) -> None:
     assert save(team, weekly("ana", "rui")).version == 1
     assert save(team, weekly("ana", "rui", name="other"), seen_version=1).version == 2
     with pytest.raises(PreconditionFailed):
@@ -97,6 +97,10 @@ def test_what_changes_nothing_makes_no_version_and_stale_changes_are_refused(tea
     with pytest.raises(Invalid) as error:
         save(team, weekly("ana", ["rui", "zoe"], "max"))
     assert pointers(error) == ["/layers/0/users/1/1", "/layers/0/users/2"]
+    saved = in_threads(lambda: save(team, weekly("eva")), lambda: save(team, weekly("rui")))
+    assert sorted(row.version for row in saved) == [3, 4]
+    last = max(saved, key=lambda row: row.version)
+    assert on_call(team) == last.definition["layers"][0]["users"]
 
 
 def test_overrides_replace_add_and_remove_and_never_reach_into_the_past(team: Desk) -> None:
@@ -267,15 +271,3 @@ def test_a_method_that_is_refused_for_good_is_not_used_until_it_is_enabled(team:
     with pytest.raises(NotFound):
         ask(team, lambda tx: people.get(tx, "ana"))
     assert do(team, lambda tx: people.save(tx, "ana", Profile()))[1]
-
-
-def test_a_team_has_members_whom_there_are(team: Desk) -> None:
-    do(team, lambda tx: people.save_team(tx, "shop", "", ["rui", "ana"]))
-    assert ask(team, lambda tx: people_store.members(tx, "shop")) == ["rui", "ana"]
-    for members, pointer in ((["ana", "zoe"], "/members/1"), (["ana", "ana"], "/members/1")):
-        with pytest.raises(Invalid) as error:
-            do(team, lambda tx, members=members: people.save_team(tx, "shop", "", members))
-        assert pointers(error) == [pointer]
-    do(team, lambda tx: people.remove(tx, "rui"))
-    assert ask(team, lambda tx: people_store.members(tx, "shop")) == ["ana"]
-    assert ask(team, lambda tx: people_store.members(tx, "nobody")) == []
