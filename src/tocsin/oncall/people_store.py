@@ -77,11 +77,10 @@ def away_values(away: Iterable[Away]) -> list[dict[str, str]]:
 
 
 def remove_user(tx: Tx, found: User) -> None:
-    """Take a user out, with all addresses and out of all teams; the name stays for what is past."""
+    """Take a user out, with all addresses; the name stays for what is past."""
     ids = [method.id for method in methods_of(tx, [found.name]).get(found.name, ())]
     for method_id in ids:
         remove_method(tx, method_id)
-    tx.execute(delete(team_members).where(team_members.c.user == found.name))
     row: dict[str, Any] = {
         "removed_at": tx.now,
         "email": None,
