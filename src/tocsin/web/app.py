@@ -15,6 +15,7 @@ from tocsin.web import (
     collaboration_routes,
     declaration_routes,
     docs_page,
+    drill_routes,
     explain_routes,
     forecast_routes,
     health,
@@ -75,6 +76,7 @@ class Application(FastAPI):
             report_routes,
             forecast_routes,
             paging_routes,
+            drill_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
