@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,3 +58,25 @@ def seconds(option: str, length: str | None) -> int | None:
     if found is None:
         raise WrongUsage(detail=f"{option} {length!r}: expected seconds, or such as 15m, 4h, 2d, 1w")
     return int(found[1]) * _UNITS_S[found[2] or "s"]
+
+
+def instant(option: str, text: str | None) -> str | None:
+    """`now`, `2h` from now, or a date or time as RFC 3339; without an offset, by this machine's clock.
+
+    None when nothing was given. Raises WrongUsage.
+    """
+    if text is None:
+        return None
+    now = datetime.now(UTC)
+    found = _LENGTH.fullmatch(text.strip().removeprefix("+"))
+    try:
+        if text.strip() == "now":
+            at = now
+        elif found is not None and found[2]:
+            at = now + timedelta(seconds=int(found[1]) * _UNITS_S[found[2]])
+        else:
+            at = datetime.fromisoformat(text.strip()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        expected = "expected now, a time from now such as 2h, or a time such as 2026-11-28T18:00"
+        raise WrongUsage(detail=f"{option} {text!r}: {expected}") from error
+    return at.isoformat()

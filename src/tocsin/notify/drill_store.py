@@ -1,6 +1,6 @@
 """Every query about runs of drills."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,14 +55,10 @@ def hold(tx: Tx, drill_id: int) -> DrillRun | None:
     return None if row is None else DrillRun(**row._mapping)
 
 
-def running(tx: ReadTx, services: Collection[str] | None = None) -> list[DrillRun]:
-    """The runs that go on, of these services or all, oldest first."""
-    going_on = drill_runs.c.ended_at.is_(None)
-    if services is not None:
-        going_on &= drill_runs.c.service.in_(sorted(services))
-    return [
-        DrillRun(**row._mapping) for row in tx.execute(select(drill_runs).where(going_on).order_by(drill_runs.c.id))
-    ]
+def running(tx: ReadTx) -> list[DrillRun]:
+    """The runs that go on, oldest first."""
+    statement = select(drill_runs).where(drill_runs.c.ended_at.is_(None)).order_by(drill_runs.c.id)
+    return [DrillRun(**row._mapping) for row in tx.execute(statement)]
 
 
 def page(tx: ReadTx, *, before: int | None, limit: int) -> list[DrillRun]:

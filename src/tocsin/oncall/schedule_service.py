@@ -79,11 +79,11 @@ def next_change(tx: ReadTx, schedule_name: str, after: datetime) -> datetime | N
     return change_after(_compute(tx, schedule_name), after)
 
 
-def shifts(tx: ReadTx, name: str, since: datetime, until: datetime) -> Seen:
+def shifts(tx: ReadTx, name: str, since: datetime, until: datetime, *, join: bool = False) -> Seen:
     """The final schedule within a window. Raises Invalid."""
     check_window(since, until)
     try:
-        return seen(_compute(tx, name), since, until)
+        return seen(_compute(tx, name), since, until, join=join)
     except TooManyShifts as error:
         raise too_many() from error
 

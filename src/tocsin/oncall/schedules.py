@@ -20,7 +20,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from tocsin.oncall.restrictions import Restriction, clipped, stretches
 from tocsin.oncall.rotations import Rotation, Turn, turns
 
-MOST_STRETCHES: Final = 60_000  # in one calculation
+MOST_STRETCHES: Final = 20_000  # in one calculation
 REACHES: Final = (timedelta(days=35), timedelta(days=400))  # how far beyond a window a shift's ends are looked for
 AHEAD: Final = (timedelta(days=1), timedelta(days=8), timedelta(days=40), timedelta(days=400))
 _INSTANT: Final = timedelta(microseconds=1)
@@ -167,7 +167,7 @@ def shifts_of_versions(
     """
     found: list[Shift] = []
     ends = [begun for begun, _ in versions[1:]]
-    for (begun, schedule), end in zip(versions, [*ends, until], strict=True):
+    for (begun, schedule), end in zip(versions, [*ends, until], strict=False):
         low, high = max(begun, since), min(end, until)
         if schedule is None or low >= high:
             continue
@@ -216,13 +216,18 @@ def of_people(shifts: Sequence[Shift], *, at_handoffs: bool) -> list[PersonShift
             mine = open_.pop(user, None)
             start = shift.start
             if mine is not None:
-                if mine[0].end == shift.start and (not at_handoffs or mine[1] == source):
+                if mine[0].end == shift.start and (not at_handoffs or _goes_on(mine[1], source)):
                     start = mine[0].start
                 else:
                     done.append(mine[0])
             open_[user] = PersonShift(user, start, shift.end), source
     done += [one for one, _ in open_.values()]
     return sorted(done, key=lambda one: (one.start, one.user))
+
+
+def _goes_on(before: Source | None, after: Source | None) -> bool:
+    """Whether it is the same turn. Nothing is known of the turns of a past that is only told."""
+    return before == after or (before is not None and before.layer is None and before.override_id is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +240,11 @@ class Seen:
     extents: Mapping[tuple[datetime, str | None], tuple[datetime | None, datetime | None]]
 
 
-def seen(compute: Compute, since: datetime, until: datetime) -> Seen:
-    """The final schedule within a window. Raises TooManyShifts."""
+def seen(compute: Compute, since: datetime, until: datetime, *, join: bool = False) -> Seen:
+    """The final schedule within a window; with `join`, a person's shifts are one over hand-offs. Raises
+    TooManyShifts."""
     shifts = compute(since, until)
-    people = of_people(shifts, at_handoffs=True)
+    people = of_people(shifts, at_handoffs=not join)
     extents: dict[tuple[datetime, str | None], tuple[datetime | None, datetime | None]] = {}
     all_of: list[Shift | PersonShift] = [*shifts, *people]
     edges = [one for one in all_of if one.start == since or one.end == until]
@@ -249,7 +255,7 @@ def seen(compute: Compute, since: datetime, until: datetime) -> Seen:
             wide = compute(since - reach, until + reach)
         except TooManyShifts:
             break
-        whole: list[Shift | PersonShift] = [*wide, *of_people(wide, at_handoffs=True)]
+        whole: list[Shift | PersonShift] = [*wide, *of_people(wide, at_handoffs=not join)]
         for edge in edges:
             extents[edge.start, _user(edge)] = _extent(edge, whole, since - reach, until + reach)
         edges = [edge for edge in edges if None in extents[edge.start, _user(edge)]]

@@ -27,6 +27,7 @@ def tried(
     *,
     now: datetime | None = None,
     history: Sequence[FixedShift] = (),
+    join: bool = False,
 ) -> Seen:
     """The final schedule from `since` to `until`. Raises TooManyShifts.
 
@@ -38,4 +39,4 @@ def tried(
     if now is not None:
         past = Schedule(schedule.time_zone, (), temporary=(Temporary(0, BEGINNING, now, tuple(history)),))
         versions = [(BEGINNING, past), (now, whole)]
-    return seen(lambda low, high: shifts_of_versions(versions, low, high), since, until)
+    return seen(lambda low, high: shifts_of_versions(versions, low, high), since, until, join=join)

@@ -24,9 +24,11 @@ from tocsin.web import (
     logs_routes,
     paging_routes,
     patterns_routes,
+    people_routes,
     problems,
     report_routes,
     rules_routes,
+    schedule_routes,
     silences_routes,
     sla_routes,
     tickets_routes,
@@ -77,6 +79,8 @@ class Application(FastAPI):
             forecast_routes,
             paging_routes,
             drill_routes,
+            people_routes,
+            schedule_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
@@ -21,6 +22,7 @@ MAX_SMALL_BODY: Final = 1 << 20
 MAX_FILE_BODY: Final = 10 << 20
 FILE_PATH: Final = "/apply"
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+_SECRET_PATH: Final = re.compile(r"/schedules/[^/]+/calendar\.ics")  # whoever has the secret in its query may come
 _ID_HEADER: Final = b"x-request-id"
 
 log = structlog.get_logger("tocsin.web")
@@ -82,7 +84,7 @@ class Front:
 
 def _is_open(path: str, policy: AccessPolicy) -> bool:
     """Health for whoever watches; with a key, the API's page too: without it a browser could not send the key."""
-    if path in OPEN_PATHS:
+    if path in OPEN_PATHS or _SECRET_PATH.fullmatch(path):
         return True
     return policy.admin_key is not None and (path in docs_page.OPEN_PATHS or path.startswith(docs_page.STATIC + "/"))
 
