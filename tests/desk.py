@@ -59,6 +59,7 @@ from tocsin.storage.idempotency import Answer, KeyedRequest
 from tocsin.storage.model import events
 from tocsin.storage.objects import Folder
 from tocsin.storage.tx import ReadTx, Routes
+from tocsin.tickets import comment_service
 from tocsin.tickets import service as ticket_service
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.storming import DEFAULT_LIMITS, StormLimits
@@ -131,6 +132,7 @@ class Desk:
         limits: StormLimits = DEFAULT_LIMITS,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
         callers: Callers = KEPT,
+        **courier: Any,
     ) -> None:
         routes = routes or pipeline.routes(limits, callers)
         self.limits = limits
@@ -148,7 +150,7 @@ class Desk:
         self.reader = LogReader(self.database, files, clock, search_s=PATIENCE_S)
         self.tail = LiveTail(self.database)
         self.sealer = Sealer(self.database, self.reader, self.metrics)
-        self.courier = make_courier(settings, self.database, self.metrics)
+        self.courier = make_courier(settings, self.database, self.metrics, **courier)
 
     def close(self) -> None:
         self.intake.close()
@@ -248,6 +250,12 @@ class Desk:
         limits = {field: fields.pop(field) for field in [*fields] if field in DEFINED}
         definition = Definition(name, kind, config=fields, **{"is_default": True, **limits})
         return self.database.write(lambda tx: channel_service.save(tx, definition, CHANNELS)[0], actor=ANA)
+
+    def comment(self, ticket_id: int, text: str) -> None:
+        self.database.write(lambda tx: comment_service.add(tx, ticket_id, text), actor=ANA)
+
+    def replay_dead(self, **wish: Any) -> tuple[int, bool]:
+        return self.database.write(lambda tx: delivery_service.replay_dead(tx, Wish(**wish)), actor=ANA)
 
     def plan(self, *wanted: Wanted) -> list[int]:
         return self.database.write(lambda tx: delivery_service.plan(tx, wanted), actor=ANA)
@@ -379,6 +387,11 @@ class Desk:
 
     def attempts(self, delivery_id: int) -> list[Attempt]:
         return self.database.read(lambda tx: delivery_service.show(tx, delivery_id)[1])
+
+    @property
+    def sent(self) -> float:
+        """Messages to `hook` that this worker saw taken."""
+        return self.metrics.registry.get_sample_value("tocsin_deliveries_sent_total", {"channel": "hook"}) or 0.0
 
     def watched(self, channel: str = "hook") -> Watched:
         return self.database.read(lambda tx: channel_service.watched(tx, channel))

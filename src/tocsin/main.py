@@ -27,13 +27,13 @@ from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Runner
-from tocsin.notify import delivery_store, reaching
+from tocsin.notify import delivery_store, reaching, rendering
 from tocsin.notify.addresses import Allowed
 from tocsin.notify.callers import KEPT
 from tocsin.notify.channels.table import CHANNELS
-from tocsin.notify.claiming import Claiming
+from tocsin.notify.claiming import Claiming, MethodBook
 from tocsin.notify.outside import GuardedOutside
-from tocsin.notify.rendering import render
+from tocsin.notify.rendering import Renderer
 from tocsin.notify.sending import Courier
 from tocsin.ownlog import configure_logging
 from tocsin.pipeline import LogKeeping
@@ -152,7 +152,14 @@ class Instance:
             self._folder.close()
 
 
-def make_courier(settings: Settings, database: Database, metrics: Metrics) -> Courier:
+def make_courier(
+    settings: Settings,
+    database: Database,
+    metrics: Metrics,
+    *,
+    render: Renderer = rendering.render,
+    methods: MethodBook = reaching.methods,
+) -> Courier:
     """Who sends messages, with the ways there are to reach people."""
     try:
         allowed = Allowed.parse(settings.allow_private)
@@ -161,7 +168,7 @@ def make_courier(settings: Settings, database: Database, metrics: Metrics) -> Co
     base_url = settings.public_url.rstrip("/") if settings.public_url else None
     return Courier(
         database,
-        Claiming(database.dialect, CHANNELS, reaching.methods, base_url=base_url),
+        Claiming(database.dialect, CHANNELS, methods, base_url),
         outside=GuardedOutside(allowed),
         render=render,
         metrics=metrics,

@@ -61,18 +61,23 @@ def arrange(
     """
     found = Arranged()
     waiting = _by_thread(updates)
-    taken = set(busy)
+    taken, bundles = set(busy), set()
     for one in due:
         if kinds is not None and one.kind not in kinds and one.kind not in _ALWAYS:
             found.left_out.append(one.id)
         elif one.ticket_id is not None and one.thread in taken:
             continue
         elif one.may_wait and bundle_s > 0:
-            _bundle(one, waiting.get(one.thread, [one]), found, now=now, bundle_s=bundle_s, room=room)
-            taken.add(one.thread)
+            if one.thread not in bundles and _bundle(
+                one, waiting.get(one.thread, [one]), found, now=now, bundle_s=bundle_s, room=room
+            ):
+                taken.add(one.thread)
+            bundles.add(one.thread)
         elif len(found.send) < room:
             along = [] if one.tried or one.may_wait else waiting.get(one.thread, [])
             found.send[one.id] = [update.id for update in along if update.id < one.id]
+            for update_id in found.send[one.id]:
+                found.later.pop(update_id, None)
             taken.add(one.thread)
     return found
 
@@ -85,11 +90,13 @@ def _by_thread(updates: Sequence[Due]) -> Mapping[tuple[int | None, int | None],
     return found
 
 
-def _bundle(one: Due, together: Sequence[Due], found: Arranged, *, now: datetime, bundle_s: float, room: int) -> None:
-    """The newest update speaks for all of its thread."""
+def _bundle(one: Due, together: Sequence[Due], found: Arranged, *, now: datetime, bundle_s: float, room: int) -> bool:
+    """The newest update speaks for all of its thread, once the bundle is closed; whether it does."""
     closes_at = min(update.created_at for update in together) + timedelta(seconds=bundle_s)
     if now < closes_at:
         found.later.update({update.id: closes_at for update in together} | {one.id: closes_at})
     elif len(found.send) < room:
         speaker = max(together, key=lambda update: update.id)
         found.send[speaker.id] = [update.id for update in together if update.id != speaker.id]
+        return True
+    return False

@@ -38,6 +38,15 @@ def no_methods(_tx: ReadTx, _ids: Collection[int]) -> Mapping[int, Method]:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimed:
+    """Jobs over a channel. `shut`: it takes no more now; `more`: there was more to move than one transaction takes."""
+
+    jobs: Sequence[Job] = ()
+    shut: bool = False
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Claiming:
     """What claiming needs to know besides the rows."""
 
@@ -46,16 +55,17 @@ class Claiming:
     methods: MethodBook = no_methods
     base_url: str | None = None
 
-    def place(self, tx: Tx) -> None:
-        """Find the channel of each person's method that is due."""
+    def place(self, tx: Tx) -> set[str]:
+        """Find the channel of each person's method that is due; these channels."""
         waiting = store.unplaced(tx, self.dialect, limit=SLICE)
         methods = self.methods(tx, [one.method_id for one in waiting if one.method_id is not None]) if waiting else {}
         found = [(one, methods.get(one.method_id or 0)) for one in waiting]
         store.set_many(tx, [{"id": one.id, "channel": method.channel} for one, method in found if method is not None])
         lost = [one for one, method in found if method is None]
         leave(tx, lost, None, why="there is no such contact method, or it can't be used")
+        return {method.channel for _, method in found if method is not None}
 
-    def claim(self, tx: Tx, channel: str, room: int) -> list[Job]:
+    def claim(self, tx: Tx, channel: str, room: int) -> Claimed:
         """Up to `room` jobs over a channel; none while another worker claims there. What is too old, or has no channel
         any more, goes its next way or is given up."""
         row = channel_store.get(tx, channel)
@@ -63,20 +73,22 @@ class Claiming:
             gone = [*store.claimable(tx, self.dialect, channel, limit=SLICE)]
             gone += store.claimable(tx, self.dialect, channel, limit=SLICE, tests=True)
             leave(tx, gone, None, why=f"there is no channel {channel}")
-            return []
+            return Claimed(more=len(gone) >= SLICE)
         channel_store.ensure_state(tx, channel)
         state = channel_store.hold_state(tx, channel, self.dialect)
         if state is None:
-            return []
+            return Claimed()
         jobs = self._jobs(tx, row, store.claimable(tx, self.dialect, channel, limit=room, tests=True), {})
-        leave(tx, store.overdue(tx, self.dialect, channel, limit=SLICE), row.definition.fallback, why="it is too old")
+        old = store.overdue(tx, self.dialect, channel, limit=SLICE)
+        leave(tx, old, row.definition.fallback, why="it is too old")
         if not row.definition.enabled:
             off = store.claimable(tx, self.dialect, channel, limit=SLICE)
             leave(tx, off, row.definition.fallback, why=_switched_off(row))
-            return jobs
-        if not self._shut(tx, row, state):
-            jobs += self._claim_open(tx, row, state, room - len(jobs))
-        return jobs
+            return Claimed(jobs, more=len(off) == SLICE)
+        if self._shut(tx, row, state):
+            return Claimed(jobs, shut=True, more=len(old) == SLICE)
+        found = self._claim_open(tx, row, state, room - len(jobs))
+        return Claimed([*jobs, *(found or ())], shut=found is None, more=len(old) == SLICE)
 
     def _shut(self, tx: Tx, row: ChannelRow, state: StateRow) -> bool:
         """Whether nothing goes there now. Once that lasts, what has another way takes it."""
@@ -93,7 +105,8 @@ class Claiming:
             )
         return shut
 
-    def _claim_open(self, tx: Tx, row: ChannelRow, state: StateRow, room: int) -> list[Job]:
+    def _claim_open(self, tx: Tx, row: ChannelRow, state: StateRow, room: int) -> list[Job] | None:
+        """Jobs; None when its limits allow none."""
         channel = row.definition
         flying = store.in_flight(tx, channel.name)
         room = min(room, channel.concurrency - len(flying))
@@ -105,7 +118,7 @@ class Claiming:
             bucket = pacing.filled(bucket, tx.now, per_minute=channel.per_minute)
             room = min(room, int(bucket.tokens))
         if room <= 0:
-            return []
+            return None
         busy = {(one.ticket_id, one.method_id) for one in flying}
         due = self._wanted_still(tx, row, self._due(tx, channel.name, room, busy))
         jobs = self._send(tx, row, due, busy, room=room, probe=probe)

@@ -21,7 +21,7 @@ from tocsin.kit.errors import Unavailable
 from tocsin.kit.metrics import Metrics
 from tocsin.notify import delivery_store as store
 from tocsin.notify.channels.channel import Channel, Outside
-from tocsin.notify.claiming import Claiming
+from tocsin.notify.claiming import Claimed, Claiming
 from tocsin.notify.jobs import Answer, Job
 from tocsin.notify.message import DeliveryFailed, Receipt
 from tocsin.notify.recording import record
@@ -33,7 +33,8 @@ from tocsin.storage.tx import Tx
 MOST_IN_FLIGHT: Final = 256
 CLAIMS_A_TURN: Final = 64  # and so many answers: a turn of the write lock is short
 ANSWERS_A_TURN: Final = 128
-# A channel that gave nothing although something was due is asked again after this, or when it answers.
+# A channel that takes nothing now (all it may have is on its way, its breaker is open, its limit is reached) is asked
+# again after this, or when it answers.
 RESTS_S: Final = 1.0
 CLOSE_WITHIN_S: Final = 1.5
 _INTERRUPT_WITHIN_S: Final = 0.5
@@ -74,6 +75,7 @@ class Courier:
         self._answers: deque[Answer] = deque()
         self._rests: dict[str | None, datetime] = {}
         self._stopping = False
+        self._again = False
 
     @property
     def in_flight(self) -> int:
@@ -88,9 +90,10 @@ class Courier:
         """Write down what came, claim what is due, start to send it. Raises Unavailable; what came is kept then."""
         while True:
             answers = self._take_answers()
-            channels = self._worth_asking()
+            channels = self._worth_asking(answers)
             if not answers and not channels:
                 return
+            self._again = False
             try:
                 jobs = self._database.write(lambda tx: self._exchange(tx, answers, channels), actor=SYSTEM)  # noqa: B023
             except Unavailable:
@@ -102,7 +105,7 @@ class Courier:
             self._count(answers)
             for job in jobs:
                 self._sender.start(job)
-            if not self._answers and len(jobs) < CLAIMS_A_TURN:
+            if not (answers or jobs or self._again):
                 return
 
     def close(self, within_s: float = CLOSE_WITHIN_S) -> None:
@@ -126,8 +129,10 @@ class Courier:
         n = min(len(self._answers), ANSWERS_A_TURN)
         return [self._answers.popleft() for _ in range(n)]
 
-    def _worth_asking(self) -> list[str | None]:
-        """Channels with something due that may have an answer for us."""
+    def _worth_asking(self, answers: Sequence[Answer]) -> list[str | None]:
+        """Channels with something due that may have room; those that answered have."""
+        for answer in answers:
+            self._rests.pop(answer.job.channel, None)
         if self._stopping or self._sender.in_flight >= self._most:
             return []
         now = self._database.clock.now()
@@ -137,21 +142,23 @@ class Courier:
 
     def _exchange(self, tx: Tx, answers: Sequence[Answer], channels: Sequence[str | None]) -> list[Job]:
         self._record(tx, answers)
-        for answer in answers:
-            self._rests.pop(answer.job.channel, None)
         jobs: list[Job] = []
+        names = {name for name in channels if name is not None}
         if None in channels:
-            self._claiming.place(tx)
+            names |= self._claiming.place(tx)
         room = min(CLAIMS_A_TURN, self._most - self._sender.in_flight)
-        for channel in channels:
-            if channel is not None:
-                found = self._claim(tx, channel, room - len(jobs)) if room > len(jobs) else []
-                jobs += found
-                if not found:
-                    self._rests[channel] = tx.now + timedelta(seconds=RESTS_S)
+        for channel in sorted(names):
+            if len(jobs) >= room:
+                break
+            claimed = self._claim(tx, channel, room - len(jobs))
+            jobs += claimed.jobs
+            self._again |= claimed.more
+            if claimed.shut:
+                self._rests[channel] = tx.now + timedelta(seconds=RESTS_S)
+        self._again |= store.WAKE in tx.wakes  # something went another way
         return jobs
 
-    def _claim(self, tx: Tx, channel: str, room: int) -> list[Job]:
+    def _claim(self, tx: Tx, channel: str, room: int) -> Claimed:
         try:
             with tx.attempt():
                 return self._claiming.claim(tx, channel, room)
@@ -161,7 +168,7 @@ class Courier:
             if isinstance(error, DBAPIError) and (environment_fault(error) or self._database.dialect.retryable(error)):
                 raise
             self._fault(channel, error)
-            return []
+            return Claimed(shut=True)
 
     def _record(self, tx: Tx, answers: Sequence[Answer]) -> None:
         if answers:
@@ -216,7 +223,7 @@ class _Sender:
 
     def stop(self, moment_s: float, interrupt_s: float) -> None:
         """Wait a moment for what is on its way, interrupt the rest, end the thread."""
-        if self._loop is None or self._thread is None:
+        if self._loop is None or self._thread is None or self._loop.is_closed():
             return
         with self._changed:
             self._changed.wait_for(lambda: self.in_flight == 0, moment_s)

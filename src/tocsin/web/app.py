@@ -12,8 +12,10 @@ from tocsin.web import (
     apply_routes,
     backtest_routes,
     bulk_routes,
+    channel_routes,
     collaboration_routes,
     declaration_routes,
+    delivery_routes,
     docs_page,
     drill_routes,
     explain_routes,
@@ -81,6 +83,8 @@ class Application(FastAPI):
             drill_routes,
             people_routes,
             schedule_routes,
+            channel_routes,
+            delivery_routes,
         )
         for module in (*routed, health, docs_page):
             self.include_router(module.router)
