@@ -69,6 +69,14 @@ COMMANDS: Final = (
     Command("apply", "tocsin.cli.apply", "Bring about the rules, silences and services of a file.", _WORK),
     Command("export", "tocsin.cli.export", "Write a file with the rules, silences and services there are.", _WORK),
     Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),
+    Command("routes", "tocsin.cli.routes", "Say who hears of which tickets, and try what would happen.", _WORK),
+    Command(
+        "escalations",
+        "tocsin.cli.escalations",
+        "Say who is called one after the other; call, hand back, ask why somebody was called.",
+        _WORK,
+    ),
+    Command("drill", "tocsin.cli.drill", "Try whether a page arrives, from the log to a channel's answer.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )
 

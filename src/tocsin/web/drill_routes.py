@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 
+from tocsin.kit.clock import MICROSECOND
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.notify import drill_service as drills
 from tocsin.notify.drilling import drill_of
@@ -131,7 +132,7 @@ def report_paging(query: Annotated[PagingReportIn, Query()], with_: With) -> Pag
     """
     now = with_.clock.now()
     wanted = query.reckoned(now)
-    until = wanted["until"] or now
+    until = wanted["until"] or now + MICROSECOND  # what happened right now counts
     since = wanted["since"] or until - _PERIOD
     if since >= until:
         raise Invalid("since is not before until", errors=(FieldError("since", "expected a time before until"),))
