@@ -225,7 +225,6 @@ def _plan(tx: Tx, callers: Callers, news: _News, channels: Mapping[str, str | No
             event_id=news.recorded.id,
             ticket_id=news.ticket_id,
             channel=channel,
-            urgent=news.kind in routing.CALLS,
             why=reason,
         )
         planned = partial(callers.plan, tx, [wanted])
