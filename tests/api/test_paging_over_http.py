@@ -52,7 +52,7 @@ def test_policies_and_routes_are_kept_in_versions_and_order(client):
         (2, 1, ["ana"]),
         (2, 2, ["rui"]),
     ]
-    assert "ana has no way to be reached" in told["problems"]
+    assert "ana has no verified way to be reached: their email will be tried" in told["problems"]
     assert client.post("/routes/preview", json={}).status_code == 422
 
 

@@ -9,10 +9,11 @@ from tocsin.kit.errors import NotFound
 from tocsin.notify import delivery_store
 from tocsin.notify.delivery_store import Attempt, Delivery, Wish
 from tocsin.notify.message import Kind
-from tocsin.oncall import escalation_store, item_store, people_store
-from tocsin.oncall.escalation import State, Target, TargetKind
+from tocsin.oncall import escalation_service, escalation_store, item_store, people_store
+from tocsin.oncall.escalation import State, Target, TargetKind, target_of
 from tocsin.oncall.escalation_store import RunRow
 from tocsin.oncall.item_service import ESCALATION_POLICY
+from tocsin.oncall.rota import KEPT
 from tocsin.proof import paging_store as store
 from tocsin.storage.tx import ReadTx
 from tocsin.tickets import service as tickets
@@ -114,11 +115,18 @@ def _why_not(tx: ReadTx, ticket_id: int, person: str, routes: Sequence[dict[str,
     return said
 
 
+def _stands_behind(tx: ReadTx, targets: Sequence[str], person: str) -> bool:
+    """Whether somebody is meant by any of these targets, as things are now."""
+    if str(Target(TargetKind.USER, person)) in targets:
+        return True
+    found = escalation_service.who(tx, [target_of(text) for text in targets], KEPT, tx.now)
+    return any(person in people for people in found.values())
+
+
 def _of_run(tx: ReadTx, row: RunRow, person: str) -> str:
     definition = item_store.definition(tx, ESCALATION_POLICY.name, row.policy, row.policy_version) or {"steps": []}
     steps = definition["steps"]
-    target = str(Target(TargetKind.USER, person))
-    places = [place for place, step in enumerate(steps, 1) if target in step["targets"]]
+    places = [place for place, step in enumerate(steps, 1) if _stands_behind(tx, step["targets"], person)]
     name = f"Escalation policy {row.policy}"
     if not places:
         return f"{name} does not name {person}; none of its schedules and teams had them when their step was taken."
