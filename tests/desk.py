@@ -264,7 +264,13 @@ class Desk:
 
     def run_due_timers(self) -> None:
         pipeline.run_due_timers(
-            self.database, self.metrics, self.book, self.reader, limits=self.limits, callers=self.callers
+            self.database,
+            self.metrics,
+            self.book,
+            self.reader,
+            intake=self.intake,
+            limits=self.limits,
+            callers=self.callers,
         )
 
     def idle(self, *, seconds: float, step_s: float = 20) -> None:

@@ -91,7 +91,9 @@ class Instance:
             if self._folder is not None:
                 self._courier.take_over()
             self._loops = Runner(
-                pipeline.loops(self.database, self.metrics, keeping, book, limits=limits, courier=self._courier),
+                pipeline.loops(
+                    self.database, self.metrics, keeping, book, limits=limits, courier=self._courier, intake=self.intake
+                ),
                 metrics=self.metrics,
             )
             self.database.on_commit = self._woken

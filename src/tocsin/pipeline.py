@@ -51,11 +51,13 @@ from tocsin.kit.events import (
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.compaction import Compactor
 from tocsin.logs.expiry import Expiry
+from tocsin.logs.intake import Intake
 from tocsin.logs.live import LiveTail
 from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Loop
 from tocsin.notify import delivery_store, forgetting
+from tocsin.notify import drill_service as drills
 from tocsin.notify import notice_service as notices
 from tocsin.notify import page_service as pages
 from tocsin.notify import route_service as notify
@@ -112,8 +114,8 @@ def paging_routes(callers: Callers) -> dict[type[Event], tuple[Handler, ...]]:
         return lambda tx, batch: handler(tx, batch, callers.rota)
 
     return {
-        TicketOpened: (hear,),
-        TicketReopened: (hear, to(escalation.reopened)),
+        TicketOpened: (drills.notice, hear),
+        TicketReopened: (drills.notice, hear, to(escalation.reopened)),
         TicketMoved: (to(escalation.moved), hear),
         TicketPrioritised: (replan, to(escalation.prioritised), hear),
         TicketEdited: (to(escalation.edited), replan, hear),
@@ -149,7 +151,9 @@ def paging_routes(callers: Callers) -> dict[type[Event], tuple[Handler, ...]]:
 ROUTES: Final = routes(DEFAULT_LIMITS)  # with the limits that hold unless settings say otherwise
 
 
-def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits, callers: Callers = KEPT) -> upkeep.TimerHandlers:
+def timers_of(
+    book: RuleBook, reader: LogReader, intake: Intake, limits: StormLimits, *, callers: Callers = KEPT
+) -> upkeep.TimerHandlers:
     """What is done when a timer of a kind is due."""
     return {
         absences.ABSENCE: lambda _, timer: partial(alerts.open_for_absence, timer=timer),
@@ -162,6 +166,9 @@ def timers_of(book: RuleBook, reader: LogReader, limits: StormLimits, callers: C
         tickets.HOLD_END: lambda _, timer: partial(tickets.end_hold, timer=timer),
         escalation.STEP: partial(escalation.take_due, rota=callers.rota, logs=reader),
         escalation.HEARD: partial(escalation.hear, rota=callers.rota, logs=reader),
+        drills.TURN: lambda _, timer: partial(drills.take_turn, timer=timer),
+        drills.SEND: partial(drills.send, intake=intake),
+        drills.LOOK: lambda _, timer: partial(drills.look, timer=timer),
         people.CODE_END: lambda _, timer: partial(people.end_code, timer=timer),
         schedule_store.GAPS: lambda _, timer: partial(looking.tell_gaps, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
@@ -196,10 +203,13 @@ def loops(
     *,
     limits: StormLimits,
     courier: Courier,
+    intake: Intake,
     callers: Callers = KEPT,
 ) -> list[Loop]:
     """Everything that runs beside the requests."""
-    run_timers = partial(run_due_timers, database, metrics, book, logs.reader, limits=limits, callers=callers)
+    run_timers = partial(
+        run_due_timers, database, metrics, book, logs.reader, intake=intake, limits=limits, callers=callers
+    )
     found = [
         Loop("compact", every_s=0.5, run=logs.compact, longest_s=30.0),  # a full disk stays full for a while
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
@@ -225,11 +235,13 @@ def run_due_timers(
     book: RuleBook,
     reader: LogReader,
     *,
+    intake: Intake,
     limits: StormLimits = DEFAULT_LIMITS,
     callers: Callers = KEPT,
 ) -> None:
     """One turn of the loop `timers`."""
-    upkeep.run_due_timers(database, timers_of(book, reader, limits, callers), metrics=metrics, batches=BATCHES)
+    handlers = timers_of(book, reader, intake, limits, callers=callers)
+    upkeep.run_due_timers(database, handlers, metrics=metrics, batches=BATCHES)
 
 
 def keep_files_short(database: Database) -> None:

@@ -71,6 +71,14 @@ COMMANDS: Final = (
     Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),
     Command("changes", "tocsin.cli.changes", "Tell what was deployed or switched, and list it.", _WORK),
     Command("matrix", "tocsin.cli.matrix", "Show and change which priority follows from impact and urgency.", _WORK),
+    Command("routes", "tocsin.cli.routes", "Say who hears of which tickets, and try what would happen.", _WORK),
+    Command(
+        "escalations",
+        "tocsin.cli.escalations",
+        "Say who is called one after the other; call, hand back, ask why somebody was called.",
+        _WORK,
+    ),
+    Command("drill", "tocsin.cli.drill", "Try whether a page arrives, from the log to a channel's answer.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
     Command("views", "tocsin.cli.views", "Keep queries for tickets under a name.", _WORK),
 )

@@ -284,6 +284,38 @@ def backlog(
     )  # fmt: skip
 
 
+@app.command("paging", epilog=examples("tocsin reports paging --since 30d", "tocsin reports paging --by rule"))
+def paging(
+    by: Annotated[str, typer.Option("--by", "-b", help="Groups: person, service, team, rule.")] = "person",
+    since: Annotated[str | None, typer.Option("--since", help="Called from then on; by default 30d.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Called before then; by default now.")] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what being paged costs: calls, nights, repeats, and how much of it needed nobody."""
+    found = _asked(
+        "/reports/paging", {"by": by, "since": since, "until": until}, url, key_file, as_csv=False, as_json=as_json
+    )
+    if found is None:
+        return
+    if not found["total"]["pages"]:
+        typer.echo("Nobody was called in this time. A longer one: --since 365d")
+        return
+    most = found["items"][0]["pages"]
+    print_table(
+        [by.capitalize(), "Calls", "", "Tickets", "Nights", "Repeats", "Over", "Without action", "By themselves"],
+        [_cost(one, most) for one in found["items"]] + [_cost({**found["total"], "key": "all"}, 0)],
+        flexible=[],
+    )
+    typer.echo(f"Called from {when(found['since'])} until {when(found['until'])}. Nights: 22 to 7, where people are.")
+
+
+def _cost(one: dict[str, Any], most: int) -> list[str | Text]:
+    counts = ("tickets", "nights", "repeats", "over", "without_action", "by_themselves")
+    return [_name(one["key"], None), f"{one['pages']:,}", bar(one["pages"], most), *(f"{one[n]:,}" for n in counts)]
+
+
 @app.command("forecast", epilog=examples("tocsin reports forecast", "tocsin reports forecast 17"))
 def forecast(
     ticket_id: Annotated[int | None, typer.Argument(metavar="[ID]", min=1, help="A ticket; without, all open.")] = None,

@@ -1,6 +1,6 @@
 """What would happen for a ticket now, if nobody answered: routes, steps, people. Nothing is written."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -109,6 +109,8 @@ class _Previewing:
         rota = self.callers.rota
         person = rota.people(self.tx, [name])[name]
         calls = page_service.calls_of(self.tx, person, self.priority, rota, at=at)
+        if not calls.calls and person.email is not None:
+            calls = replace(calls, warning=f"{name} has no verified way to be reached: their email will be tried")
         if calls.warning is not None and calls.warning not in self.found.problems:
             self.found.problems.append(calls.warning)
         self.found.calls.append(CallPreview(name, at, why, calls))

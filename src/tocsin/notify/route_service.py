@@ -210,7 +210,7 @@ def _hear(tx: Tx, callers: Callers, news: _News) -> None:
         tx.emit(routed, causes=[news.recorded.id])
     _plan(tx, callers, news, found.channels)
     if _calls(news.event):
-        _call(tx, callers, news, found)
+        _call(tx, callers, news, found, ticket)
 
 
 def _plan(tx: Tx, callers: Callers, news: _News, channels: Mapping[str, str | None], *, why: str = "") -> None:
@@ -225,7 +225,6 @@ def _plan(tx: Tx, callers: Callers, news: _News, channels: Mapping[str, str | No
             event_id=news.recorded.id,
             ticket_id=news.ticket_id,
             channel=channel,
-            urgent=news.kind in routing.CALLS,
             why=reason,
         )
         planned = partial(callers.plan, tx, [wanted])
@@ -247,9 +246,8 @@ def _calls(event: Event) -> bool:
     return isinstance(event, TicketOpened | SlaAtRisk | SlaBreached)
 
 
-def _call(tx: Tx, callers: Callers, news: _News, found: Decision, *, why: str = "") -> None:
+def _call(tx: Tx, callers: Callers, news: _News, found: Decision, ticket: Ticket, *, why: str = "") -> None:
     """Begin the policies of the routes that matched, and call whoever is on call in their schedules and teams."""
-    ticket = ticket_service.get(tx, news.ticket_id)
     assigned = isinstance(news.event, TicketOpened) and ticket.assignee is not None
     if assigned and ticket.assignee is not None:
         escalation_service.tell_assignee(tx, ticket.id, ticket.assignee, callers.rota)
@@ -305,8 +303,8 @@ def _call_as_reopened(tx: Tx, callers: Callers, one: Recorded[Any], ticket_id: i
     news = _News(one, Kind.REOPENED, ticket_id)
 
     def work() -> None:
-        found = decide(tx, ticket_service.get(tx, ticket_id), Kind.REOPENED)
-        _call(tx, callers, news, found, why=why)
+        ticket = ticket_service.get(tx, ticket_id)
+        _call(tx, callers, news, decide(tx, ticket, Kind.REOPENED), ticket, why=why)
 
     shielded(tx, callers, work, part="the routes", **news.names())
 
@@ -340,4 +338,4 @@ def _replan(tx: Tx, news: _News, callers: Callers) -> None:
     if not louder:
         found = replace(found, schedules={}, teams={})  # whoever is called once was called
     why = f"it is {Priority(ticket.priority).name} now" if louder else "routes say otherwise now"
-    _call(tx, callers, news, found, why=why)
+    _call(tx, callers, news, found, ticket, why=why)

@@ -4,7 +4,7 @@ Routes are tried in their order. One that matches sends on to its channels, and 
 tried only if it says so. An event that no route matches goes to the default channels: the console, to begin with.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +18,7 @@ from tocsin.query.errors import QueryError
 from tocsin.query.letters import fold
 from tocsin.query.parse import parse
 from tocsin.query.predicate import Attributes, compile_predicate, text_matcher
-from tocsin.query.tree import And, Exists, Named, Node, Not, Or
+from tocsin.query.tree import And, Everything, Exists, Leaf, Named, Node, Not, Or
 from tocsin.tickets.fields import TICKETS
 
 CONSOLE: Final = "console"
@@ -113,6 +113,9 @@ class Facts:
 
     def attributes(self) -> Attributes:
         return {}
+
+
+Test = Callable[[Facts], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,29 +235,34 @@ def _why(route: Route, kind: Kind) -> str:
 
 
 def _meets(query: str, now: datetime, facts: Facts) -> bool:
-    return meets(_parsed(query, now.replace(second=0, microsecond=0)), facts)
+    return _test_of(query, now.replace(second=0, microsecond=0))(facts)
 
 
 @lru_cache(maxsize=1024)
-def _parsed(query: str, minute: datetime) -> Node:
+def _test_of(query: str, minute: datetime) -> Test:
     """Times such as `opened_at:>1h` are reckoned from the minute."""
-    return parse(query, TICKETS, now=minute)
+    return test_of(parse(query, TICKETS, now=minute))
 
 
-def meets(node: Node, facts: Facts) -> bool:
-    """Whether a ticket meets a query. It has several tags: one that meets a condition will do."""
+def test_of(node: Node) -> Test:
+    """Whether a ticket meets a query, as a function. It has several tags: one that meets a condition will do."""
     match node:
-        case And(parts):
-            return all(meets(part, facts) for part in parts)
-        case Or(parts):
-            return any(meets(part, facts) for part in parts)
+        case And(parts) | Or(parts):
+            tests, enough = [test_of(part) for part in parts], all if isinstance(node, And) else any
+            return lambda facts: enough(test(facts) for test in tests)
         case Not(part):
-            return not meets(part, facts)
-    if isinstance(getattr(node, "target", None), Named) and node.target.name == "tag":  # type: ignore[union-attr]
-        if isinstance(node, Exists):
-            return bool(facts.tags)
-        return any(map(text_matcher(node), facts.tags))  # type: ignore[arg-type]
-    return compile_predicate(node, TICKETS)(facts)
+            inner = test_of(part)
+            return lambda facts: not inner(facts)
+        case Everything():
+            return lambda _: True
+    return _tag_test(node) if node.target == Named("tag") else compile_predicate(node, TICKETS)
+
+
+def _tag_test(leaf: Leaf) -> Test:
+    if isinstance(leaf, Exists):
+        return lambda facts: bool(facts.tags)
+    matches = text_matcher(leaf)
+    return lambda facts: any(map(matches, facts.tags))
 
 
 def facts_of(values: Mapping[str, Any]) -> Facts:

@@ -1,6 +1,6 @@
 """The entries of a ticket's timeline in words. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 MAX_NAMED: Final = 10
@@ -44,6 +44,7 @@ def told(kind: str, data: Mapping[str, Any]) -> str:
         "SlaAtRisk": lambda: f"the clock to {data['clock']} is at risk, due {data['due_at']}",
         "SlaBreached": lambda: f"the clock to {data['clock']} ran out, due {data['due_at']}",
         "change": lambda: f"{data['service']}: {data['summary']}{_what_of(data)}",
+        **_words_of_paging(data),
     }
     try:
         return words[kind]()
@@ -54,6 +55,36 @@ def told(kind: str, data: Mapping[str, Any]) -> str:
 def _alerts(ids: Sequence[int]) -> str:
     names = ", ".join(map(str, ids[:10])) + (", ..." if len(ids) > 10 else "")
     return f"alert{'' if len(ids) == 1 else 's'} {names}"
+
+
+def _words_of_paging(data: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
+    """What routes and escalations did."""
+    return {
+        "TicketHandedBack": lambda: f"handed back, {data['after']} again: {data['reason']}",
+        "TicketRouted": lambda: f"{data['about']}: routes {', '.join(data['routes'])}",
+        "RoutingFailed": lambda: f"{data['part']} failed: {data['error']}",
+        "EscalationBegan": lambda: f"escalation policy {data['policy']} began: {data['why']}",
+        "EscalationStepTaken": lambda: f"{_place(data)}: {_reached(data)}",
+        "NobodyOnCall": lambda: f"{_place(data)}: nobody is there of {', '.join(data['wanted'])}",
+        "EscalationPaused": lambda: f"{data['policy']} stands still: {data['why']}",
+        "EscalationResumed": lambda: f"{data['policy']} goes on: {data['why']}",
+        "EscalationRestarted": lambda: f"{data['policy']} begins round {data['round']}: {data['why']}",
+        "EscalationStopped": lambda: f"{data['policy']} calls nobody any more: {data['why']}",
+        "EscalationSpent": lambda: f"{data['policy']}: every step was taken, nobody answered",
+        "EscalationEnded": lambda: f"{data['policy']} is over: {data['why']}",
+        "PersonPaged": lambda: f"{data['person']} is called: {data['why']}",
+        "ChannelPaged": lambda: f"channel {data['channel']} is called: {data['why']}",
+        "PersonUnreachable": lambda: f"{data['reason']}; {data['fallback']} is tried",
+    }
+
+
+def _place(data: Mapping[str, Any]) -> str:
+    return f"step {data['step']} of escalation policy {data['policy']}, round {data['round']}"
+
+
+def _reached(data: Mapping[str, Any]) -> str:
+    named = [*data["people"], *(f"channel {channel}" for channel in data["channels"])]
+    return (", ".join(named) or "nobody") + (" (fallback)" if data["fallback"] else "")
 
 
 def _storm(data: Mapping[str, Any]) -> str:

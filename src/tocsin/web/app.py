@@ -18,6 +18,7 @@ from tocsin.web import (
     declaration_routes,
     delivery_routes,
     docs_page,
+    drill_routes,
     explain_routes,
     export_routes,
     forecast_routes,
@@ -91,6 +92,10 @@ class Application(FastAPI):
             people_routes,
             schedule_routes,
             paging_routes,
+            paging_routes,
+            drill_routes,
+            people_routes,
+            schedule_routes,
             channel_routes,
             delivery_routes,
         )

@@ -472,6 +472,74 @@ _FILE: Final[dict[str, Any]] = {
     "services": [{"name": "payments", "depends_on": ["postgres"]}],
 }
 
+_STEPS: Final[list[dict[str, Any]]] = [
+    {"targets": ["schedule:primary"], "delay_s": 300, "round_robin": False},
+    {"targets": ["user:rui", "team:shop"], "delay_s": 600, "round_robin": False},
+]
+_ESCALATION: Final[dict[str, Any]] = {
+    "description": "Whoever is on call, then the team.",
+    "steps": _STEPS,
+    "repeats": 1,
+    "fallback": "channel:ops-chat",
+    "ack_timeout_s": {"P1": 1800},
+}
+_ROUTE: Final[dict[str, Any]] = {
+    "description": "",
+    "query": "service:payments priority:<=P2",
+    "kinds": ["opened", "reopened", "acknowledged", "resolved"],
+    "team": None,
+    "calendar": None,
+    "when": "always",
+    "channels": ["ops-chat"],
+    "escalation_policy": "payments",
+    "schedule": None,
+    "page_team": None,
+    "continue": False,
+    "enabled": True,
+}
+_DRILL: Final[dict[str, Any]] = {
+    "service": "payments",
+    "every_s": None,
+    "at": "09:30",
+    "time_zone": "Europe/Lisbon",
+    "weekdays": ["mon"],
+    "within_s": 120,
+    "enabled": True,
+}
+_DRILL_RUN: Final[dict[str, Any]] = {
+    "id": 3,
+    "name": "payments-weekly",
+    "service": "payments",
+    "within_s": 120,
+    "state": "passed",
+    "began_at": "2026-11-23T09:30:00.000000Z",
+    "ended_at": "2026-11-23T09:30:01.430000Z",
+    "ticket_id": 12,
+    "via": "ops-chat",
+    "steps": [
+        {"step": "sent", "at": "2026-11-23T09:30:00.060000Z", "after_s": 0.06},
+        {"step": "ticket", "at": "2026-11-23T09:30:00.090000Z", "after_s": 0.09},
+        {"step": "delivered", "at": "2026-11-23T09:30:00.510000Z", "after_s": 0.51},
+        {"step": "acknowledged", "at": "2026-11-23T09:30:01.430000Z", "after_s": 1.43},
+        {"step": "resolved", "at": "2026-11-23T09:30:01.430000Z", "after_s": 1.43},
+    ],
+}
+_COST: Final[dict[str, Any]] = {
+    "key": "ana",
+    "pages": 14,
+    "people": 1,
+    "tickets": 9,
+    "night_pages": 5,
+    "nights": 3,
+    "repeats": 5,
+    "over": 8,
+    "without_action": 2,
+    "by_themselves": 1,
+    "share_without_action": 0.375,
+}
+_CALL_WHY: Final = "step 1 of escalation policy payments, round 1: on call in schedule primary"
+_RULE_1: Final = "default rule 1 for P2: at once by the loudest way"
+
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "LogOut": _LOG,
     "LogPageOut": {"items": [_LOG], "next": "WyJsb2dzIiwxNzk1NDg2ODYwMTIzMDAwLDE3XQ"},
@@ -748,6 +816,118 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "TestedOut": {"delivered": True, "answer": "204", "delivery": _DELIVERY_DETAIL | {"kind": "test"}},
     "ReplayIn": {"channel": "ops-webhook", "since": "2h"},
     "ReplayedOut": {"replayed": 17, "more": False},
+    "EscalationPolicyIn": _ESCALATION,
+    "EscalationPolicyOut": {"name": "payments", **_KEPT, **_ESCALATION},
+    "EscalationPolicyPageOut": {"items": [{"name": "payments", **_KEPT, **_ESCALATION}], "next": None},
+    "RouteIn": _ROUTE,
+    "RouteOut": {"name": "payments", **_KEPT, "place": 1, **_ROUTE},
+    "RouteListOut": {"items": [{"name": "payments", **_KEPT, "place": 1, **_ROUTE}], "next": None},
+    "RouteOrderIn": {"names": ["payments", "rest"]},
+    "RoutePreviewIn": {"ticket": {"service": "payments", "priority": "P1"}, "kind": "opened"},
+    "RoutePreviewOut": {
+        "tried": [{"route": "payments", "matched": True, "why": "about opened", "error": None}],
+        "channels": [{"channel": "ops-chat", "route": "payments"}],
+        "steps": [
+            {
+                "policy": "payments",
+                "round": 1,
+                "step": 1,
+                "at": "2026-11-24T02:21:00.131872Z",
+                "people": ["ana"],
+                "channels": [],
+                "fallback": False,
+            }
+        ],
+        "people": [
+            {
+                "person": "ana",
+                "at": "2026-11-24T02:21:00.131872Z",
+                "why": "route payments: step 1 of escalation policy payments, round 1",
+                "calls": [{"method_id": 4, "method": "sms", "due_at": None, "rule": _RULE_1, "otherwise": [3]}],
+                "warning": None,
+            }
+        ],
+        "problems": [],
+    },
+    "NotificationRulesIn": {"rules": {"P1": [{"method": "voice"}, {"after_s": 300, "method": "other"}]}},
+    "HandBackIn": {"reason": "My shift is over."},
+    "PageIn": {"user": "ana", "message": "Please look at the database."},
+    "PagedOut": {"called": ["ana"]},
+    "EscalationRunsOut": {
+        "items": [
+            {
+                "id": 1,
+                "policy": "payments",
+                "policy_version": 1,
+                "route": "payments",
+                "state": "calling",
+                "round": 1,
+                "step": 2,
+                "next_at": "2026-11-24T02:26:00.131872Z",
+                "paused": [],
+                "began_at": "2026-11-24T02:21:00.131872Z",
+                "ended_at": None,
+            }
+        ],
+        "next": None,
+    },
+    "DrillIn": _DRILL,
+    "DrillOut": {"name": "payments-weekly", **_KEPT, **_DRILL, "next_at": "2026-11-30T09:30:00.000000Z"},
+    "DrillPageOut": {
+        "items": [{"name": "payments-weekly", **_KEPT, **_DRILL, "next_at": "2026-11-30T09:30:00.000000Z"}],
+        "next": None,
+    },
+    "DrillRunIn": {"service": "payments", "within_s": 60},
+    "DrillRunOut": _DRILL_RUN,
+    "DrillRunPageOut": {"items": [_DRILL_RUN], "next": None},
+    "PagedExplanationOut": {
+        "ticket_id": 3,
+        "person": "ana",
+        "paged": True,
+        "heard": True,
+        "summary": "ana was called about ticket 3 once, and a message was taken.",
+        "calls": [
+            {
+                "at": "2026-11-24T02:21:00.131872Z",
+                "why": _CALL_WHY,
+                "route": "payments",
+                "policy": "payments",
+                "round": 1,
+                "step": 1,
+                "deliveries": [
+                    {
+                        "id": 31,
+                        "method_id": 4,
+                        "channel": "texts",
+                        "rule": _RULE_1,
+                        "state": "delivered",
+                        "due_at": "2026-11-24T02:21:00.131872Z",
+                        "ended_at": "2026-11-24T02:21:00.731872Z",
+                        "answer": "201 queued",
+                        "attempts": [
+                            {
+                                "at": "2026-11-24T02:21:00.231872Z",
+                                "channel": "texts",
+                                "outcome": "delivered",
+                                "answer": "201 queued",
+                                "took_ms": 480,
+                            }
+                        ],
+                    }
+                ],
+            }
+        ],
+        "why_not": [],
+        "warnings": [],
+        "routes": [{"about": "opened", "routes": ["payments"], "channels": ["ops-chat"], "policies": ["payments"]}],
+    },
+    "PagingReportOut": {
+        "since": "2026-10-25T00:00:00.000000Z",
+        "until": "2026-11-24T00:00:00.000000Z",
+        "by": "person",
+        "total": {**_COST, "key": None},
+        "items": [_COST],
+    },
     "ProblemOut": {
         "type": "urn:tocsin:problem:transition-refused",
         "title": "Transition refused",
