@@ -62,6 +62,8 @@ COMMANDS: Final = (
     Command("heartbeats", "tocsin.cli.heartbeats", "List, show, save, ping and remove heartbeats.", _WORK),
     Command("services", "tocsin.cli.services", "Say which services there are and what depends on what.", _WORK),
     Command("silences", "tocsin.cli.silences", "Look at, make, show, extend and end silences.", _WORK),
+    Command("channels", "tocsin.cli.channels", "List, show, save, try and remove ways to reach people.", _WORK),
+    Command("deliveries", "tocsin.cli.deliveries", "Find messages, show every try, send again what failed.", _WORK),
     Command("apply", "tocsin.cli.apply", "Bring about the rules, silences and services of a file.", _WORK),
     Command("export", "tocsin.cli.export", "Write a file with the rules, silences and services there are.", _WORK),
     Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),
