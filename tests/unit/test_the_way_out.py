@@ -1,12 +1,13 @@
 """The way out: a name is looked up once and that address is connected to, with the name in the Host header and SNI."""
 
 import asyncio
+import gc
 import ssl
 from collections.abc import Sequence
 
 import pytest
 
-from receivers import Receiver, drip
+from receivers import Receiver, Way, answer, drip, hang, hang_up
 from tocsin.notify.addresses import Allowed
 from tocsin.notify.message import DeliveryFailed
 from tocsin.notify.outside import Answered, GuardedOutside
@@ -79,10 +80,13 @@ def test_an_answer_that_drips_ends_with_the_time_there_is() -> None:
     receiver.close()
 
 
-def test_no_plain_text_is_taken_for_tls() -> None:
-    receiver = Receiver()
-    with pytest.raises(DeliveryFailed, match="connection failed"):
-        get(GuardedOutside(LOOPBACK, trusted=ssl.create_default_context()), f"https://127.0.0.1:{receiver.port}/")
+@pytest.mark.parametrize("way", [answer(), hang, hang_up], ids=["plain", "silent", "gone"])
+def test_what_does_not_speak_tls_is_no_receiver_and_its_connection_is_closed(way: Way) -> None:
+    receiver = Receiver(way)
+    outside = GuardedOutside(LOOPBACK, trusted=ssl.create_default_context())
+    with pytest.raises(DeliveryFailed, match=r"connection failed|no answer"):
+        get(outside, f"https://127.0.0.1:{receiver.port}/", timeout_s=0.5)
+    gc.collect()  # a connection that was left open would warn now
     receiver.close()
 
 
