@@ -43,7 +43,7 @@ class Server:
         environment["TOCSIN_DATA_DIR"] = str(settings.data_dir)
         if settings.database_secret is not None:
             environment["TOCSIN_DATABASE_URL"] = settings.database_secret
-        for name in ("allow_private", "storm_service", "storm_all"):
+        for name in ("allow_private", "storm_service", "storm_all", "delivery_patience"):
             if (value := getattr(settings, name)) is not None:
                 environment[f"TOCSIN_{name.upper()}"] = str(value)
         command = [sys.executable, "-m", "uvicorn", "tocsin.main:app", "--host=127.0.0.1", f"--port={self.port}"]
