@@ -54,6 +54,7 @@ class Claiming:
     channels: Mapping[str, Channel]
     methods: MethodBook = no_methods
     base_url: str | None = None
+    patience: float = 1.0
 
     def place(self, tx: Tx) -> set[str]:
         """Find the channel of each person's method that is due; these channels."""
@@ -79,7 +80,7 @@ class Claiming:
         if state is None:
             return Claimed()
         jobs = self._jobs(tx, row, store.claimable(tx, self.dialect, channel, limit=room, tests=True), {})
-        old = store.overdue(tx, self.dialect, channel, limit=SLICE)
+        old = store.overdue(tx, self.dialect, channel, limit=SLICE, patience=self.patience)
         leave(tx, old, row.definition.fallback, why="it is too old")
         if not row.definition.enabled:
             off = store.claimable(tx, self.dialect, channel, limit=SLICE)
