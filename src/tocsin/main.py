@@ -27,6 +27,9 @@ from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Runner
+from tocsin.notify.channels.channel import Outside
+from tocsin.notify.links import public_url
+from tocsin.notify.template_service import TemplateBook
 from tocsin.ownlog import configure_logging
 from tocsin.pipeline import LogKeeping
 from tocsin.proof.sealing import Sealer
@@ -40,7 +43,7 @@ from tocsin.tickets import sla_service
 from tocsin.tickets.storming import StormLimits
 from tocsin.web.app import Application
 from tocsin.web.health import StateCollector
-from tocsin.web.services import Services, WriteCheck
+from tocsin.web.services import Answering, Services, WriteCheck
 
 CLOSE_WITHIN_S: Final = 8.5
 _M_ARENA_MAX: Final = -8  # malloc.h
@@ -59,8 +62,9 @@ class Instance:
         clock: Clock | None = None,
         routes: Routes | None = None,
         detection: Detection | None = None,
+        outside: Outside | None = None,
     ) -> None:
-        url = settings.database_secret
+        url, answering = settings.database_secret, _answering(settings, outside)
         limits = StormLimits(settings.storm_service, settings.storm_all)
         routes = routes or pipeline.routes(limits)
         self._folder = None if url else DataFolder(settings.data_dir)
@@ -97,6 +101,8 @@ class Instance:
             writable=WriteCheck(self.database),
             policy=AccessPolicy(settings.admin_secret, loopback_admin=settings.loopback_admin),
             storms=limits,
+            wording=TemplateBook(self.metrics),
+            answering=answering,
         )
 
     def _open_segments(self, settings: Settings) -> LogKeeping:
@@ -132,6 +138,13 @@ class Instance:
     def _release(self) -> None:
         if self._folder is not None:
             self._folder.close()
+
+
+def _answering(settings: Settings, outside: Outside | None) -> Answering:
+    try:
+        return Answering(public_url(settings.public_url), settings.slack_secret, outside=outside)
+    except ValueError as error:
+        raise StartRefused(detail=str(error)) from error
 
 
 def _retention(settings: Settings) -> Retention:

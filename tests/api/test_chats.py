@@ -203,7 +203,7 @@ def test_what_can_not_be_reached_is_told_without_the_secret_in_its_address() -> 
 
 def test_ntfy_is_published_as_json_with_buttons_that_act(provider: Receiver) -> None:
     provider.answer(200, {"id": "sPs71M8A2T"})
-    config = {"url": provider.url, "topic": "alerts-4f2", "token": "tk_secret"}
+    config = {"url": provider.url, "to": "alerts-4f2", "token": "tk_secret"}
     assert sent(Ntfy(), config, a_message(text="ü" * 9000)).reference == "sPs71M8A2T"
     said = provider.last.json
     assert (said["topic"], said["priority"], said["click"]) == ("alerts-4f2", 4, "https://tocsin.example.org/tickets/7")
@@ -214,8 +214,13 @@ def test_ntfy_is_published_as_json_with_buttons_that_act(provider: Receiver) -> 
         ("view", None),
     ]
     assert provider.last.headers["authorization"] == "Bearer tk_secret"
-    sent(Ntfy(), {**config, "token": None, "username": "u", "password": "p"}, a_message(kind=Kind.UPDATED, text=""))
+    sent(
+        Ntfy(),
+        {"url": provider.url, "topic": "all", "username": "u", "password": "p"},
+        a_message(kind=Kind.UPDATED, text=""),
+    )
     assert provider.last.headers["authorization"].startswith("Basic ")
+    assert {one["action"] for one in provider.last.json["actions"]} == {"view"}
     assert (provider.last.json["priority"], provider.last.json["message"]) == (
         3,
         "P2 payments: database connection lost",

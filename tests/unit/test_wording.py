@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from desk import START
 from tocsin.alerts.declarations import Declaration
 from tocsin.alerts.rules import Rule
+from tocsin.kit.metrics import Metrics
 from tocsin.logs.record import Record
 from tocsin.notify.message import Action, Kind
 from tocsin.notify.picture import FirstAlert, Occasion, Picture, values_of
+from tocsin.notify.template_service import TemplateBook
+from tocsin.notify.template_store import TemplateRow
 from tocsin.notify.wording import MAX_TITLE, Template, faults, ready, say
 from tocsin.tickets.sla import Clock, State
 
@@ -162,3 +165,17 @@ def test_any_message_and_title_make_a_message_that_can_be_sent(message: str, tit
     assert 0 < len(said.title) <= MAX_TITLE
     assert not set(said.title) & set("\r\n\0\x1b")
     said.text.encode()
+
+
+def test_the_book_says_it_by_the_default_where_a_template_is_gone_or_broken_and_counts_that() -> None:
+    metrics = Metrics()
+    book = TemplateBook(metrics)
+    row = TemplateRow(Template("mine", title="{{ ticket.id }}"), 1, START, START, "local:ana")
+    assert book.say(row, "mine", Kind.PAGE, values()).title == "7"
+    assert book.say(None, None, Kind.PAGE, values()).problem is None
+    broken = TemplateRow(Template("mine", title="{% for"), 2, START, START, "local:ana")
+    for found in (None, broken, broken):
+        said = book.say(found, "mine", Kind.PAGE, values())
+        assert said.title == "P1 payments: database connection lost"
+        assert "The template mine could not be used" in said.text
+    assert metrics.registry.get_sample_value("tocsin_template_fallbacks_total") == 3

@@ -65,6 +65,7 @@ COMMANDS: Final = (
     Command("apply", "tocsin.cli.apply", "Bring about the rules, silences and services of a file.", _WORK),
     Command("export", "tocsin.cli.export", "Write a file with the rules, silences and services there are.", _WORK),
     Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),
+    Command("ack", "tocsin.cli.ack", "Answer a page: acknowledge tickets.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
 )
 

@@ -51,3 +51,7 @@ class Metrics:
         self.loop_errors = Counter(
             "tocsin_loop_errors", "Errors in background loops and timers, by name.", ["loop"], registry=self.registry
         )
+        self.template_fallbacks = Counter(
+            "tocsin_template_fallbacks", "Messages said by the default template because theirs failed.",
+            registry=self.registry,
+        )  # fmt: skip

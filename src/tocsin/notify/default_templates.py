@@ -5,9 +5,7 @@ from typing import Final
 
 from tocsin.notify.message import Kind
 
-_WHAT: Final = (
-    "{{ ticket.priority }} {% if ticket.service %}{{ ticket.service }}: {% endif %}{{ ticket.title|line(120) }}"
-)
+_WHAT: Final = "{{ ticket.priority }} {{ ticket.headline|line(150) }}"
 _TITLES: Final[Mapping[Kind, str]] = {
     Kind.OPENED: _WHAT,
     Kind.PAGE: _WHAT,

@@ -8,7 +8,9 @@ from fastapi import FastAPI
 
 from tocsin import __version__
 from tocsin.web import (
+    act_routes,
     alerts_routes,
+    answer_routes,
     apply_routes,
     backtest_routes,
     bulk_routes,
@@ -27,6 +29,8 @@ from tocsin.web import (
     rules_routes,
     silences_routes,
     sla_routes,
+    slack_routes,
+    template_routes,
     tickets_routes,
 )
 from tocsin.web.description import describe
@@ -73,8 +77,11 @@ class Application(FastAPI):
             apply_routes,
             report_routes,
             forecast_routes,
+            template_routes,
+            answer_routes,
+            slack_routes,
         )
-        for module in (*routed, health, docs_page):
+        for module in (*routed, health, docs_page, act_routes):
             self.include_router(module.router)
         self.mount(docs_page.STATIC, docs_page.FILES)
         self._front = Front(super().__call__, IntakeEndpoint(self._services), services=self._services)
