@@ -1,5 +1,6 @@
 """Chats, push and phones against a real receiver: what is sent, how it is kept up to date, what a refusal means."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_slack_is_sent_blocks_with_buttons_and_nothing_in_them_mentions_anybody(
     said = provider.last.json
     header, section, facts, buttons = said["blocks"]
     assert header["text"] == {"type": "plain_text", "text": "P2 payments: database connection lost", "emoji": False}
-    assert section["text"]["text"].startswith("&lt;!channel&gt; &lt;https://evil.example|here&gt;")
+    assert section["text"]["text"].startswith("&lt;!channel&gt; &lt;<https://evil.example>|here&gt;")
     assert section["text"]["verbatim"]
     assert facts["fields"][0]["text"] == "*Service*\npayments"
     assert buttons["elements"][0]["url"] == "https://tocsin.example.org/act/A1"
@@ -306,6 +307,18 @@ def test_apprise_sends_to_a_service_it_knows_and_the_host_is_checked_first(provi
         False,
         True,
     )
+
+
+def test_apprise_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    [error] = Apprise().check({"url": "json://example.org"})
+    assert "pip install 'tocsin[apprise]'" in error.detail
+
+
+def test_what_nobody_is_to_receive_is_not_sent(provider: Receiver) -> None:
+    config = {name: value for name, value in sms(provider).items() if name != "to"}
+    assert refused(twilio.Sms(), config, a_message()).permanent
+    assert provider.heard == []
 
 
 def test_apprise_asks_no_address_of_this_network() -> None:

@@ -75,8 +75,7 @@ def test_a_page_says_what_where_how_bad_since_when_and_what_to_do() -> None:
         "Since: 2026-11-24 02:21 UTC, 3 min ago",
         "SLA: acknowledge by 2026-11-24 02:36 UTC, 12 min left",
         "Runbook: https://wiki.example.org/db",
-        "What to do: acknowledge it, so that nobody else is called: https://tocsin.example.org/act/A",
-        "Ticket 7: https://tocsin.example.org/tickets/7",
+        "What to do: acknowledge it, so that nobody else is called.",
     ]
     assert '<a href="https://tocsin.example.org/act/A"' in said.html
 

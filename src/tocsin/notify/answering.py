@@ -80,10 +80,10 @@ def look(tx: ReadTx, token: str) -> Standing:
 
 
 def _state(link: Link, ticket: Ticket, use: Use | None, now: datetime) -> State:
-    if use is not None:
-        return State.USED
     if now >= link.expires_at:
         return State.EXPIRED
+    if use is not None:
+        return State.USED
     return State.NEEDLESS if link.verb is Verb.OPEN or needless(ticket, link.verb) else State.READY
 
 

@@ -26,13 +26,13 @@ def a_sample(kind: Kind, *, now: datetime) -> Sample:
     taken = over or kind in {Kind.ACKNOWLEDGED, Kind.UPDATED}
     ticket = {
         "id": 4711, "title": "payments: database connection lost", "description": "", "priority": 2,
-        "service": "payments", "status": "RESOLVED" if over else "IN_PROGRESS" if taken else "OPEN", "team": "payments", "tags": ["database"],
-        "assignee": "ana" if taken else None, "opened_at": since, "opened_by": "system",
-        "acknowledged_at": now if taken else None, "resolved_at": now if over else None, "closed_at": None,
-        "reopen_count": 1 if kind is Kind.REOPENED else 0, "late_s": None, "recurrence_of": None, "merged_into": None,
-        "impact": None, "urgency": None, "resolution_code": "fixed" if over else None, "external_id": None,
-        "resolution_note": "The pool was restarted." if over else None, "source": None, "hold_reason": None,
-        "held_until": None,
+        "service": "payments", "status": "RESOLVED" if over else "IN_PROGRESS" if taken else "OPEN",
+        "team": "payments", "tags": ["database"], "assignee": "ana" if taken else None, "opened_at": since,
+        "opened_by": "system", "acknowledged_at": now if taken else None, "resolved_at": now if over else None,
+        "closed_at": None, "reopen_count": 1 if kind is Kind.REOPENED else 0, "late_s": None, "recurrence_of": None,
+        "merged_into": None, "impact": None, "urgency": None, "resolution_code": "fixed" if over else None,
+        "external_id": None, "resolution_note": "The pool was restarted." if over else None, "source": None,
+        "hold_reason": None, "held_until": None,
     }  # fmt: skip
     record = Record(
         id=123_456, timestamp=since, observed_at=since, level="CRITICAL", severity_number=21, service="payments",

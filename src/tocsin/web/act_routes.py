@@ -150,7 +150,7 @@ def _said(standing: Standing) -> _Shown:
                 "This link was used", f"It was used{when}; each link works once. The ticket stands like this:"
             )
         case State.EXPIRED:
-            return _Shown("This link has expired", "Nothing was changed. The ticket stands like this:")
+            return _Shown("This link has expired", f"It was about ticket {ticket.id}. Nothing was changed.")
     return _needless(link.verb, ticket)
 
 
@@ -167,7 +167,7 @@ def _needless(verb: Verb, ticket: Ticket) -> _Shown:
 
 def _page(with_: Services, standing: Standing, said: _Shown, status: int | None = None) -> Response:
     picture = None
-    if standing.ticket is not None:
+    if standing.ticket is not None and standing.state is not State.EXPIRED:  # an old mail tells nothing new
         ticket_id = standing.ticket.id
         picture = with_.database.read(_picture(ticket_id))
     text = _PAGES.get_template("act.html").render(

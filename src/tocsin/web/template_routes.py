@@ -54,7 +54,7 @@ def list_templates(query: Annotated[QueryIn, Query()], with_: With) -> TemplateP
     return TemplatePageOut(items=[_out(row) for row in found], next=cursor)
 
 
-@router.post("/templates/preview", summary="Try a template")
+@router.post("/templates/preview", summary="Try a template", responses=_MISSING)
 def preview(tried: PreviewIn, with_: With) -> PreviewOut:
     """What a message would say of a ticket, or of one that is made up. Nothing is saved or sent. What is wrong with
     the template is told with its line, and what would be sent all the same."""

@@ -72,6 +72,8 @@ def _wrong(config: Config, known: dict[str, checks.Check]) -> list[FieldError]:
 
 async def _create(config: Config, outside: Outside, what: str, fields: dict[str, str]) -> str:
     """Make a resource of the account; its SID. Raises DeliveryFailed."""
+    if not fields["To"]:
+        raise DeliveryFailed("There is no number to send to", permanent=True)
     hidden = [config.get("auth_token"), config.get("api_secret")]
     user = str(config.get("api_key") or config["account_sid"])
     secret = str(config.get("api_secret") or config.get("auth_token"))
@@ -107,7 +109,7 @@ class Sms:
 
     async def send(self, config: Config, message: Message, outside: Outside) -> Receipt:
         text = short(message, segments=int(config.get("max_segments") or MAX_SEGMENTS))
-        fields = {"To": config["to"], "Body": text}
+        fields = {"To": str(config.get("to") or ""), "Body": text}
         sender = (
             {"From": config["from"]} if config.get("from") else {"MessagingServiceSid": config["messaging_service"]}
         )
@@ -131,7 +133,7 @@ class Voice:
 
     async def send(self, config: Config, message: Message, outside: Outside) -> Receipt:
         twiml = spoken(message, voice=config.get("voice"), language=config.get("language"))
-        fields = {"To": config["to"], "From": config["from"], "Twiml": twiml}
+        fields = {"To": str(config.get("to") or ""), "From": config["from"], "Twiml": twiml}
         return Receipt("calling", await _create(config, outside, "Calls", fields))
 
 
@@ -140,7 +142,7 @@ def short(message: Message, *, segments: int) -> str:
     action = next((one for one in message.actions if one.name == "acknowledge"), None)
     link = action.url if action else message.url or ""
     title = one_line(message.title.translate(_PLAINER), 300)
-    text = " ".join(message.text.translate(_PLAINER).split())
+    text = " ".join((message.text.replace(link, "") if link else message.text).translate(_PLAINER).split())
     whole = title if not text or title in text else f"{title}\n{text}"
     tail = f"\n{link}" if link else ""
     kept = len(whole)
