@@ -44,7 +44,7 @@ def test_a_page_is_answered_and_answering_again_does_no_harm(at_server):
     assert (first.code, first.out.startswith(f"Ticket {one} is yours (P")) == (0, True)
     again = at_server("ack", one, "--person", "rui")
     assert (again.code, f"Ticket {one} is taken already, by ana" in again.out) == (0, True)
-    assert "TicketAnswered" in at_server("tickets", "show", one).out
+    assert "answered by cli: acknowledge" in at_server("tickets", "show", one).out
     at_server("tickets", "resolve", one)
     over = at_server("ack", one, "99999", "-p", "ana")
     assert (over.code, f"Ticket {one} is RESOLVED already" in over.out, "ticket 99999: " in over.err) == (4, True, True)

@@ -13,6 +13,7 @@ from tocsin.alerts.declarations import Declaration
 from tocsin.alerts.rules import Rule
 from tocsin.kit.metrics import Metrics
 from tocsin.logs.record import Record
+from tocsin.notify.composing import compose
 from tocsin.notify.message import Action, Kind
 from tocsin.notify.picture import FirstAlert, Occasion, Picture, values_of
 from tocsin.notify.template_service import TemplateBook
@@ -178,3 +179,18 @@ def test_the_book_says_it_by_the_default_where_a_template_is_gone_or_broken_and_
         assert said.title == "P1 payments: database connection lost"
         assert "The template mine could not be used" in said.text
     assert metrics.registry.get_sample_value("tocsin_template_fallbacks_total") == 3
+
+
+def test_a_message_is_composed_of_what_is_said_and_known() -> None:
+    picture = a_picture()
+    said = say(None, Kind.PAGE, values())
+    message = compose(said, Kind.PAGE, picture, OCCASION, message_id="d1", earlier="C1:2")
+    assert (message.thread, message.ticket_id, message.priority, message.status) == ("ticket-7", 7, "P1", "OPEN")
+    assert (message.url, message.earlier) == ("https://tocsin.example.org/tickets/7", "C1:2")
+    assert dict(message.facts) == {
+        "Priority": "P1, CRITICAL", "Status": "OPEN", "Service": "payments", "Records": "1,204",
+        "Since": "2026-11-24 02:21 UTC", "SLA": "acknowledge by 2026-11-24 02:36 UTC",
+        "Runbook": "https://wiki.example.org/db"}  # fmt: skip
+    test = say(None, Kind.TEST, values_of(Kind.TEST, None, Occasion(), now=NOW))
+    notice = compose(test, Kind.TEST, None, Occasion(), message_id="t")
+    assert (notice.thread, notice.ticket_id, notice.facts) == ("t", None, ())

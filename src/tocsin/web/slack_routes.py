@@ -12,9 +12,10 @@ from tocsin.notify.answering import Standing, State
 from tocsin.notify.channels import slack
 from tocsin.notify.channels.asking import ask, taken
 from tocsin.notify.channels.channel import Outside
+from tocsin.notify.composing import compose
 from tocsin.notify.links import Verb
-from tocsin.notify.message import DeliveryFailed, Kind, Message
-from tocsin.notify.picture import Occasion, facts_of, values_of
+from tocsin.notify.message import DeliveryFailed, Kind
+from tocsin.notify.picture import Occasion, values_of
 from tocsin.notify.slack_answers import Pressed, pressed, sent_by_slack
 from tocsin.web.services import Services, services
 
@@ -68,7 +69,8 @@ def _answer(with_: Services, press: Pressed) -> dict[str, Any] | None:
     try:
         standing = answering.act(with_.database, press.token, way=WAY, person=person)
     except TocsinError as error:
-        return _word(str(error))
+        base = with_.answering.public_url
+        return _word(str(error) + (f" Do it here: {base}/act/{press.token}" if base else ""))
     if standing.ticket is None or standing.link is None:
         return _word("This button is not valid any more.")
     if standing.state is State.EXPIRED:
@@ -95,21 +97,9 @@ def _message(with_: Services, standing: Standing, person: str) -> dict[str, Any]
     ticket_id = standing.ticket.id
     picture = with_.database.read(lambda tx: picture_service.take(tx, ticket_id))
     kind = _KINDS.get(standing.link.verb, Kind.UPDATED)
-    values = values_of(kind, picture, Occasion(by=person, way=WAY), now=picture.now)
-    said = with_.wording.say(None, None, kind, values)
-    message = Message(
-        id=f"answer-{ticket_id}",
-        kind=kind,
-        title=said.title,
-        text=said.text,
-        html="",
-        thread=f"ticket-{ticket_id}",
-        first_of_thread=False,
-        ticket_id=ticket_id,
-        priority=values["ticket"]["priority"],
-        status=standing.ticket.status.value,
-        facts=facts_of(picture),
-    )
+    occasion = Occasion(by=person, way=WAY)
+    said = with_.wording.say(None, None, kind, values_of(kind, picture, occasion, now=picture.now))
+    message = compose(said, kind, picture, occasion, message_id=f"answer-{ticket_id}", first_of_thread=False)
     return slack.body({}, message)
 
 
