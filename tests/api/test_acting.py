@@ -103,6 +103,18 @@ def test_a_form_of_another_site_is_refused_and_so_is_another_kind_of_body(keyed:
     assert status_of(keyed)["status"] == "OPEN"
 
 
+def test_a_key_that_is_pressed_in_a_call_acknowledges(keyed: TestClient) -> None:
+    token = token_of(keyed)
+    other = keyed.post(f"/act/{token}/phone", content="Digits=9&CallSid=CA1", headers=FORM)
+    assert (other.status_code, "Nothing was changed" in other.text, status_of(keyed)["status"]) == (200, True, "OPEN")
+    pressed = keyed.post(f"/act/{token}/phone", content="Digits=4&CallSid=CA1", headers=FORM)
+    assert pressed.headers["content-type"] == "application/xml"
+    assert pressed.text == "<Response><Say>Thank you. ana has it now; nobody else is called for it.</Say></Response>"
+    assert "This link was used" in keyed.post(f"/act/{token}/phone", content="Digits=4", headers=FORM).text
+    events = keyed.get("/tickets/1/events", headers=WITH_KEY).json()["items"]
+    assert [one["actor"] for one in events if one["kind"] == "TicketAnswered"] == ["phone:ana"]
+
+
 def test_a_link_that_was_sent_to_many_asks_for_a_name(keyed: TestClient) -> None:
     token = token_of(keyed, person=None)
     assert '<label for="person">Your name</label>' in keyed.get(f"/act/{token}").text

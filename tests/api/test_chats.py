@@ -259,6 +259,10 @@ def test_a_call_says_it_twice_and_nothing_of_a_log_becomes_an_order(provider: Re
         False,
     )
     assert len(twiml) <= 4000
+    sent(twilio.Voice(), {**config, "keypress": True}, a_message())
+    gather = provider.last.form["Twiml"]
+    assert 'action="https://tocsin.example.org/act/A1/phone"' in gather
+    assert gather.count("Press 4 to acknowledge.") == 2
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Somebody or something that acts. `kind` is `system`, `local`, `key`, or the way somebody answered a page:
-    `link`, `slack`; `credential` scopes idempotency keys."""
+    `link`, `slack`, `phone`; `credential` scopes idempotency keys."""
 
     kind: str
     name: str

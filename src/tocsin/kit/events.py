@@ -566,8 +566,8 @@ class TicketPrioritised(_OfTicket):
 
 @dataclass(frozen=True, slots=True)
 class TicketAnswered(_OfTicket):
-    """Somebody answered a page: `answer` is `acknowledge` or `resolve`, `way` is `link`, `slack`, `cli` or `api`. The
-    moves that follow from it are next."""
+    """Somebody answered a page: `answer` is `acknowledge` or `resolve`, `way` is `link`, `slack`, `phone`,
+    `cli` or `api`. The moves that follow from it are next."""
 
     answer: str
     person: str

@@ -20,6 +20,7 @@ from tocsin.kit.clock import iso
 from tocsin.kit.errors import Conflict, Invalid, NotFound, TocsinError
 from tocsin.notify import answering, picture_service
 from tocsin.notify.answering import Standing, State
+from tocsin.notify.channels import twilio
 from tocsin.notify.channels.cutting import one_line
 from tocsin.notify.links import MAX_TOKEN, Verb
 from tocsin.notify.message import Kind
@@ -32,6 +33,7 @@ from tocsin.web.services import Services, services
 
 router = APIRouter(include_in_schema=False)
 WAY: Final = "link"
+BY_PHONE: Final = "phone"
 MAX_FORM: Final = 40_000
 With = Annotated[Services, Depends(services)]
 _STYLE: Final = """
@@ -104,6 +106,19 @@ def act(token: str, form: Annotated[dict[str, str], Depends(_form)], with_: With
         return _page(with_, Standing(State.UNKNOWN), _said(Standing(State.UNKNOWN)))
     said = {name: form.get(f"resolution_{name}", "").strip().replace("\0", "") or None for name in ("code", "note")}
     return _acted(with_, token, one_line(form.get("person", ""), 100) or None, Resolution(said["code"], said["note"]))
+
+
+@router.post("/act/{token}/phone")
+def by_phone(token: str, form: Annotated[dict[str, str], Depends(_form)], with_: With) -> Response:
+    """Somebody pressed a key while Twilio read out the page (its `Gather`, which sends `Digits`)."""
+    said = "Nothing was changed. Goodbye."
+    if form.get("Digits") == twilio.ACKNOWLEDGE_KEY and _fits(token):
+        try:
+            shown = _said(answering.act(with_.database, token, way=BY_PHONE))
+            said = f"{shown.heading}. {shown.detail}"
+        except (Invalid, Conflict) as error:
+            said = f"That did not work. {error}"
+    return Response(twilio.reply(said), 200, {"Cache-Control": "no-store"}, "application/xml")
 
 
 def _acted(with_: Services, token: str, person: str | None, resolution: Resolution) -> Response:
