@@ -1,5 +1,6 @@
 """What messages say by default, what a broken template leaves of one, and which templates are refused when saved."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -165,6 +166,26 @@ def test_any_message_and_title_make_a_message_that_can_be_sent(message: str, tit
     assert 0 < len(said.title) <= MAX_TITLE
     assert not set(said.title) & set("\r\n\0\x1b")
     said.text.encode()
+
+
+def test_all_parts_of_a_template_share_what_it_may_use_up() -> None:
+    busy = "{% for a in range(999) %}{% for b in range(2) %}{% endfor %}{% endfor %}{{ records }}"
+    one = Template("x", payload={"a": busy})
+    many = Template("x", payload={"a": [busy] * 10})
+    assert (faults(one), faults(many)) == ([], [])
+    assert say(ready(one), Kind.PAGE, values()).problem is None
+    assert "takes too long" in str(say(ready(many), Kind.PAGE, values()).problem)
+    assert "40000" in faults(Template("x", payload={"a": ["{{ records }}" * 1500] * 3}))[0].detail
+    large = Template("x", payload={str(n): "{{ ticket.description }}" for n in range(9)})
+    assert "256000" in str(say(ready(large), Kind.PAGE, values(description="x" * 40_000)).problem)
+
+
+def test_attributes_that_are_nested_too_deeply_lose_no_page() -> None:
+    picture = a_picture()
+    assert picture.record is not None
+    deep = msgspec.structs.replace(picture.record, attributes=msgspec.Raw(b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"))
+    said = say(None, Kind.PAGE, values_of(Kind.PAGE, replace(picture, record=deep), OCCASION, now=NOW))
+    assert (said.problem, "database connection lost" in said.text) == (None, True)
 
 
 def test_the_book_says_it_by_the_default_where_a_template_is_gone_or_broken_and_counts_that() -> None:

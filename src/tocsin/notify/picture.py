@@ -148,11 +148,9 @@ def _record(record: Record) -> dict[str, Any]:
 def _attributes(record: Record) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(bytes(record.attributes))
-    except (msgspec.DecodeError, RecursionError):
+        return {name: plain(value) for name, value in list(found.items())[:MAX_ATTRIBUTES]}
+    except (msgspec.DecodeError, AttributeError, RecursionError):  # no object, or nested deeper than anybody reads
         return {}
-    if not isinstance(found, dict):
-        return {}
-    return {name: plain(value) for name, value in list(found.items())[:MAX_ATTRIBUTES]}
 
 
 def _sla(picture: Picture) -> dict[str, Any]:
