@@ -65,8 +65,8 @@ def save(tx: Tx, template: Template, *, seen_version: int | None = None) -> tupl
 
 
 def _changed(before: Template | None, after: Template) -> tuple[str, ...]:
-    old: dict[str, Any] = {} if before is None else asdict(before)
-    return tuple(name for name, value in asdict(after).items() if name != "name" and old.get(name) != value)
+    old = asdict(Template(after.name) if before is None else before)
+    return tuple(name for name, value in asdict(after).items() if old[name] != value)
 
 
 def remove(tx: Tx, name: str, *, seen_version: int | None = None) -> TemplateRow:

@@ -23,7 +23,7 @@ _STYLES: Final = {"acknowledge": "primary", "resolve": "danger"}
 # What the message in the channel shows from now on; the rest stands in its thread only.
 _STATES: Final = frozenset({Kind.ACKNOWLEDGED, Kind.RESOLVED, Kind.CLOSED})
 # What somebody has to hear, although it belongs to an older message: it is shown in the channel too.
-_LOUD: Final = frozenset({Kind.PAGE, Kind.REOPENED, Kind.SLA})
+_LOUD: Final = frozenset({Kind.PAGE, Kind.OPENED, Kind.REOPENED, Kind.SLA})
 _AGAIN: Final = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
      "team_added_to_org", "accesslimited"}
