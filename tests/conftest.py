@@ -40,7 +40,8 @@ TEMPLATE = "template_tocsin"
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of the shell that runs the tests don't change what they see."""
-    for name in ("DATA_DIR", "DATABASE_URL", "DATABASE_URL_FILE", "ADMIN_KEY", "ADMIN_KEY_FILE", "LOOPBACK_ADMIN"):
+    for name in ("DATA_DIR", "DATABASE_URL", "DATABASE_URL_FILE", "ADMIN_KEY", "ADMIN_KEY_FILE", "LOOPBACK_ADMIN",
+                 "PUBLIC_URL", "SLACK_SIGNING_SECRET", "SLACK_SIGNING_SECRET_FILE"):  # fmt: skip
         monkeypatch.delenv(f"TOCSIN_{name}", raising=False)
 
 

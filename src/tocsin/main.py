@@ -30,11 +30,14 @@ from tocsin.loops import Runner
 from tocsin.notify import delivery_store, reaching, rendering
 from tocsin.notify.addresses import Allowed
 from tocsin.notify.callers import KEPT
+from tocsin.notify.channels.channel import Outside
 from tocsin.notify.channels.table import CHANNELS
 from tocsin.notify.claiming import Claiming, MethodBook
+from tocsin.notify.links import public_url
 from tocsin.notify.outside import GuardedOutside
 from tocsin.notify.rendering import Renderer
 from tocsin.notify.sending import Courier
+from tocsin.notify.template_service import TemplateBook
 from tocsin.ownlog import configure_logging
 from tocsin.pipeline import LogKeeping
 from tocsin.proof.sealing import Sealer
@@ -48,7 +51,7 @@ from tocsin.tickets import sla_service
 from tocsin.tickets.storming import StormLimits
 from tocsin.web.app import Application
 from tocsin.web.health import StateCollector
-from tocsin.web.services import Services, WriteCheck
+from tocsin.web.services import Answering, Services, WriteCheck
 
 CLOSE_WITHIN_S: Final = 8.5
 _M_ARENA_MAX: Final = -8  # malloc.h
@@ -68,8 +71,9 @@ class Instance:
         clock: Clock | None = None,
         routes: Routes | None = None,
         detection: Detection | None = None,
+        outside: Outside | None = None,
     ) -> None:
-        url = settings.database_secret
+        url, answering = settings.database_secret, _answering(settings, outside)
         limits = StormLimits(settings.storm_service, settings.storm_all)
         routes = routes or pipeline.routes(limits)
         self._folder = None if url else DataFolder(settings.data_dir)
@@ -114,6 +118,8 @@ class Instance:
             policy=AccessPolicy(settings.admin_secret, loopback_admin=settings.loopback_admin),
             storms=limits,
             callers=KEPT,
+            wording=TemplateBook(self.metrics),
+            answering=answering,
         )
 
     def _open_segments(self, settings: Settings) -> LogKeeping:
@@ -173,6 +179,13 @@ def make_courier(
         render=render,
         metrics=metrics,
     )
+
+
+def _answering(settings: Settings, outside: Outside | None) -> Answering:
+    try:
+        return Answering(public_url(settings.public_url), settings.slack_secret, outside=outside)
+    except ValueError as error:
+        raise StartRefused(detail=str(error)) from error
 
 
 def _retention(settings: Settings) -> Retention:

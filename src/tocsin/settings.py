@@ -51,12 +51,18 @@ class Settings(BaseSettings):
         description="Private networks and hosts that messages may be sent to: `10.0.0.0/8, hooks.internal`; none by"
         " default.",
     )
-    public_url: str | None = Field(
-        None, description="Where people find this server, such as https://tocsin.example.org: for links in messages."
-    )
     delivery_patience: float = Field(
         1.0, gt=0, le=1, description="Which share of the usual time a message is tried for, and the pauses last."
     )
+    public_url: str | None = Field(
+        None,
+        description="How people reach this server, such as https://tocsin.example.org; links in messages begin with it."
+        " Without it messages have none.",
+    )
+    slack_signing_secret: SecretStr | None = Field(
+        None, description="Signing secret of the Slack app whose buttons act through `/slack/actions`."
+    )
+    slack_signing_secret_file: Path | None = Field(None, description="File that holds `slack_signing_secret`.")
     log_format: str = Field("text", pattern="^(text|json)$", description="Form of the server's own log: text or json.")
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="Least level of the server's own log."
@@ -70,7 +76,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_secrets(self) -> Self:
-        _ = self.database_secret
+        _ = self.database_secret, self.slack_secret
         key = self.admin_secret
         if key is not None and len(key) < 16:
             raise ValueError("TOCSIN_ADMIN_KEY is shorter than 16 characters; make one with: openssl rand -hex 24")
@@ -85,6 +91,11 @@ class Settings(BaseSettings):
     def admin_secret(self) -> str | None:
         """The administrator's key, from the variable or its file."""
         return _secret("admin_key", self.admin_key, self.admin_key_file)
+
+    @property
+    def slack_secret(self) -> str | None:
+        """What Slack signs its requests with, from the variable or its file."""
+        return _secret("slack_signing_secret", self.slack_signing_secret, self.slack_signing_secret_file)
 
     @property
     def database_secret(self) -> str | None:

@@ -1,5 +1,6 @@
 """Chats, push and phones against a real receiver: what is sent, how it is kept up to date, what a refusal means."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_slack_is_sent_blocks_with_buttons_and_nothing_in_them_mentions_anybody(
     said = provider.last.json
     header, section, facts, buttons = said["blocks"]
     assert header["text"] == {"type": "plain_text", "text": "P2 payments: database connection lost", "emoji": False}
-    assert section["text"]["text"].startswith("&lt;!channel&gt; &lt;https://evil.example|here&gt;")
+    assert section["text"]["text"].startswith("&lt;!channel&gt; &lt;<https://evil.example>|here&gt;")
     assert section["text"]["verbatim"]
     assert facts["fields"][0]["text"] == "*Service*\npayments"
     assert buttons["elements"][0]["url"] == "https://tocsin.example.org/act/A1"
@@ -203,7 +204,7 @@ def test_what_can_not_be_reached_is_told_without_the_secret_in_its_address() -> 
 
 def test_ntfy_is_published_as_json_with_buttons_that_act(provider: Receiver) -> None:
     provider.answer(200, {"id": "sPs71M8A2T"})
-    config = {"url": provider.url, "topic": "alerts-4f2", "token": "tk_secret"}
+    config = {"url": provider.url, "to": "alerts-4f2", "token": "tk_secret"}
     assert sent(Ntfy(), config, a_message(text="ü" * 9000)).reference == "sPs71M8A2T"
     said = provider.last.json
     assert (said["topic"], said["priority"], said["click"]) == ("alerts-4f2", 4, "https://tocsin.example.org/tickets/7")
@@ -214,8 +215,13 @@ def test_ntfy_is_published_as_json_with_buttons_that_act(provider: Receiver) -> 
         ("view", None),
     ]
     assert provider.last.headers["authorization"] == "Bearer tk_secret"
-    sent(Ntfy(), {**config, "token": None, "username": "u", "password": "p"}, a_message(kind=Kind.UPDATED, text=""))
+    sent(
+        Ntfy(),
+        {"url": provider.url, "topic": "all", "username": "u", "password": "p"},
+        a_message(kind=Kind.UPDATED, text=""),
+    )
     assert provider.last.headers["authorization"].startswith("Basic ")
+    assert {one["action"] for one in provider.last.json["actions"]} == {"view"}
     assert (provider.last.json["priority"], provider.last.json["message"]) == (
         3,
         "P2 payments: database connection lost",
@@ -253,6 +259,10 @@ def test_a_call_says_it_twice_and_nothing_of_a_log_becomes_an_order(provider: Re
         False,
     )
     assert len(twiml) <= 4000
+    sent(twilio.Voice(), {**config, "keypress": True}, a_message())
+    gather = provider.last.form["Twiml"]
+    assert 'action="https://tocsin.example.org/act/A1/phone"' in gather
+    assert gather.count("Press 4 to acknowledge.") == 2
 
 
 @pytest.mark.parametrize(
@@ -301,6 +311,18 @@ def test_apprise_sends_to_a_service_it_knows_and_the_host_is_checked_first(provi
         False,
         True,
     )
+
+
+def test_apprise_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    [error] = Apprise().check({"url": "json://example.org"})
+    assert "pip install 'tocsin[apprise]'" in error.detail
+
+
+def test_what_nobody_is_to_receive_is_not_sent(provider: Receiver) -> None:
+    config = {name: value for name, value in sms(provider).items() if name != "to"}
+    assert refused(twilio.Sms(), config, a_message()).permanent
+    assert provider.heard == []
 
 
 def test_apprise_asks_no_address_of_this_network() -> None:

@@ -76,7 +76,9 @@ def test_a_mail_has_text_and_html_and_says_what_it_is_about(mailbox: Mailbox, pl
     plain_part, html_part = mail.get_body(("plain",)), mail.get_body(("html",))
     assert plain_part is not None
     assert html_part is not None
-    assert plain_part.get_content().split() == ["Zürich:", "naïve", "."]
+    text = plain_part.get_content()
+    assert text.splitlines()[:2] == ["Zürich: naïve", "."]
+    assert "Acknowledge: https://tocsin.example.org/act/A1" in text
     assert html_part.get_content().strip() == "<p>ü</p>"
 
 

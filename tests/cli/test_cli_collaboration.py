@@ -38,6 +38,19 @@ def test_many_tickets_are_changed_and_those_that_are_refused_are_named(at_server
     assert (again.code, again.out, f"ticket {one}: " in again.err) == (4, "1 done, 1 refused\n", True)
 
 
+def test_a_page_is_answered_and_answering_again_does_no_harm(at_server):
+    one = opened(at_server)
+    first = at_server("ack", one, "--person", "ana")
+    assert (first.code, first.out.startswith(f"Ticket {one} is yours (P")) == (0, True)
+    again = at_server("ack", one, "--person", "rui")
+    assert (again.code, f"Ticket {one} is taken already, by ana" in again.out) == (0, True)
+    assert "answered by cli: acknowledge" in at_server("tickets", "show", one).out
+    at_server("tickets", "resolve", one)
+    over = at_server("ack", one, "99999", "-p", "ana")
+    assert (over.code, f"Ticket {one} is RESOLVED already" in over.out, "ticket 99999: " in over.err) == (4, True, True)
+    assert at_server("ack", "99999").code == 4
+
+
 def test_a_ticket_is_shown_as_it_was(at_server):
     one = opened(at_server)
     assert "as it was" in at_server("tickets", "show", one, "--at", "0s").out

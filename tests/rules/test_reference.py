@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import refresh_docs
+from tocsin.notify import wording
+from tocsin.notify.template_filters import FILTERS
 from tocsin.settings import Settings
 from tocsin.tickets import workflow
 from tocsin.web import problems
@@ -36,6 +38,11 @@ def test_every_event_kind_is_in_the_reference(kind):
 @pytest.mark.parametrize("name", PROBLEM_TYPES)
 def test_every_problem_type_is_in_the_reference(name):
     assert f"`urn:tocsin:problem:{name}`" in page("problems.md")
+
+
+@pytest.mark.parametrize("name", sorted(wording.NAMES | FILTERS.keys()))
+def test_every_name_and_filter_of_templates_is_in_the_reference(name):
+    assert f"`{name}`" in page("templates.md") or f"`{name}." in page("templates.md")
 
 
 def test_the_lists_to_check_against_are_not_empty():

@@ -46,6 +46,7 @@ def wrong(source: str, **how: Any) -> TemplateWrong:
         ("{{ nothing }}|{{ nothing|default('-') }}|{{ ticket.none|default('-') }}", "|-|-"),
         ("{{ ticket.runbook }}{{ ticket.a.b }}{% if ticket.runbook %}never{% endif %}", "[no runbook][no b]"),
         ("{{ hostile }}", "{{ ticket }} {% for x in y %}"),
+        ("{{ 'a' if n > 2 }}{{ 'b' if n > 3 }}", "a"),
         ("{% with a = n %}{{ a }}{% endwith %}", "3"),
         ("{{ title[:2] }}{{ items[0].name }}{{ items[9].name }}", "dbx[no name]"),
     ],

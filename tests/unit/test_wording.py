@@ -1,5 +1,6 @@
 """What messages say by default, what a broken template leaves of one, and which templates are refused when saved."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,13 @@ from hypothesis import strategies as st
 from desk import START
 from tocsin.alerts.declarations import Declaration
 from tocsin.alerts.rules import Rule
+from tocsin.kit.metrics import Metrics
 from tocsin.logs.record import Record
+from tocsin.notify.composing import compose
 from tocsin.notify.message import Action, Kind
 from tocsin.notify.picture import FirstAlert, Occasion, Picture, values_of
+from tocsin.notify.template_service import TemplateBook
+from tocsin.notify.template_store import TemplateRow
 from tocsin.notify.wording import MAX_TITLE, Template, faults, ready, say
 from tocsin.tickets.sla import Clock, State
 
@@ -72,8 +77,7 @@ def test_a_page_says_what_where_how_bad_since_when_and_what_to_do() -> None:
         "Since: 2026-11-24 02:21 UTC, 3 min ago",
         "SLA: acknowledge by 2026-11-24 02:36 UTC, 12 min left",
         "Runbook: https://wiki.example.org/db",
-        "What to do: acknowledge it, so that nobody else is called: https://tocsin.example.org/act/A",
-        "Ticket 7: https://tocsin.example.org/tickets/7",
+        "What to do: acknowledge it, so that nobody else is called.",
     ]
     assert '<a href="https://tocsin.example.org/act/A"' in said.html
 
@@ -162,3 +166,52 @@ def test_any_message_and_title_make_a_message_that_can_be_sent(message: str, tit
     assert 0 < len(said.title) <= MAX_TITLE
     assert not set(said.title) & set("\r\n\0\x1b")
     said.text.encode()
+
+
+def test_all_parts_of_a_template_share_what_it_may_use_up() -> None:
+    busy = "{% for a in range(999) %}{% for b in range(2) %}{% endfor %}{% endfor %}{{ records }}"
+    one = Template("x", payload={"a": busy})
+    many = Template("x", payload={"a": [busy] * 10})
+    assert (faults(one), faults(many)) == ([], [])
+    assert say(ready(one), Kind.PAGE, values()).problem is None
+    assert "takes too long" in str(say(ready(many), Kind.PAGE, values()).problem)
+    assert "40000" in faults(Template("x", payload={"a": ["{{ records }}" * 1500] * 3}))[0].detail
+    large = Template("x", payload={str(n): "{{ ticket.description }}" for n in range(9)})
+    assert "256000" in str(say(ready(large), Kind.PAGE, values(description="x" * 40_000)).problem)
+
+
+def test_attributes_that_are_nested_too_deeply_lose_no_page() -> None:
+    picture = a_picture()
+    assert picture.record is not None
+    deep = msgspec.structs.replace(picture.record, attributes=msgspec.Raw(b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"))
+    said = say(None, Kind.PAGE, values_of(Kind.PAGE, replace(picture, record=deep), OCCASION, now=NOW))
+    assert (said.problem, "database connection lost" in said.text) == (None, True)
+
+
+def test_the_book_says_it_by_the_default_where_a_template_is_gone_or_broken_and_counts_that() -> None:
+    metrics = Metrics()
+    book = TemplateBook(metrics)
+    row = TemplateRow(Template("mine", title="{{ ticket.id }}"), 1, START, START, "local:ana")
+    assert book.say(row, "mine", Kind.PAGE, values()).title == "7"
+    assert book.say(None, None, Kind.PAGE, values()).problem is None
+    broken = TemplateRow(Template("mine", title="{% for"), 2, START, START, "local:ana")
+    for found in (None, broken, broken):
+        said = book.say(found, "mine", Kind.PAGE, values())
+        assert said.title == "P1 payments: database connection lost"
+        assert "The template mine could not be used" in said.text
+    assert metrics.registry.get_sample_value("tocsin_template_fallbacks_total") == 3
+
+
+def test_a_message_is_composed_of_what_is_said_and_known() -> None:
+    picture = a_picture()
+    said = say(None, Kind.PAGE, values())
+    message = compose(said, Kind.PAGE, picture, OCCASION, message_id="d1", earlier="C1:2")
+    assert (message.thread, message.ticket_id, message.priority, message.status) == ("ticket-7", 7, "P1", "OPEN")
+    assert (message.url, message.earlier) == ("https://tocsin.example.org/tickets/7", "C1:2")
+    assert dict(message.facts) == {
+        "Priority": "P1, CRITICAL", "Status": "OPEN", "Service": "payments", "Records": "1,204",
+        "Since": "2026-11-24 02:21 UTC", "SLA": "acknowledge by 2026-11-24 02:36 UTC",
+        "Runbook": "https://wiki.example.org/db"}  # fmt: skip
+    test = say(None, Kind.TEST, values_of(Kind.TEST, None, Occasion(), now=NOW))
+    notice = compose(test, Kind.TEST, None, Occasion(), message_id="t")
+    assert (notice.thread, notice.ticket_id, notice.facts) == ("t", None, ())

@@ -81,6 +81,7 @@ COMMANDS: Final = (
         _WORK,
     ),
     Command("drill", "tocsin.cli.drill", "Try whether a page arrives, from the log to a channel's answer.", _WORK),
+    Command("ack", "tocsin.cli.ack", "Answer a page: acknowledge tickets.", _WORK),
     Command("tickets", "tocsin.cli.tickets", "List, show, open and move tickets.", _WORK),
     Command("views", "tocsin.cli.views", "Keep queries for tickets under a name.", _WORK),
 )

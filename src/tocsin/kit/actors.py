@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody or something that acts. `kind` is `system`, `local`, `key`; `credential` scopes idempotency keys."""
+    """Somebody or something that acts. `kind` is `system`, `local`, `key`, or the way somebody answered a page:
+    `link`, `slack`, `phone`; `credential` scopes idempotency keys."""
 
     kind: str
     name: str

@@ -566,6 +566,36 @@ class TicketPrioritised(_OfTicket):
 
 
 @dataclass(frozen=True, slots=True)
+class TicketAnswered(_OfTicket):
+    """Somebody answered a page: `answer` is `acknowledge` or `resolve`, `way` is `link`, `slack`, `phone`,
+    `cli` or `api`. The moves that follow from it are next."""
+
+    answer: str
+    person: str
+    way: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OfTemplate(Event):
+    SUBJECT: ClassVar[str] = "template:{self.name}"
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSaved(_OfTemplate):
+    """A template of messages was made or changed. `changed` names the parts that differ."""
+
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRemoved(_OfTemplate):
+    """A template was removed; messages that named it are said by the default one."""
+
+
+@dataclass(frozen=True, slots=True)
 class _OfComment(_OfTicket):
     comment_id: int
 

@@ -59,3 +59,7 @@ class Metrics:
             "tocsin_deliveries_failed", "Tries to send a message that failed, by channel.", ["channel"],
             registry=self.registry,
         )  # fmt: skip
+        self.template_fallbacks = Counter(
+            "tocsin_template_fallbacks", "Messages said by the default template because theirs failed.",
+            registry=self.registry,
+        )  # fmt: skip

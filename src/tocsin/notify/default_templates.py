@@ -1,13 +1,14 @@
-"""What messages say unless somebody writes it otherwise: what, where, how bad, since when, and what to do. Pure."""
+"""What messages say unless somebody writes it otherwise: what, where, how bad, since when, and what to do. Pure.
+
+Links to act on are not in the text: each channel has them as buttons, or adds them where it has none.
+"""
 
 from collections.abc import Mapping
 from typing import Final
 
 from tocsin.notify.message import Kind
 
-_WHAT: Final = (
-    "{{ ticket.priority }} {% if ticket.service %}{{ ticket.service }}: {% endif %}{{ ticket.title|line(120) }}"
-)
+_WHAT: Final = "{{ ticket.priority }} {{ ticket.headline|line(150) }}"
 _TITLES: Final[Mapping[Kind, str]] = {
     Kind.OPENED: _WHAT,
     Kind.PAGE: _WHAT,
@@ -42,11 +43,10 @@ _STANDING: Final = (
 )
 _TO_DO: Final = (
     "{% if runbook_url %}Runbook: {{ runbook_url }}\n{% endif %}"
-    "What to do: {% if links.acknowledge %}acknowledge it, so that nobody else is called: {{ links.acknowledge }}\n"
+    "What to do: {% if links.acknowledge %}acknowledge it, so that nobody else is called.\n"
     "{% else %}take it up: tocsin ack {{ ticket.id }}\n{% endif %}"
-    "{% if links.open %}Ticket {{ ticket.id }}: {{ links.open }}\n{% endif %}"
 )
-_REFERENCE: Final = "Ticket {{ ticket.id }}{% if links.open %}: {{ links.open }}{% endif %}\n"
+_REFERENCE: Final = "Ticket {{ ticket.id }}\n"
 _RECORDS: Final = (
     "{% if records %}{{ records|number }} {{ 'record' if records == 1 else 'records' }} in all.\n{% endif %}"
 )

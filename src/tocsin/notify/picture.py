@@ -111,10 +111,18 @@ def _ticket(picture: Picture) -> dict[str, Any]:
         **{name: plain(value) for name, value in ticket.items()},
         "priority": Priority(ticket["priority"]).name,
         "title": one_line(str(ticket["title"]), 500),
+        "headline": _headline(ticket),
         "description": without_controls(str(ticket.get("description") or "")),
         "since": iso(since),
         "age_s": max((ended - since).total_seconds(), 0.0),
     }
+
+
+def _headline(ticket: Mapping[str, Any]) -> str:
+    """Where and what, on one line: the titles that rules make begin with the service."""
+    title, service = one_line(str(ticket["title"]), 500), one_line(str(ticket.get("service") or ""))
+    named = not service or title.casefold().startswith(f"{service.casefold()}:")
+    return title if named else f"{service}: {title}"
 
 
 def _alert(alert: FirstAlert) -> dict[str, Any]:
@@ -140,11 +148,9 @@ def _record(record: Record) -> dict[str, Any]:
 def _attributes(record: Record) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(bytes(record.attributes))
-    except (msgspec.DecodeError, RecursionError):
+        return {name: plain(value) for name, value in list(found.items())[:MAX_ATTRIBUTES]}
+    except (msgspec.DecodeError, AttributeError, RecursionError):  # no object, or nested deeper than anybody reads
         return {}
-    if not isinstance(found, dict):
-        return {}
-    return {name: plain(value) for name, value in list(found.items())[:MAX_ATTRIBUTES]}
 
 
 def _sla(picture: Picture) -> dict[str, Any]:

@@ -8,13 +8,14 @@ and number is bounded, and so is what is written in all.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from traceback import walk_tb
 from typing import Any, Final
 
-from jinja2 import ChainableUndefined, TemplateSyntaxError, nodes
+from jinja2 import ChainableUndefined, TemplateSyntaxError, Undefined, nodes
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
@@ -88,7 +89,23 @@ class _Budget:
             raise TemplateWrong("takes too long: too many turns of loops, or filters of texts that are too long")
 
 
-_BUDGET: Final[ContextVar[_Budget]] = ContextVar("budget")
+_BUDGET: Final[ContextVar[_Budget | None]] = ContextVar("budget", default=None)
+
+
+@contextmanager
+def one_budget() -> Iterator[None]:
+    """All that is rendered inside may use up together what one template may."""
+    token = _BUDGET.set(_Budget())
+    try:
+        yield
+    finally:
+        _BUDGET.reset(token)
+
+
+def _take(cost: int) -> None:
+    budget = _BUDGET.get()
+    assert budget is not None, "filters run within a rendering"
+    budget.take(cost)
 
 
 class _Missing(ChainableUndefined):
@@ -96,7 +113,7 @@ class _Missing(ChainableUndefined):
     lacks an attribute doesn't lose the message of somebody who asked for it."""
 
     def __str__(self) -> str:
-        return f"[no {self._undefined_name or 'such value'}]"
+        return f"[no {self._undefined_name}]"
 
     def __html__(self) -> str:
         return str(Markup.escape(str(self)))
@@ -150,7 +167,7 @@ def _printed(value: Any) -> Any:
     """What `{{ }}` writes: nothing for None; a list or a mapping as JSON, so that no object shows its insides."""
     if value is None:
         return ""
-    if isinstance(value, str | int | float | _Missing):
+    if isinstance(value, str | int | float | Undefined):
         return value
     return template_filters.tojson(value)
 
@@ -166,7 +183,7 @@ def _counting(made: Callable[..., Any]) -> Callable[..., Any]:
 
     def filtered(value: Any, *args: Any, **named: Any) -> Any:
         given = template_filters.given(value)
-        _BUDGET.get().take(1 + (len(given) // 256 if isinstance(given, str | list | tuple | dict) else 0))
+        _take(1 + (len(given) // 256 if isinstance(given, str | list | tuple | dict) else 0))
         try:
             found = made(given if made not in template_filters.OF_MISSING else value, *args, **named)
         except (ValueError, TypeError, OverflowError) as error:
@@ -178,22 +195,22 @@ def _counting(made: Callable[..., Any]) -> Callable[..., Any]:
 
 def _each(value: Any) -> Iterator[Any]:
     """What a loop goes through; each turn costs."""
-    if isinstance(value, _Missing) or value is None:
+    if isinstance(value, Undefined) or value is None:
         return
     if not isinstance(value, Mapping | list | tuple | range):
         raise TemplateWrong("a loop goes through a list")
-    budget = _BUDGET.get()
     for one in value:
-        budget.take(5)
+        _take(5)
         yield one
 
 
 def _joined(values: Iterable[Any]) -> str:
-    budget, parts, size = _BUDGET.get(), [], 0
+    parts: list[str] = []
+    size = 0
     for value in values:
         parts.append(str(_printed(value)))
         size += len(parts[-1])
-        budget.take(1)
+        _take(1)
         if size > MAX_TEXT:
             raise TemplateWrong(f"a text is longer than {MAX_TEXT} characters")
     return "".join(parts)
@@ -261,18 +278,18 @@ class Compiled:
             return self.text(values)
         [module] = self._run(lambda: iter([self._template.make_module(dict(values))]))
         found = module.result
-        return None if isinstance(found, _Missing) else template_filters.plain(found)
+        return None if isinstance(found, Undefined) else template_filters.plain(found)
 
-    def _run(self, work: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-        token = _BUDGET.set(_Budget())
+    def _run(self, work: Callable[[], Iterator[Any]]) -> list[Any]:
+        if _BUDGET.get() is None:
+            with one_budget():
+                return self._run(work)
         try:
-            yield from list(_limited(work()))
+            return list(_limited(work()))
         except TemplateWrong as error:
             raise TemplateWrong(error.detail, error.line or _line_of(error)) from error
         except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
             raise TemplateWrong(f"{error}" or type(error).__name__, _line_of(error)) from error
-        finally:
-            _BUDGET.reset(token)
 
 
 def _limited(parts: Iterator[Any]) -> Iterator[Any]:

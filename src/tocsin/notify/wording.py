@@ -1,5 +1,6 @@
 """What a message says: by a template that somebody wrote, or by the default one, which is always there. Pure."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -9,7 +10,7 @@ from tocsin.kit.errors import FieldError
 from tocsin.notify import default_templates as defaults
 from tocsin.notify.channels.cutting import one_line
 from tocsin.notify.message import Kind
-from tocsin.notify.templates import Compiled, TemplateWrong
+from tocsin.notify.templates import Compiled, TemplateWrong, one_budget
 
 # What a template may say; the reference explains each.
 NAMES: Final = frozenset(
@@ -19,6 +20,8 @@ NAMES: Final = frozenset(
 MAX_TITLE: Final = 300
 MAX_LEAVES: Final = 300
 MAX_DEPTH: Final = 12
+MAX_SOURCES: Final = 40_000
+MAX_PAYLOAD: Final = 256_000
 PARTS: Final = ("title", "text", "html")
 
 
@@ -57,6 +60,9 @@ class Ready:
 
 def faults(template: Template) -> list[FieldError]:
     """What is wrong with a template, each at its part."""
+    size = sum(map(_size, (template.title, template.text, template.html, template.payload)))
+    if size > MAX_SOURCES:
+        return [FieldError("", f"has {size} characters in all its parts; at most {MAX_SOURCES}")]
     found: list[FieldError] = []
     for part in PARTS:
         source = getattr(template, part)
@@ -65,6 +71,10 @@ def faults(template: Template) -> list[FieldError]:
     if template.payload is not None:
         found += _faults_of_tree(template.payload)
     return found
+
+
+def _size(part: Any) -> int:
+    return len(part) if isinstance(part, str) else 0 if part is None else len(json.dumps(part))
 
 
 def _faults_of(source: str, pointer: str, **how: bool) -> list[FieldError]:
@@ -119,7 +129,8 @@ def say(template: Ready | None, kind: Kind, values: Mapping[str, Any]) -> Said:
     if template is None:
         return _by_default(kind, values)
     try:
-        return rendered(template, kind, values)
+        with one_budget():
+            return rendered(template, kind, values)
     except TemplateWrong as wrong:
         return not_by(template.name, str(wrong), kind, values)
 
@@ -146,6 +157,8 @@ def rendered(template: Ready, kind: Kind, values: Mapping[str, Any]) -> Said:
             texts[part] = one_line(texts[part], MAX_TITLE) or _title_of(kind, values)
     try:
         payload = None if template.payload is None else _values(template.payload, {**values, "said": texts})
+        if payload is not None and _size(payload) > MAX_PAYLOAD:
+            raise TemplateWrong(f"says more than {MAX_PAYLOAD} characters")
     except TemplateWrong as wrong:
         raise TemplateWrong(f"payload: {wrong}") from wrong
     return Said(texts["title"], texts["text"], texts["html"], payload)

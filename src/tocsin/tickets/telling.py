@@ -18,6 +18,7 @@ def told(kind: str, data: Mapping[str, Any]) -> str:
             f"probably the cause of ticket {data['effect_ticket_id']}: {data['effect_service']} depends on it"
         ),
         "TicketMoved": lambda: f"{data['before']} → {data['after']}" + _resolution(data),
+        "TicketAnswered": lambda: f"answered by {data['way']}: {data['answer']}",
         "TicketCommented": lambda: f"comment {data['comment_id']}",
         "TicketCommentEdited": lambda: f"comment {data['comment_id']} edited",
         "TicketCommentDeleted": lambda: f"comment {data['comment_id']} deleted",

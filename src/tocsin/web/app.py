@@ -8,7 +8,9 @@ from fastapi import FastAPI
 
 from tocsin import __version__
 from tocsin.web import (
+    act_routes,
     alerts_routes,
+    answer_routes,
     apply_routes,
     backtest_routes,
     bulk_routes,
@@ -37,6 +39,8 @@ from tocsin.web import (
     silences_routes,
     similar_routes,
     sla_routes,
+    slack_routes,
+    template_routes,
     tickets_routes,
     views_routes,
 )
@@ -92,14 +96,14 @@ class Application(FastAPI):
             people_routes,
             schedule_routes,
             paging_routes,
-            paging_routes,
             drill_routes,
-            people_routes,
-            schedule_routes,
             channel_routes,
             delivery_routes,
+            template_routes,
+            answer_routes,
+            slack_routes,
         )
-        for module in (*routed, health, docs_page):
+        for module in (*routed, health, docs_page, act_routes):
             self.include_router(module.router)
         self.mount(docs_page.STATIC, docs_page.FILES)
         self._front = Front(super().__call__, IntakeEndpoint(self._services), services=self._services)

@@ -21,8 +21,10 @@ from tocsin.web.problems import MEDIA_TYPE, problem, unforeseen
 MAX_SMALL_BODY: Final = 1 << 20
 MAX_FILE_BODY: Final = 10 << 20
 FILE_PATH: Final = "/apply"
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 _SECRET_PATH: Final = re.compile(r"/schedules/[^/]+/calendar\.ics")  # whoever has the secret in its query may come
+LINKS: Final = "/act/"  # the token behind it is the credential
+SLACK: Final = "/slack/actions"  # signed by Slack
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", SLACK})
 _ID_HEADER: Final = b"x-request-id"
 
 log = structlog.get_logger("tocsin.web")
@@ -49,28 +51,29 @@ class Front:
         token = REQUEST_ID.set(request_id)
         scope.setdefault("state", {})["request_id"] = request_id
         sent = _Sent(send, request_id)
+        path, shown = scope["path"], _shown(scope["path"])
         try:
             policy = self._services().policy
-            if not _is_open(scope["path"], policy):
+            if not _is_open(path, policy):
                 client = scope.get("client")
                 scope["state"]["actor"] = policy.admit(client[0] if client else None, scope["headers"])
-            short = scope["path"] == "/logs" and scope["method"] == "POST"
+            short = path == "/logs" and scope["method"] == "POST"
             if not short:
                 _check_query(scope["query_string"])
-                most = MAX_FILE_BODY if scope["path"] == FILE_PATH else MAX_SMALL_BODY
-                _check_body(scope["method"], scope["headers"], most)
+                most = MAX_FILE_BODY if path == FILE_PATH else MAX_SMALL_BODY
+                _check_body(scope["method"], scope["headers"], most, form=path == SLACK or path.startswith(LINKS))
             await (self._intake if short else self._app)(scope, receive, sent)
         except TocsinError as error:
             await sent.whole(*problem(error))
         except ClientDisconnect:  # nobody is there to hear; nothing was handed on yet
-            log.info("sender_left", method=scope["method"], path=scope["path"])
+            log.info("sender_left", method=scope["method"], path=shown)
         except Exception:  # the sender hears 500 with an id, the reason stays in our own log
-            log.exception("request_failed", method=scope["method"], path=scope["path"])
+            log.exception("request_failed", method=scope["method"], path=shown)
             await sent.whole(*unforeseen(request_id))
         finally:
             if sent.status >= 400:
                 tell = log.info if sent.status < 500 else log.error
-                tell("request_refused", method=scope["method"], path=scope["path"], status=sent.status)
+                tell("request_refused", method=scope["method"], path=shown, status=sent.status)
             REQUEST_ID.reset(token)
 
     def _request_id(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -82,9 +85,14 @@ class Front:
         return f"{self._prefix}-{next(self._numbers):x}"
 
 
+def _shown(path: str) -> str:
+    """A path as our own log has it: without the secret that a link is."""
+    return f"{LINKS}..." if path.startswith(LINKS) else path
+
+
 def _is_open(path: str, policy: AccessPolicy) -> bool:
     """Health for whoever watches; with a key, the API's page too: without it a browser could not send the key."""
-    if path in OPEN_PATHS or _SECRET_PATH.fullmatch(path):
+    if path in OPEN_PATHS or path.startswith(LINKS) or _SECRET_PATH.fullmatch(path):
         return True
     return policy.admin_key is not None and (path in docs_page.OPEN_PATHS or path.startswith(docs_page.STATIC + "/"))
 
@@ -100,8 +108,9 @@ def _check_query(query: bytes) -> None:
         raise Invalid(f"{twice[0]} {detail}", errors=tuple(FieldError(name, detail) for name in twice))
 
 
-def _check_body(method: str, headers: Iterable[tuple[bytes, bytes]], most: int) -> None:
-    """Refuse a body that isn't announced as JSON, or is too large; one that comes in parts is counted later on."""
+def _check_body(method: str, headers: Iterable[tuple[bytes, bytes]], most: int, *, form: bool) -> None:
+    """Refuse a body that isn't announced as JSON (or as a form, where one is taken), or is too large; one that comes in
+    parts is counted later on."""
     media, length = b"", 0
     for name, value in headers:
         if name == b"content-type":
@@ -110,8 +119,11 @@ def _check_body(method: str, headers: Iterable[tuple[bytes, bytes]], most: int) 
             length = int(value)
     if length > most:
         raise TooLarge(limit=most, when="")
-    if method in {"POST", "PATCH", "PUT"} and length and media != b"application/json":
+    wanted = b"application/x-www-form-urlencoded" if form else b"application/json"
+    if method in {"POST", "PATCH", "PUT"} and length and media != wanted:
         given = media.decode("latin-1") or "none"
+        if form:
+            raise UnsupportedMedia(detail=f"Content-Type is {given}; send a form: {wanted.decode()}.")
         raise UnsupportedMedia(detail=f"Content-Type is {given}; send JSON with Content-Type: application/json.")
 
 

@@ -17,10 +17,12 @@ from tocsin.logs.intake import Intake
 from tocsin.logs.live import LiveTail
 from tocsin.logs.service import LogReader
 from tocsin.notify.callers import Callers
+from tocsin.notify.channels.channel import Outside
+from tocsin.notify.template_service import TemplateBook
 from tocsin.storage import idempotency
 from tocsin.storage.database import Database
 from tocsin.storage.idempotency import Answer, KeyedRequest
-from tocsin.storage.tx import Tx
+from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets.storming import StormLimits
 
 KEPT_HEADERS = ("content-type", "etag", "location")
@@ -63,9 +65,20 @@ class WriteCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Answering:
+    """How people answer from outside: where links lead, what Slack signs with, who somebody of a chat is (`slack`, the
+    id there -> the person; without it, the name that the chat says), and the way out to the chat."""
+
+    public_url: str | None = None
+    slack_secret: str | None = None
+    person_of: Callable[[ReadTx, str, str], str | None] | None = None
+    outside: Outside | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """The open database, the committer, what reads logs, the clock, the counters, who may come in, how many new
-    tickets are a storm, and who is on call."""
+    tickets are a storm, who is on call, what messages say, and how they are answered."""
 
     database: Database
     intake: Intake
@@ -77,6 +90,8 @@ class Services:
     writable: WriteCheck
     storms: StormLimits
     callers: Callers
+    wording: TemplateBook
+    answering: Answering = Answering()
 
 
 def services(request: Request) -> Services:

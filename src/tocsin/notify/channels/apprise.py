@@ -16,7 +16,7 @@ from tocsin.kit.errors import FieldError
 from tocsin.notify.channels import checks
 from tocsin.notify.channels.asking import without_secrets
 from tocsin.notify.channels.channel import Config, Outside
-from tocsin.notify.channels.cutting import one_line, without_controls
+from tocsin.notify.channels.cutting import one_line, with_links, without_controls
 from tocsin.notify.message import DeliveryFailed, Kind, Message, Receipt
 
 WITHIN_S: Final = 30.0
@@ -112,11 +112,11 @@ def _notify(plugin: Any, message: Message) -> str:
     said = _Said(threading.get_ident())
     logger = logging.getLogger("apprise")
     logger.addHandler(said)
-    links = "".join(f"\n{one.label}: {one.url}" for one in message.actions)
+    text = with_links(without_controls(message.text), [(one.label, one.url) for one in message.actions])
     try:
         done = sender.notify(
             title=one_line(message.title),
-            body=without_controls(message.text) + links or one_line(message.title),
+            body=text.strip() or one_line(message.title),
             notify_type=_TYPES.get(message.kind, "info"),
             body_format="text",
         )

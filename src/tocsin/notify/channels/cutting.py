@@ -1,7 +1,7 @@
 """Texts made to fit: into a number of characters, of bytes, onto one line. Pure."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 ELLIPSIS: Final = "…"
@@ -28,6 +28,12 @@ def _is_control(letter: str) -> bool:
 def cut(text: str, limit: int) -> str:
     """The text, or as much of it as fits with a sign that there was more."""
     return text if len(text) <= limit else text[: max(limit - 1, 0)].rstrip() + ELLIPSIS
+
+
+def with_links(text: str, links: Iterable[tuple[str, str]]) -> str:
+    """The text, and below it the links that it does not hold itself, as `label: url`."""
+    missing = "".join(f"{label}: {url}\n" for label, url in links if url and url not in text)
+    return f"{text.rstrip()}\n\n{missing}" if missing else text
 
 
 def fitting(text: str, limit: int, form: Callable[[str], str], size: Callable[[str], int] = len) -> str:

@@ -22,7 +22,7 @@ from tocsin.kit.errors import FieldError
 from tocsin.notify.channels import checks
 from tocsin.notify.channels.asking import without_secrets
 from tocsin.notify.channels.channel import Config, Outside
-from tocsin.notify.channels.cutting import one_line
+from tocsin.notify.channels.cutting import one_line, with_links
 from tocsin.notify.message import DeliveryFailed, Message, Receipt
 
 WITHIN_S: Final = 30.0
@@ -78,6 +78,8 @@ class Email:
         return found
 
     async def send(self, config: Config, message: Message, outside: Outside) -> Receipt:
+        if not _receivers(config):
+            raise DeliveryFailed("There is no address to send the mail to", permanent=True)
         mail, reference = _mail(config, message)
         address = await outside.address(config["host"], _port(config))
         try:
@@ -131,7 +133,8 @@ def _mail(config: Config, message: Message) -> tuple[EmailMessage, str]:
     if message.priority in _URGENT:
         mail["X-Priority"] = _URGENT[message.priority]
     # As base64: no line of a log is too long for SMTP, or looks like a header or an end.
-    mail.set_content(message.text, cte="base64")
+    links = [(one.label, one.url) for one in message.actions]
+    mail.set_content(with_links(message.text, links), cte="base64")
     if message.html:
         mail.add_alternative(message.html, subtype="html", cte="base64")
     return mail, f"{own_id} {first_subject or subject}"

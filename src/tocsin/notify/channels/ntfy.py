@@ -58,14 +58,15 @@ class Ntfy:
         headers = {"Authorization": f"Bearer {config['token']}"} if config.get("token") else None
         auth = (config["username"], config["password"]) if config.get("username") else None
         url = str(config.get("url") or SERVER)
-        wanted = published(str(config.get("to") or config["topic"]), message)
+        wanted = published(str(config.get("to") or config["topic"]), message, personal=bool(config.get("to")))
         answer = await ask(outside, "POST", url, hidden=hidden, headers=headers, json=wanted, auth=auth)
         found = fields_of(taken(answer, hidden=hidden)).get("id")
         return Receipt("published", found if isinstance(found, str) else None)
 
 
-def published(topic: str, message: Message) -> dict[str, Any]:
-    """The message as ntfy takes it."""
+def published(topic: str, message: Message, *, personal: bool) -> dict[str, Any]:
+    """The message as ntfy takes it. In a person's own topic its buttons act; in that of many they lead to a page, which
+    asks who it is."""
     text = fitting(message.text.strip() or message.title, MAX_BYTES - 96, without_controls, utf8_size)
     urgent = _PRIORITIES.get(message.priority or "", 3)
     found: dict[str, Any] = {
@@ -73,7 +74,7 @@ def published(topic: str, message: Message) -> dict[str, Any]:
         "title": one_line(message.title, 250),
         "message": text,
         "priority": urgent if message.kind in _CALLS else min(urgent, 3),
-        "actions": [_action(one) for one in message.actions[:_ACTIONS]],
+        "actions": [_action(one, personal=personal) for one in message.actions[:_ACTIONS]],
     }
     if message.kind in _TAGS:
         found["tags"] = [_TAGS[message.kind]]
@@ -82,8 +83,8 @@ def published(topic: str, message: Message) -> dict[str, Any]:
     return found
 
 
-def _action(action: Action) -> dict[str, Any]:
+def _action(action: Action, *, personal: bool) -> dict[str, Any]:
     shared = {"label": cut(action.label, 40), "url": action.url, "clear": True}
-    if action.name == "open":
+    if action.name == "open" or not personal:
         return {"action": "view", **shared}
     return {"action": "http", "method": "POST", **shared}

@@ -5,6 +5,7 @@ reference/block-kit (header 150 characters, section 3000, field 2000 and 10 of t
 3000), messaging/formatting-message-text (&, < and > are escaped), apis/web-api/rate-limits (429 with Retry-After).
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ _STYLES: Final = {"acknowledge": "primary", "resolve": "danger"}
 # What the message in the channel shows from now on; the rest stands in its thread only.
 _STATES: Final = frozenset({Kind.ACKNOWLEDGED, Kind.RESOLVED, Kind.CLOSED})
 # What somebody has to hear, although it belongs to an older message: it is shown in the channel too.
-_LOUD: Final = frozenset({Kind.PAGE, Kind.REOPENED, Kind.SLA})
+_LOUD: Final = frozenset({Kind.PAGE, Kind.OPENED, Kind.REOPENED, Kind.SLA})
 _AGAIN: Final = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
      "team_added_to_org", "accesslimited"}
@@ -41,6 +42,8 @@ _ADVICE: Final = {
     "is_archived": "the channel was archived",
     "restricted_action": "the workspace does not let the app post there",
 }
+
+_ADDRESS: Final = re.compile(r"https?://(?:(?!&[lg]t;)[^\s<>|])+")
 
 _CHECKS: Final[dict[str, checks.Check]] = {
     "url": checks.url,
@@ -144,16 +147,19 @@ def escaped(text: str) -> str:
     return without_controls(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def linked(text: str) -> str:
+    """Escaped, with addresses that lead to where they say: what is verbatim has no links by itself."""
+    return _ADDRESS.sub(r"<\g<0>>", escaped(text))
+
+
 def blocks(message: Message, *, interactive: bool, with_buttons: bool = True) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": one_line(message.title, _HEADER), "emoji": False}}
     ]
     if message.text.strip():
-        found.append({"type": "section", "text": _mrkdwn(fitting(message.text, _SECTION, escaped))})
+        found.append({"type": "section", "text": _mrkdwn(fitting(message.text, _SECTION, linked))})
     if message.facts:
-        facts = [
-            _mrkdwn(f"*{escaped(name)}*\n{fitting(value, _FIELD - 200, escaped)}") for name, value in message.facts
-        ]
+        facts = [_mrkdwn(f"*{escaped(name)}*\n{fitting(value, _FIELD - 200, linked)}") for name, value in message.facts]
         found.append({"type": "section", "fields": facts[:_FIELDS]})
     if message.bundled > 1:
         found.append({"type": "context", "elements": [_mrkdwn(f"{message.bundled} updates in one message")]})

@@ -8,7 +8,7 @@ token or API key, errors `{code, message}`, 429 with code 20429.
 import re
 from collections.abc import Sequence
 from typing import Final
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from tocsin.kit.errors import FieldError
 from tocsin.notify.channels import checks
@@ -19,6 +19,8 @@ from tocsin.notify.message import DeliveryFailed, Message, Receipt
 
 API: Final = "https://api.twilio.com"
 MAX_SEGMENTS: Final = 3
+ACKNOWLEDGE_KEY: Final = "4"
+PHONE_PATH: Final = "/phone"  # below that of a link
 _BODY, _TWIML = 1600, 4000
 _GSM: Final = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
@@ -57,6 +59,7 @@ _VOICE: Final[dict[str, checks.Check]] = {
     **_SHARED,
     "from": checks.phone,
     "voice": checks.pattern(r"[A-Za-z][A-Za-z0-9.-]{0,60}", "the name of a voice, such as Polly.Amy"),
+    "keypress": checks.flag,
     "language": checks.pattern(r"[a-z]{2,3}-[A-Z]{2}", "a language such as en-GB"),
 }
 
@@ -72,6 +75,8 @@ def _wrong(config: Config, known: dict[str, checks.Check]) -> list[FieldError]:
 
 async def _create(config: Config, outside: Outside, what: str, fields: dict[str, str]) -> str:
     """Make a resource of the account; its SID. Raises DeliveryFailed."""
+    if not fields["To"]:
+        raise DeliveryFailed("There is no number to send to", permanent=True)
     hidden = [config.get("auth_token"), config.get("api_secret")]
     user = str(config.get("api_key") or config["account_sid"])
     secret = str(config.get("api_secret") or config.get("auth_token"))
@@ -107,7 +112,7 @@ class Sms:
 
     async def send(self, config: Config, message: Message, outside: Outside) -> Receipt:
         text = short(message, segments=int(config.get("max_segments") or MAX_SEGMENTS))
-        fields = {"To": config["to"], "Body": text}
+        fields = {"To": str(config.get("to") or ""), "Body": text}
         sender = (
             {"From": config["from"]} if config.get("from") else {"MessagingServiceSid": config["messaging_service"]}
         )
@@ -117,7 +122,8 @@ class Sms:
 
 
 class Voice:
-    """Settings: `account_sid`, `auth_token` (or `api_key` and `api_secret`), `from`, `voice`, `language`, `to`."""
+    """Settings: `account_sid`, `auth_token` (or `api_key` and `api_secret`), `from`, `voice`, `language`, `to`;
+    `keypress`: pressing 4 acknowledges, for which Twilio must reach Tocsin."""
 
     name = "voice"
     secrets = frozenset({"auth_token", "api_secret"})
@@ -130,8 +136,10 @@ class Voice:
         return found
 
     async def send(self, config: Config, message: Message, outside: Outside) -> Receipt:
-        twiml = spoken(message, voice=config.get("voice"), language=config.get("language"))
-        fields = {"To": config["to"], "From": config["from"], "Twiml": twiml}
+        action = next((one.url for one in message.actions if one.name == "acknowledge"), None)
+        pressed = f"{action}{PHONE_PATH}" if action and config.get("keypress") else None
+        twiml = spoken(message, voice=config.get("voice"), language=config.get("language"), pressed=pressed)
+        fields = {"To": str(config.get("to") or ""), "From": config["from"], "Twiml": twiml}
         return Receipt("calling", await _create(config, outside, "Calls", fields))
 
 
@@ -140,7 +148,7 @@ def short(message: Message, *, segments: int) -> str:
     action = next((one for one in message.actions if one.name == "acknowledge"), None)
     link = action.url if action else message.url or ""
     title = one_line(message.title.translate(_PLAINER), 300)
-    text = " ".join(message.text.translate(_PLAINER).split())
+    text = " ".join((message.text.replace(link, "") if link else message.text).translate(_PLAINER).split())
     whole = title if not text or title in text else f"{title}\n{text}"
     tail = f"\n{link}" if link else ""
     kept = len(whole)
@@ -162,21 +170,33 @@ def segments_of(text: str) -> int:
     return 1 if size <= 70 else -(-size // 67)
 
 
-def spoken(message: Message, *, voice: str | None = None, language: str | None = None) -> str:
-    """TwiML that says it twice: the first words are missed by whoever was asleep."""
+def spoken(
+    message: Message, *, voice: str | None = None, language: str | None = None, pressed: str | None = None
+) -> str:
+    """TwiML that says it twice: the first words are missed by whoever was asleep. `pressed` is where Twilio sends the
+    key that somebody presses meanwhile."""
     looks = "".join(f' {name}="{value}"' for name, value in (("voice", voice), ("language", language)) if value)
     said = " ".join(re.sub(r"https?://\S+", "", f"{message.title}. {message.text}").split())
     chars = 1500
-    twiml = _twice(cut(said, chars), looks)
+    twiml = _twice(cut(said, chars), looks, pressed)
     while len(twiml) > _TWIML:
         chars = chars * 3 // 4
-        twiml = _twice(cut(said, chars), looks)
+        twiml = _twice(cut(said, chars), looks, pressed)
     return twiml
 
 
-def _twice(text: str, looks: str) -> str:
-    say = f"<Say{looks}>{escape(_speakable(text))}</Say>"
-    return f'<Response><Pause length="1"/>{say}<Pause length="2"/>{say}</Response>'
+def _twice(text: str, looks: str, pressed: str | None) -> str:
+    hint = "" if pressed is None else f" Press {ACKNOWLEDGE_KEY} to acknowledge."
+    say = f"<Say{looks}>{escape(_speakable(text + hint))}</Say>"
+    twice = f'{say}<Pause length="2"/>{say}'
+    if pressed is not None:
+        twice = f'<Gather numDigits="1" timeout="8" method="POST" action={quoteattr(pressed)}>{twice}</Gather>'
+    return f'<Response><Pause length="1"/>{twice}</Response>'
+
+
+def reply(text: str) -> str:
+    """TwiML that answers a key."""
+    return f"<Response><Say>{escape(_speakable(text))}</Say></Response>"
 
 
 def _speakable(text: str) -> str:
