@@ -160,13 +160,16 @@ def test_segments_from_before_hours_were_sealed_are_of_commits_before_them(empty
 
 
 def test_tickets_and_comments_from_before_there_was_an_index_of_words_are_found(database: Database) -> None:
-    was_there = [
-        "INSERT INTO tickets (status, priority, title, description, opened_by, opened_at, updated_at, acknowledge_from,"
-        " reopen_count, version) VALUES ('OPEN', 3, 'Disk full', 'on node 7', 'ana', 1, 1, 1, 0, 1)",
-        "INSERT INTO ticket_comments (ticket_id, text, author, created_at, version) VALUES (1, 'Swept it', 'ana', 1, 1)",
-    ]
+    ticket = (
+        "INSERT INTO tickets (status, priority, title, description, opened_by, opened_at, updated_at,"
+        " acknowledge_from, reopen_count, version)"
+        " VALUES ('OPEN', 3, 'Disk full', 'on node 7', 'ana', 1, 1, 1, 0, 1)"
+    )
+    comment = (
+        "INSERT INTO ticket_comments (ticket_id, text, author, created_at, version) VALUES (1, 'Swept it', 'ana', 1, 1)"
+    )
     with database.dialect.writers.connect() as connection, connection.begin():
-        for statement in was_there:
+        for statement in (ticket, comment):
             connection.execute(text(statement))
         for table in ("ticket_terms", "comment_terms", "views"):
             connection.execute(text(f"DROP TABLE {table}"))
