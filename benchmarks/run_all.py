@@ -14,6 +14,7 @@ from typing import Final
 import backtest
 import detection
 import figures
+import finding
 import fingerprints
 import grouping
 import import_file
@@ -42,6 +43,7 @@ SHORT: Final[dict[str, Part]] = {
     "rules": partial(rules.measure, records=20_000, rounds=3),
     "backtest": partial(backtest.measure, records=500_000),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
+    "finding": partial(finding.measure, count=20_000, repeats=20),
     "sla": partial(sla.measure, count=20_000),
     "reports": partial(reports.measure, count=20_000),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
@@ -59,6 +61,7 @@ FULL: Final[dict[str, Part]] = {
     "rules": rules.measure,
     "backtest": partial(backtest.measure, records=10_000_000),
     "tickets": partial(tickets.measure, tickets=1_000_000),
+    "finding": finding.measure,
     "sla": partial(sla.measure, closed=900_000),
     "reports": reports.measure,
     "import_file": import_file.measure,
