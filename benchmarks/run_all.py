@@ -15,6 +15,7 @@ import backtest
 import deliveries
 import detection
 import figures
+import finding
 import fingerprints
 import grouping
 import import_file
@@ -44,6 +45,7 @@ SHORT: Final[dict[str, Part]] = {
     "backtest": partial(backtest.measure, records=500_000),
     "tickets": partial(tickets.measure, tickets=100_000, repeats=50),
     "ticket_writes": partial(tickets.measure_writes, seconds=3.0),
+    "finding": partial(finding.measure, count=20_000, repeats=20),
     "sla": partial(sla.measure, count=20_000),
     "reports": partial(reports.measure, count=20_000),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
@@ -63,6 +65,7 @@ FULL: Final[dict[str, Part]] = {
     "backtest": partial(backtest.measure, records=10_000_000),
     "tickets": partial(tickets.measure, tickets=1_000_000),
     "ticket_writes": tickets.measure_writes,
+    "finding": finding.measure,
     "sla": partial(sla.measure, closed=900_000),
     "reports": reports.measure,
     "import_file": import_file.measure,

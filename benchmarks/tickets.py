@@ -44,8 +44,6 @@ QUERIES: Final = (
     "assignee=none&status=OPEN&limit=50",
     "assignee=ana&status=RESOLVED&priority=P1&limit=50",
     "opened_since=6h&limit=50",
-    "text=ledger&limit=50",
-    "text=nowhere-to-be-found&limit=50",
 )
 
 

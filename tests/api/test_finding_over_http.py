@@ -59,3 +59,16 @@ def test_a_view_that_can_not_be_read_is_refused_with_the_place(api: TestClient) 
     for name, body in (("Mine", {"q": ""}), ("mine", {}), ("mine", {"q": "", "sort": "title"}), ("mine", {"q": 1})):
         assert api.put(f"/views/{name}", json=body).status_code == 422
     assert api.get("/views").json() == {"items": [], "next": None}
+
+
+def test_similar_tickets_are_shown_with_their_resolution_and_why(api: TestClient) -> None:
+    old, new = opened(api, "Checkout is blank", service="shop"), opened(api, "Checkout is blank again", service="shop")
+    for change in ({"status": "IN_PROGRESS"}, {"status": "RESOLVED", "resolution_code": "fixed"}):
+        api.patch(f"/tickets/{old}", json=change)
+    [found] = api.get(f"/tickets/{new}/similar", params={"limit": 5}).json()["items"]
+    assert (found["ticket_id"], found["status"], found["resolution_code"]) == (old, "RESOLVED", "fixed")
+    assert (found["resolved_by"], found["time_to_resolve_s"]) == (str(LOCAL_ADMIN), 0.0)
+    assert [reason["kind"] for reason in found["reasons"]] == ["service", "words"]
+    assert 0 < found["score"] <= 1
+    assert api.get("/tickets/99/similar").status_code == 404
+    assert api.get(f"/tickets/{new}/similar", params={"limit": 101}).status_code == 422

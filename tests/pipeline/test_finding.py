@@ -16,14 +16,17 @@ from tocsin.query.predicate import compile_predicate
 from tocsin.query.tree import Node
 from tocsin.query.values import Scalar
 from tocsin.storage.tx import ReadTx
-from tocsin.tickets import comment_service, store, text_store, view_service
+from tocsin.tickets import comment_service, similar_service, store, text_store, view_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.finding_sql import Limits
 from tocsin.tickets.model import tickets as all_tickets
+from tocsin.tickets.service import NO_RESOLUTION, Resolution
+from tocsin.tickets.similar import Why
 from tocsin.tickets.store import Ticket, TicketQuery
 from tocsin.tickets.view_store import ViewRow
 from tocsin.tickets.views import View
+from tocsin.tickets.workflow import Status
 
 
 def opened(desk: Desk, title: str, description: str = "", **fields: Any) -> int:
@@ -67,8 +70,8 @@ def test_a_ticket_that_an_alert_opened_is_found(desk: Desk) -> None:
     assert found(desk, "ledge") == []
 
 
-PIECES = ["time", "TIMED", "out", "timeout", "ti", "é", "École", "a.b", "eu-west-1", "50%", "a_b", "ß", "\u212aelvin", "Σας",
-          "\n", "10.0.0.1", "'x'", '"', "\\", "支付失败"]  # fmt: skip
+PIECES = ["time", "TIMED", "out", "timeout", "ti", "é", "École", "a.b", "eu-west-1", "50%", "a_b", "ß", "\u212aelvin",
+          "Σας",           "\n", "10.0.0.1", "'x'", '"', "\\", "支付失败"]  # fmt: skip
 TEXT = st.lists(st.sampled_from(PIECES), max_size=4).map(" ".join) | st.lists(st.sampled_from(PIECES), max_size=3).map(
     "".join
 )
@@ -80,7 +83,8 @@ BARE = st.sampled_from(
 CONDITIONS = st.tuples(st.sampled_from(["", "", "title:", "description:", "comment:"]), BARE | QUOTED).map("".join)
 NAMES = st.sampled_from(["Shop", "shop", "SHOP eu", "École", "a_b", "Kasse", "--"])
 NAMED = ["service:shop", "service:sho*", "assignee:none", "assignee:ÉCOLE", "team:kasse", "opened_by:local\\:ana",
-         "opened_by:ana", "opened_by:*ana", 'team:"--"', "service:*", "_exists_:team", "source:none", "service:/none", "team:*", "assignee:*a*"]  # fmt: skip
+         "opened_by:ana", "opened_by:*ana", 'team:"--"', "service:*", "_exists_:team", "source:none", "service:/none",
+         "team:*", "assignee:*a*"]  # fmt: skip
 QUERIES = st.recursive(
     CONDITIONS | st.sampled_from(["priority:P3", "status:OPEN", "_exists_:comment", "id:>0", *NAMED]),
     lambda inner: (
@@ -203,3 +207,29 @@ def test_two_who_make_the_same_view_at_once_make_one(desk: Desk) -> None:
         *[lambda: desk.database.write(lambda tx: view_service.save(tx, view), actor=ANA) for _ in range(3)]
     )
     assert sorted(is_new for _, is_new in made) == [False, False, True]
+
+
+def test_similar_tickets_tell_how_it_went_the_last_time(desk: Desk) -> None:
+    desk.post(critical("disk 7 is full"))
+    done = Resolution("fixed", "Removed old segments.")
+    for status, said in (("IN_PROGRESS", NO_RESOLUTION), ("RESOLVED", done)):
+        desk.clock.advance(minutes=10)
+        desk.database.write(
+            lambda tx, s=status, r=said: tickets.change(tx, 1, status=Status(s), edits={}, resolution=r), actor=RUI
+        )
+    desk.clock.advance(hours=2)
+    desk.post(critical("disk 9 is full"), critical("token signer crashed", service="mail"))
+    by_hand = opened(desk, "Disk is full on the old machine")
+    same, unlike = 2, 3
+    found = desk.database.read(lambda tx: similar_service.similar(tx, same, limit=10))
+    assert [one.ticket.id for one in found] == [1, by_hand]
+    first, second = found
+    assert first.likeness.reasons.keys() == {Why.FINGERPRINT, Why.RULE, Why.SERVICE, Why.WORDS}
+    assert first.likeness.reasons[Why.FINGERPRINT] == desk.alerts[0].template
+    assert (first.resolved_by, first.ticket.resolution_note) == (str(RUI), "Removed old segments.")
+    assert first.ticket.time_to_resolve_s == 1200
+    assert (second.resolved_by, second.likeness.reasons.keys()) == (None, {Why.WORDS})
+    assert first.likeness.score > second.likeness.score > 0
+    assert desk.database.read(lambda tx: similar_service.similar(tx, unlike, limit=10)) == []
+    with pytest.raises(NotFound):
+        desk.database.read(lambda tx: similar_service.similar(tx, 99, limit=10))

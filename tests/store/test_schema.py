@@ -162,13 +162,16 @@ def test_segments_from_before_hours_were_sealed_are_of_commits_before_them(empty
 def test_tickets_and_comments_from_before_there_was_an_index_of_words_are_found(empty: Settings) -> None:
     database = open_(empty)
     schema.upgrade(database.dialect.writers, "0014")
-    was_there = [
-        "INSERT INTO tickets (status, priority, title, description, opened_by, opened_at, updated_at, acknowledge_from,"
-        " reopen_count, version) VALUES ('OPEN', 3, 'Disk full', 'on node 7', 'ana', 1, 1, 1, 0, 1)",
-        "INSERT INTO ticket_comments (ticket_id, text, author, created_at, version) VALUES (1, 'Swept', 'ana', 1, 1)",
-    ]
+    ticket = (
+        "INSERT INTO tickets (status, priority, title, description, opened_by, opened_at, updated_at,"
+        " acknowledge_from, reopen_count, version)"
+        " VALUES ('OPEN', 3, 'Disk full', 'on node 7', 'ana', 1, 1, 1, 0, 1)"
+    )
+    comment = (
+        "INSERT INTO ticket_comments (ticket_id, text, author, created_at, version) VALUES (1, 'Swept it', 'ana', 1, 1)"
+    )
     with database.dialect.writers.connect() as connection, connection.begin():
-        for statement in was_there:
+        for statement in (ticket, comment):
             connection.execute(text(statement))
     schema.ensure(database, migrate=True)
     for q in ("full", "node", "swept"):

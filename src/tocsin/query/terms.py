@@ -1,8 +1,9 @@
 """What an index keeps of a text so that words, and pieces of words, are found without reading it.
 
 Of each token its whole (`=timeout`) and all runs of three characters in it (`tim`, `ime`, ...), folded; of a value that
-is looked for as a whole its tokens, by the name of its field (`source=servicenow`); of the day it belongs to, the day and
-the longer spans around it, so that what is in many texts is found by spans of time. What a query needs of them (`need_of`) narrows down where to look; whether a text meets it is for the exact check to say.
+is looked for as a whole its tokens, by the name of its field (`source=servicenow`); of the day it belongs to, the day
+and the longer spans around it, so that what is in many texts is found span by span. What a query needs of them
+(`need_of`) narrows down where to look; whether a text meets it is for the exact check to say.
 
 What `terms_of` gives is what stands in the index: whoever changes it makes the index anew, by a migration.
 """

@@ -25,7 +25,7 @@ FIRST_BATCH: Final = 100
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How many tickets are fetched to be gone through: `hits` of the words; `others` that meet all but the words, and
-    `both`, hits that are worth fetching for what they have in common with these; `first` in the order that is wanted."""
+    `both`, hits that are worth fetching for what they have in common with these; the `first` of those in order."""
 
     hits: int = text_store.MOST_HITS
     others: int = 30_000

@@ -393,7 +393,8 @@ def _asked(query: TicketQuery) -> Node | None:
 
 
 def condition_on(tx: ReadTx, node: Node, *, most: int = text_store.MOST_HITS) -> ColumnElement[bool]:
-    """A query over `fields.TICKETS` as a condition: exact, and where its words are in `most` tickets, about these only."""
+    """A query over `fields.TICKETS` as a condition: exact, and about the tickets that have its words, if at `most` so
+    many do."""
     ids = text_store.narrowed(tx, node, most=most)
     exact = _exactly(tx, node, most=most)
     return exact if ids is None else and_(text_store.among(tx, tickets.c.id, ids), exact)

@@ -13,9 +13,10 @@ from tocsin.tickets.rarity_sql import MOST_ROWS
 def tag_condition(tx: ReadTx, leaf: Leaf, *, most: int = MOST_ROWS) -> ColumnElement[bool]:
     """Whether one of a ticket's tags meets a condition; true or false, never null. Tags are stored folded.
 
-    Tickets with a tag that few have are looked for; of a frequent one each ticket is asked, in the order that is wanted.
+    Tickets with a tag that few have are looked for; for a frequent one each ticket is asked, in the order of the list.
     """
     tag = ticket_tags.c.tag
+    meets: ColumnElement[bool]
     if isinstance(leaf, Exists):
         meets = tag.is_not(None)
     elif isinstance(leaf, Equals):

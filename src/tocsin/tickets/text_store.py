@@ -1,9 +1,9 @@
 """The index of words over tickets and their comments, and every query of it. Written beside each text it is about.
 
-SQLite has it as FTS5 tables without content, PostgreSQL as `tsvector`s under a GIN index. What stands in it are the terms
-of `query.terms` on both, so that one set of rules decides what is found: the databases' own readers of texts differ from
-these rules and from each other. No trigger could make them, so the stores do that: `store` and `comment_store` are the
-only ones that write texts, in the transaction of the text.
+SQLite has it as FTS5 tables without content, PostgreSQL as `tsvector`s under a GIN index. What stands in it are the
+terms of `query.terms` on both, so that one set of rules decides what is found: the databases' own readers of texts
+differ from these rules and from each other. No trigger could make them, so the stores do that, in the transaction of
+the text: `store`, `import_store` and `comment_store` are all that write texts.
 """
 
 import json
@@ -218,7 +218,7 @@ def _comments_with(tx: ReadTx, need: Need | None, most: int) -> dict[int, int] |
 
 def comment_condition(tx: ReadTx, leaf: Leaf, *, most: int = MOST_HITS) -> ColumnElement[bool]:
     """Whether one of a ticket's comments meets a condition; true or false, never null."""
-    said = comments.c.deleted_at.is_(None)
+    said: ColumnElement[bool] = comments.c.deleted_at.is_(None)
     if not isinstance(leaf, Exists):
         said &= comments.c.text.regexp_match(text_test(leaf).pattern)
         need = need_of(leaf, TEXTS)

@@ -131,6 +131,38 @@ _CLOCK: Final[dict[str, Any]] = {
     "paused_s": 0.0,
     "breached_at": None,
 }
+_VIEW: Final[dict[str, Any]] = {
+    "q": "status:OPEN priority:<=P2 assignee:none",
+    "sort": "priority",
+    "order": "asc",
+    "shared": True,
+}
+_VIEW_OUT: Final[dict[str, Any]] = {
+    "name": "night-shift",
+    **_VIEW,
+    "owner": "local:admin",
+    "version": 1,
+    "created_at": "2026-11-24T02:21:00.131872Z",
+    "updated_at": "2026-11-24T02:21:00.131872Z",
+    "updated_by": "local:admin",
+}
+_SIMILAR: Final[dict[str, Any]] = {
+    "ticket_id": 2,
+    "title": "payments: database connection lost after 5 attempts",
+    "status": "CLOSED",
+    "priority": "P2",
+    "service": "payments",
+    "team": None,
+    "assignee": "rui",
+    "opened_at": "2026-11-02T11:05:00.131872Z",
+    "resolved_at": "2026-11-02T11:41:00.131872Z",
+    "resolution_code": "fixed",
+    "resolution_note": "Restarted the connection pool.",
+    "time_to_resolve_s": 2160.0,
+    "resolved_by": "local:admin",
+    "score": 0.986,
+    "reasons": [{"kind": "fingerprint", "detail": "database connection lost after <*> attempts"}],
+}
 _TICKET["sla"] = {
     "policy": "payments-urgent",
     "policy_version": 1,
@@ -605,6 +637,10 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "CommentPageOut": {"items": [_COMMENT], "next": None},
     "LinkIn": {"kind": "caused_by", "ticket_id": 2},
     "LinkPageOut": {"items": [_LINK], "next": None},
+    "ViewIn": _VIEW,
+    "ViewOut": _VIEW_OUT,
+    "ViewPageOut": {"items": [_VIEW_OUT], "next": None},
+    "SimilarPageOut": {"items": [_SIMILAR]},
     "MatrixIn": {"priorities": _MATRIX},
     "MatrixOut": {"version": 1, "priorities": _MATRIX},
     "DeclarationIn": _DECLARATION,

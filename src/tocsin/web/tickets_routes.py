@@ -198,13 +198,13 @@ def find_tickets(query: Annotated[TicketQueryIn, Query()], at: AtDesk) -> Ticket
 
     `q` is in the filter language, over `status`, `priority` (P1 is the least: `priority:<=P2`), `sla` (the state of
     the clock that calls the loudest: `sla:at_risk`, `sla:none` without any), `sla_due_at`, `service`, `title`,
-    `description`, `comment`, `assignee`, `team`, `tag`, `opened_by`, `impact`, `urgency`, `resolution_code`, the instants,
-    `reopen_count`, `recurrence_of`, `merged_into` and `id`; without regular expressions. A bare word is looked for in
-    title, description and comments.
+    `description`, `comment`, `assignee`, `team`, `tag`, `opened_by`, `impact`, `urgency`, `resolution_code`, the
+    instants, `reopen_count`, `recurrence_of`, `merged_into` and `id`; without regular expressions. A bare word is
+    looked for in title, description and comments.
 
     `status` and `priority` take several, comma-separated; `assignee=none` finds those nobody has; `text` is found in
-    title, description and comments, in any case, as `q="..."` finds it. `sort` is `opened`, `updated` (newest first) or `priority` (P1 first); `order`
-    turns it round.
+    title, description and comments, in any case, as a phrase of `q` is. `sort` is `opened`, `updated` (newest first)
+    or `priority` (P1 first); `order` turns it round.
     """
     database, view = at.services.database, view_of(query.view, at)
     sort = query.sort or (view.sort if view else "opened")
