@@ -133,6 +133,7 @@ def test_bad_rows_are_named_with_their_line_and_the_rest_is_read():
         ("servicenow", b"id,when\n1,2\n", "no column number, opened_at"),
         ("servicenow", b"", "no column"),
         ("status", b'{"id": 1}\n{"id": 2, "ti', "middle of line 2"),
+        ("tocsin", b'{"id": 1}\n{"id": 2, "ti', "middle of line 2"),
         ("json", b'[{"external_id": "1"}, {"ext', "no JSON"),
         ("csv", b"external_id,title\n1,x\n", "no column opened_at"),
     ],
@@ -201,7 +202,7 @@ def test_an_issue_of_jira_comes_with_what_its_columns_say():
     assert one.opened_at == datetime(2025, 11, 24, 2, 21, tzinfo=UTC)
     assert (one.resolved_at, one.closed_at) == (datetime(2025, 11, 24, 16, tzinfo=UTC),) * 2
     assert (one.met, one.tags, one.resolution_code) == (False, ["two-words", "emea"], "Done")
-    assert [(said.text, said.by, said.at.hour) for said in one.comments] == [("We look; more.", "jira:ana", 3)]
+    assert [(said.text, said.by, said.at.hour) for said in one.comments] == [("We look; more.", "ana", 3)]
     assert [(tie.kind.value, tie.external_id) for tie in one.links] == [("duplicate_of", "OPS-3")]
     row = plan(one, source="jira", now=NOW).row
     assert (row["status"], row["tags"], row["met_at_source"]) == ("CLOSED", ["emea", "two-words"], 0)

@@ -10,7 +10,7 @@ from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import block_store, text_store
 from tocsin.tickets.importing import Said
 from tocsin.tickets.model import ticket_comments, ticket_links, tickets
-from tocsin.tickets.store import set_tags
+from tocsin.tickets.store import IN_CLAUSE, set_tags
 from tocsin.tickets.workflow import Status
 
 _IMPORTS: Final = "imports"
@@ -23,8 +23,12 @@ def lock(tx: Tx) -> None:
 
 def known(tx: ReadTx, source: str, external_ids: Sequence[str]) -> dict[str, int]:
     """Those of these that were imported before, with their tickets."""
-    mine = (tickets.c.source == source) & tickets.c.external_id.in_(sorted(set(external_ids)))
-    return {row.external_id: row.id for row in tx.execute(select(tickets.c.external_id, tickets.c.id).where(mine))}
+    wanted, found = sorted(set(external_ids)), dict[str, int]()
+    for start in range(0, len(wanted), IN_CLAUSE):
+        mine = (tickets.c.source == source) & tickets.c.external_id.in_(wanted[start : start + IN_CLAUSE])
+        statement = select(tickets.c.external_id, tickets.c.id).where(mine)
+        found.update((row.external_id, row.id) for row in tx.execute(statement))
+    return found
 
 
 def create(tx: Tx, rows: Sequence[dict[str, Any]]) -> list[int]:

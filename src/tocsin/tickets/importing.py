@@ -139,8 +139,16 @@ def plan(ticket: Foreign, *, source: str, now: datetime) -> Plan:
     for step in _without_second_lives(ticket.history):
         walk.take(step)
     walk.finish()
-    said = tuple(replace(one, at=min(max(one.at, ticket.opened_at), now)) for one in ticket.comments)
-    return Plan(walk.row(source, now), tuple(walk.told), said, tuple(ticket.links))
+    said = tuple(
+        replace(one, at=min(max(one.at, ticket.opened_at), now), by=_foreign(source, one.by)) for one in ticket.comments
+    )
+    ties = tuple(replace(tie, by=_foreign(source, tie.by or "")) for tie in ticket.links)
+    return Plan(walk.row(source, now), tuple(walk.told), said, ties)
+
+
+def _foreign(source: str, by: str) -> str:
+    """Whoever it was there is nobody here: a name that is the same by chance must not speak, or edit, for them."""
+    return f"import:{source}:{by}".removesuffix(":")
 
 
 def _without_second_lives(steps: Sequence[Step]) -> list[Step]:

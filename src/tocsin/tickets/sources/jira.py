@@ -168,11 +168,11 @@ class _Issues:
         parts = _COMMENT.fullmatch(text)
         try:
             if parts is not None:
-                return Said(self._reader.instant(parts[1].strip()), parts[3].strip() or "(empty)", f"jira:{parts[2]}")
+                return Said(self._reader.instant(parts[1].strip()), parts[3].strip() or "(empty)", parts[2] or "?")
         except BadRow:
             pass
         note("a comment does not begin with its date and its author: it counts as at the opening")
-        return Said(opened_at, text, "jira:")
+        return Said(opened_at, text, "?")
 
 
 def _met(text: str | None) -> bool | None:
