@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.alerts.recurrence import DAYS, NotARecurrence, beginnings, is_zone, parse_recurrence
+from tocsin.alerts.recurrence import DAYS, NotARecurrence, beginnings, parse_recurrence
+from tocsin.kit.zones import is_zone
 
 
 def begins(rule: str, first: datetime, *, days: float, zone: str = "UTC") -> list[str]:
