@@ -43,7 +43,14 @@ def kind_of(event: Event) -> Kind:
 def tell(tx: Tx, recorded: Sequence[Recorded[Any]]) -> None:
     """Ask for a message to each default channel about each of these events."""
     names = channel_store.defaults(tx)
-    delivery_service.plan(tx, [_wanted(one, name) for one in recorded for name in names if _concerns(one.event, name)])
+    told = _last_moves(recorded)
+    delivery_service.plan(tx, [_wanted(one, name) for one in told for name in names if _concerns(one.event, name)])
+
+
+def _last_moves(recorded: Sequence[Recorded[Any]]) -> list[Recorded[Any]]:
+    """Without the moves on the way to another one of the same moment: a ticket that ends by itself is told of once."""
+    last = {one.event.ticket_id: one.id for one in recorded if isinstance(one.event, TicketMoved)}
+    return [one for one in recorded if not isinstance(one.event, TicketMoved) or last[one.event.ticket_id] == one.id]
 
 
 def _concerns(event: Event, channel: str) -> bool:
