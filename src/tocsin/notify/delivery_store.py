@@ -177,11 +177,8 @@ def revive(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
             | {"unless_acknowledged": False, "lease": None, "leased_at": None, "answer": None}
         )
     )
-    found = 0
-    for row in rows:
-        found += tx.execute(statement, row).rowcount
     tx.wakes.add(WAKE)
-    return found
+    return tx.execute(statement, rows).rowcount
 
 
 def cancel(tx: Tx, conditions: Sequence[ColumnElement[bool]], *, why: str) -> int:
