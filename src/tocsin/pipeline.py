@@ -66,7 +66,8 @@ from tocsin.notify.callers import KEPT, Callers
 from tocsin.notify.sending import Courier
 from tocsin.oncall import escalation_service as escalation
 from tocsin.oncall import people_service as people
-from tocsin.oncall import schedule_service as schedules
+from tocsin.oncall import problem_service as looking
+from tocsin.oncall import schedule_store
 from tocsin.oncall.rota import Rota
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
@@ -171,7 +172,7 @@ def timers_of(
         drills.SEND: partial(drills.send, intake=intake),
         drills.LOOK: lambda _, timer: partial(drills.look, timer=timer),
         people.CODE_END: lambda _, timer: partial(people.end_code, timer=timer),
-        schedules.GAPS: lambda _, timer: partial(schedules.tell_gaps, timer=timer),
+        schedule_store.GAPS: lambda _, timer: partial(looking.tell_gaps, timer=timer),
         parking.RETRY: partial(upkeep.retry_parked, rules=book, mended=rules.mend, given_up=alerts.give_up),
     }
 

@@ -61,11 +61,13 @@ def test_people_and_teams_are_made_changed_and_removed(api: TestClient) -> None:
     team = api.put("/teams/Shop Floor", json={"members": ["rui", "ana"]})
     assert (team.status_code, team.json()["members"]) == (201, ["rui", "ana"])
     assert pointers(api.put("/teams/Shop Floor", json={"members": ["zoe"]})) == ["/members/0"]
+    assert pointers(api.put("/teams/Shop Floor", json={"members": ["ana", "ana"]})) == ["/members/1"]
     shown = api.get("/users/ana").json()
     assert (shown["teams"], [one["address"] for one in shown["methods"]]) == (["Shop Floor"], ["ana@example.org"])
     assert api.delete("/users/ana").json()["display_name"] == "Ana Sousa"
     assert [one["name"] for one in api.get("/users").json()["items"]] == ["rui"]
-    assert api.get("/teams").json()["items"][0]["members"] == ["rui"]
+    [left] = api.get("/teams").json()["items"]
+    assert (left["members"], left["version"]) == (["rui"], 2)
     assert api.delete("/teams/Shop Floor").status_code == 200
     assert api.get("/teams/Shop Floor").status_code == 404
 
@@ -130,6 +132,8 @@ def test_a_schedule_is_made_asked_overridden_and_removed(api: TestClient) -> Non
     assert api.get(address["path"]).status_code == 404
     assert api.delete("/schedules/payments").status_code == 200
     assert api.get("/schedules/payments").status_code == 404
+    assert [api.get(f"/schedules/{name}/on-call").status_code for name in ("payments", "never")] == [200, 404]
+    assert len(api.get("/schedules/payments/shifts", params={"since": "2026-11-01T00:00:00Z"}).json()["shifts"]) == 0
     versions = api.get("/schedules/payments/versions").json()["items"]
     assert [one["definition"] is None for one in versions] == [True, False]
 

@@ -38,6 +38,8 @@ def test_people_and_schedules_are_worked_with_at_a_terminal(at_server):
     assert "override" in at_server("schedules", "shifts", "payments").out
     assert "ana" in at_server("schedules", "load", "payments", "--until", "30d").out
     assert at_server("schedules", "problems", "payments").code == 0
+    feast = at_server("schedules", "temporary", "payments", "--from", "3d", "--until", "4d", "--shift", "ana=3d/4d")
+    assert "temporary schedule of 1 shifts" in feast.out
     assert "Ended: override 1" in at_server("schedules", "end-override", "payments", "1").out
     assert "/schedules/payments/calendar.ics?token=" in at_server("schedules", "calendar", "payments").out
     assert at_server("schedules", "swap", "payments", "--give", "ana", "--take", "rui").code == 2

@@ -10,18 +10,8 @@ import pytest
 from tocsin.kit.wallclock import first_at, last_at, local_of
 from tocsin.oncall.restrictions import Restriction, holds, stretches
 from tocsin.oncall.rotations import Frequency, Rotation, turns
-from tocsin.oncall.schedules import (
-    FixedShift,
-    Layer,
-    Override,
-    PersonShift,
-    Schedule,
-    Temporary,
-    final_shifts,
-    of_people,
-    seen,
-    shifts_of_versions,
-)
+from tocsin.oncall.schedules import FixedShift, Layer, Override, Schedule, Temporary, final_shifts, shifts_of_versions
+from tocsin.oncall.seeing import PersonShift, of_people, seen
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "vectors_oncall"
 DAY = timedelta(days=1)

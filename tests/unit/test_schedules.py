@@ -10,24 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.kit.errors import Invalid
-from tocsin.oncall.declaring import definition_of, kept_schedule, override_of, overrides_of, schedule_of, temporary_of
+from tocsin.oncall.declaring import kept_schedule, override_of, overrides_of, schedule_of, temporary_of
 from tocsin.oncall.restrictions import Restriction, merged, without
-from tocsin.oncall.rotations import Frequency, HandOff, Rotation
+from tocsin.oncall.rotations import Frequency, HandOff, Rotation, turns
 from tocsin.oncall.schedules import (
     FixedShift,
     Layer,
     Override,
-    PersonShift,
     Schedule,
     Shift,
     TooManyShifts,
     final_shifts,
     next_change,
-    of_people,
     on_call_at,
-    seen,
 )
+from tocsin.oncall.seeing import PersonShift, of_people, seen
 from tocsin.oncall.trying import tried
+from tocsin.oncall.writing import definition_of
 
 STEP = timedelta(minutes=5)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -142,6 +141,47 @@ def test_hand_offs_never_lose_or_double_an_hour(case: Any) -> None:
     shifts = final_shifts(alone, midnight - DAY, midnight + 2 * DAY)
     assert sum((one.end - one.start for one in shifts), timedelta(0)) == 3 * DAY
     assert merged((one.start, one.end) for one in shifts) == [(midnight - DAY, midnight + 2 * DAY)]
+
+
+@st.composite
+def rotations(draw: Any, day: datetime) -> Rotation:
+    """Of every kind, with and without a day mask."""
+    start = day + draw(st.integers(-60, 60)) * DAY + draw(clocks) * timedelta(minutes=1)
+    frequency = draw(st.sampled_from([*Frequency]))
+    masked = frequency in {Frequency.DAILY, Frequency.WEEKLY, Frequency.MONTHLY}
+    points = draw(
+        st.lists(st.builds(HandOff, st.integers(0, 6), st.just(time(9))), min_size=1, max_size=3, unique=True)
+    )
+    by_length = frequency is Frequency.CUSTOM and draw(st.booleans())
+    return Rotation(
+        frequency,
+        start,
+        draw(st.integers(1, 4)),
+        elapsed=draw(st.booleans()),
+        weekdays=draw(st.frozensets(st.integers(0, 6))) if masked else frozenset(),
+        week_start=draw(st.integers(0, 6)),
+        whole=draw(st.booleans()),
+        length_s=draw(st.integers(10, 1000)) * 900 if by_length else None,
+        handoffs=tuple(points) if frequency is Frequency.CUSTOM and not by_length else (),
+    )
+
+
+@given(data=st.data(), change=st.sampled_from(CHANGES), before=st.integers(0, 40), after=st.integers(1, 40))
+@settings(max_examples=40)
+def test_turns_are_the_same_in_whatever_window_one_looks(data: Any, change: Any, before: int, after: int) -> None:
+    zone, day = change
+    rotation = data.draw(rotations(day))
+    midnight = day.replace(tzinfo=UTC)
+    since, until = midnight - before * 7 * HOUR, midnight + after * 7 * HOUR
+    near = list(turns(rotation, zone, since, until))
+    far = list(turns(rotation, zone, since - 90 * DAY, until + 90 * DAY))
+    assert near == [turn for turn in far if turn.start < until and turn.end > since]
+    assert all(one.end <= other.start and one.number <= other.number for one, other in pairwise(far))
+    if not rotation.weekdays:
+        assert all(one.end == other.start for one, other in pairwise(far))
+        assert all(other.number - one.number <= 2 for one, other in pairwise(far))  # a turn in a gap is empty
+    groups = len({turn.number for turn in far})
+    assert groups > 1 or rotation.weekdays or rotation.frequency is Frequency.MONTHLY
 
 
 def at(text: str) -> datetime:

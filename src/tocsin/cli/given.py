@@ -60,14 +60,14 @@ def seconds(option: str, length: str | None) -> int | None:
     return int(found[1]) * _UNITS_S[found[2] or "s"]
 
 
-def instant(option: str, text: str | None) -> str | None:
+def instant(option: str, text: str | None, now: datetime | None = None) -> str | None:
     """`now`, `2h` from now, or a date or time as RFC 3339; without an offset, by this machine's clock.
 
-    None when nothing was given. Raises WrongUsage.
+    Several that belong together are given one `now`. None when nothing was given. Raises WrongUsage.
     """
     if text is None:
         return None
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     found = _LENGTH.fullmatch(text.strip().removeprefix("+"))
     try:
         if text.strip() == "now":

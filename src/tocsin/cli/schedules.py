@@ -1,7 +1,7 @@
 """`tocsin schedules`: on-call schedules: list, show, save, try, override, swap, problems, load, calendar."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -307,11 +307,50 @@ def swap(
         typer.echo(printable(f"Override {_override(row, utc=utc)}"))
 
 
-def _part(option: str, text: str) -> dict[str, str | None]:
+def _part(option: str, text: str, now: datetime | None = None) -> dict[str, str | None]:
     found = re.fullmatch(r"([^=]+)=([^/]+)/(.+)", text)
     if found is None:
         raise WrongUsage(detail=f"{option} {text!r}: expected such as ana=2026-11-30T09:00/2026-12-07T09:00")
-    return {"user": found[1], "start": instant(option, found[2]), "end": instant(option, found[3])}
+    return {"user": found[1], "start": instant(option, found[2], now), "end": instant(option, found[3], now)}
+
+
+@app.command(
+    epilog=examples(
+        "tocsin schedules temporary payments --from 2026-12-24T08:00 --until 2026-12-27T08:00 "
+        "--shift ana=2026-12-24T08:00/2026-12-26T08:00 --shift rui=2026-12-26T08:00/2026-12-27T08:00",
+    )
+)
+def temporary(
+    name: NameArgument,
+    start: FromOption,
+    end: EndOption,
+    shift: Annotated[
+        list[str] | None,
+        typer.Option("--shift", metavar="USERS=FROM/UNTIL", help="Who has it, ana or ana+rui; many times."),
+    ] = None,
+    reason: ReasonOption = "",
+    utc: UtcOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put shifts that are written down in the place of all layers for a while; what they leave empty is empty."""
+    now = datetime.now(UTC)
+    parts = [_part("--shift", text, now) for text in shift or ()]
+    body = {
+        "start": instant("--from", start, now),
+        "end": instant("--until", end, now),
+        "shifts": [
+            {"users": str(part["user"]).split("+"), "start": part["start"], "end": part["end"]} for part in parts
+        ],
+        "reason": reason,
+    }
+    with Server(url, key_file) as server:
+        answer = server.post(f"/schedules/{name}/temporary", body)
+    if as_json:
+        print_json(answer.text)
+        return
+    typer.echo(printable(f"Override {_override(answer.data, utc=utc)}"))
 
 
 @app.command("end-override", epilog=examples("tocsin schedules end-override payments 3"))

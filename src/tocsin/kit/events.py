@@ -919,7 +919,8 @@ class ScheduleCalendarRevoked(_OfSchedule):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleGapFound(_OfSchedule):
-    """Nobody is on call from `start` to `end`, within the next seven days, and somebody should be. Told once a gap."""
+    """Nobody is on call from `start` to `end`, and somebody should be; it begins within the next seven days. Told once,
+    and again if it has become longer. The end is at most 90 days ahead."""
 
     start: datetime
     end: datetime

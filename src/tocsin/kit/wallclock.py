@@ -22,7 +22,7 @@ def local_of(instant: datetime, zone: str) -> datetime:
     return instant.astimezone(_zone(zone)).replace(tzinfo=None, fold=0)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def first_at(local: datetime, zone: str) -> datetime:
     """The first instant at which the clock shows this time, or the first after the gap it lies in."""
     return _at(local, zone, fold=0)

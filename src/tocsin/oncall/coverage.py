@@ -9,7 +9,8 @@ from typing import Final
 from tocsin.kit.wallclock import local_of
 from tocsin.oncall.people import Away
 from tocsin.oncall.restrictions import Restriction, Stretch, clipped, merged, stretches, without
-from tocsin.oncall.schedules import Override, PersonShift, Shift, of_people
+from tocsin.oncall.schedules import Override, Shift
+from tocsin.oncall.seeing import PersonShift, of_people
 
 NIGHT: Final = (Restriction(times=((22 * 60, 30 * 60),)),)
 WEEKEND: Final = (Restriction(weekdays=frozenset({5, 6})),)

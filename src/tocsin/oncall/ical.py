@@ -8,7 +8,7 @@ from typing import Final
 from icalendar import Calendar, Event
 
 from tocsin.kit.clock import to_us
-from tocsin.oncall.schedules import PersonShift
+from tocsin.oncall.seeing import PersonShift
 
 _PRODID: Final = "-//Tocsin//On-call//EN"
 _REFRESH: Final = timedelta(hours=1)

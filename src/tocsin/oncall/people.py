@@ -42,6 +42,11 @@ class User:
     created_at: datetime
     updated_at: datetime
     updated_by: str
+    removed_at: datetime | None = None
+
+    def is_there(self, at: datetime) -> bool:
+        """Whether the person had not been removed by then."""
+        return not self.removed or (self.removed_at is not None and at < self.removed_at)
 
     def is_away(self, at: datetime) -> bool:
         """Whether the person is away at an instant."""

@@ -142,8 +142,13 @@ def remove(tx: Tx, name: str, *, seen_version: int | None = None) -> User:
     store.lock(tx)
     found = get(tx, name)
     _agree(found.version, seen_version)
+    for team in [get_team(tx, one) for one in store.teams_of(tx, name)]:
+        _put_team(tx, team.name, team.display_name, [one for one in team.members if one != name], before=team)
     store.remove_user(tx, found)
-    tx.emit(UserRemoved(name, version=found.version + 1, schedules=schedules_naming(tx, name)))
+    schedules = schedules_naming(tx, name)
+    for schedule in schedules:
+        schedule_store.look_soon(tx, schedule)
+    tx.emit(UserRemoved(name, version=found.version + 1, schedules=schedules))
     return found
 
 
@@ -335,16 +340,19 @@ def save_team(
     before = store.team(tx, name)
     _agree(0 if before is None else before.version, seen_version)
     shown = display_name or name
-    changed: tuple[str, ...] = ()
-    if before is not None:
-        differs = {"display_name": before.display_name != shown, "members": before.members != tuple(who)}
-        changed = tuple(field for field, other in differs.items() if other)
-        if not changed:
-            return before, False
+    if before is not None and (before.display_name, before.members) == (shown, tuple(who)):
+        return before, False
+    return _put_team(tx, name, shown, who, before=before), before is None
+
+
+def _put_team(tx: Tx, name: str, shown: str, who: Sequence[str], *, before: Team | None) -> Team:
     store.put_team(tx, name, shown, who, before=before)
     found = get_team(tx, name)
+    changed: tuple[str, ...] = ()
+    if before is not None:
+        changed = tuple(one for one in ("display_name", "members") if getattr(before, one) != getattr(found, one))
     tx.emit(TeamSaved(name, version=found.version, changed=changed))
-    return found, before is None
+    return found
 
 
 def remove_team(tx: Tx, name: str, *, seen_version: int | None = None) -> Team:

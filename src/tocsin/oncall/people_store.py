@@ -39,12 +39,11 @@ def user(tx: ReadTx, name: str) -> User | None:
 
 def _user_of(row: Row[Any]) -> User:
     values = dict(row._mapping)
-    removed_at = values.pop("removed_at")
     away = tuple(
         Away(datetime.fromisoformat(one["start"]), datetime.fromisoformat(one["end"]), one["note"])
         for one in values.pop("away")
     )
-    return User(**values, away=away, removed=removed_at is not None)
+    return User(**values, away=away, removed=values["removed_at"] is not None)
 
 
 def users(tx: ReadTx, names: Collection[str]) -> dict[str, User]:
@@ -78,11 +77,10 @@ def away_values(away: Iterable[Away]) -> list[dict[str, str]]:
 
 
 def remove_user(tx: Tx, found: User) -> None:
-    """Take a user out, with all addresses and out of all teams; the name stays for what is past."""
+    """Take a user out, with all addresses; the name stays for what is past."""
     ids = [method.id for method in methods_of(tx, [found.name]).get(found.name, ())]
     for method_id in ids:
         remove_method(tx, method_id)
-    tx.execute(delete(team_members).where(team_members.c.user == found.name))
     row: dict[str, Any] = {
         "removed_at": tx.now,
         "email": None,

@@ -10,11 +10,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.oncall.model import schedule_gaps, schedule_overrides, schedule_versions, schedules
 from tocsin.oncall.schedules import FixedShift, Override, Temporary
+from tocsin.storage import timers
 from tocsin.storage.columns import row_value
 from tocsin.storage.tx import ReadTx, Tx
 
 OVERRIDE: Final = "override"
 TEMPORARY: Final = "temporary"
+GAPS: Final = "schedule.gaps"  # the timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +148,12 @@ def remove(tx: Tx, name: str, version: int) -> None:
 
 
 def _add_version(tx: Tx, name: str, version: int, definition: dict[str, Any] | None) -> None:
+    """It holds from now on: not from before the last one, whose transaction may have begun later and been faster."""
+    c = schedule_versions.c
+    last = tx.execute(select(func.max(c.at)).where(c.name == name)).scalar_one()
     kept = null() if definition is None else definition
-    row = {"name": name, "version": version, "definition": kept, "at": tx.now, "actor": str(tx.actor)}
+    at = tx.now if last is None else max(tx.now, last)
+    row = {"name": name, "version": version, "definition": kept, "at": at, "actor": str(tx.actor)}
     tx.execute(insert(schedule_versions).values(**row))
 
 
@@ -211,6 +217,11 @@ def running_overrides(tx: ReadTx, name: str) -> list[OverrideRow]:
 
 
 # Gaps that were told of.
+
+
+def look_soon(tx: Tx, name: str) -> None:
+    """Have a schedule looked at for gaps."""
+    timers.put(tx, GAPS, name, due_at=tx.now, version=0)
 
 
 def told_gaps(tx: ReadTx, name: str, since: datetime) -> list[tuple[datetime, datetime]]:

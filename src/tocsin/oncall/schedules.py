@@ -21,7 +21,6 @@ from tocsin.oncall.restrictions import Restriction, clipped, stretches
 from tocsin.oncall.rotations import Rotation, Turn, turns
 
 MOST_STRETCHES: Final = 20_000  # in one calculation
-REACHES: Final = (timedelta(days=35), timedelta(days=400))  # how far beyond a window a shift's ends are looked for
 AHEAD: Final = (timedelta(days=1), timedelta(days=8), timedelta(days=40), timedelta(days=400))
 _INSTANT: Final = timedelta(microseconds=1)
 
@@ -49,15 +48,6 @@ class Shift:
     layer: str | None
     override_id: int | None
     sources: tuple[Source, ...] = field(default=(), compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class PersonShift:
-    """A stretch in which one person is on call."""
-
-    user: str
-    start: datetime
-    end: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,77 +193,6 @@ def next_change(compute: Compute, after: datetime) -> datetime | None:
     return None
 
 
-def of_people(shifts: Sequence[Shift], *, at_handoffs: bool) -> list[PersonShift]:
-    """What each person has of shifts, ordered by start and name.
-
-    Shifts that touch are one; with `at_handoffs` only where they come from the same turn.
-    """
-    open_: dict[str, tuple[PersonShift, Source | None]] = {}
-    done: list[PersonShift] = []
-    for shift in shifts:
-        sources = shift.sources or (None,) * len(shift.users)
-        for user, source in zip(shift.users, sources, strict=True):
-            mine = open_.pop(user, None)
-            start = shift.start
-            if mine is not None:
-                if mine[0].end == shift.start and (not at_handoffs or _goes_on(mine[1], source)):
-                    start = mine[0].start
-                else:
-                    done.append(mine[0])
-            open_[user] = PersonShift(user, start, shift.end), source
-    done += [one for one, _ in open_.values()]
-    return sorted(done, key=lambda one: (one.start, one.user))
-
-
-def _goes_on(before: Source | None, after: Source | None) -> bool:
-    """Whether it is the same turn. Nothing is known of the turns of a past that is only told."""
-    return before == after or (before is not None and before.layer is None and before.override_id is None)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The final schedule within a window, and where the shifts that reach over its edges begin and end: by their start
-    (and user), None where that is further than was looked."""
-
-    shifts: list[Shift]
-    people: list[PersonShift]
-    extents: Mapping[tuple[datetime, str | None], tuple[datetime | None, datetime | None]]
-
-
-def seen(compute: Compute, since: datetime, until: datetime, *, join: bool = False) -> Seen:
-    """The final schedule within a window; with `join`, a person's shifts are one over hand-offs. Raises
-    TooManyShifts."""
-    shifts = compute(since, until)
-    people = of_people(shifts, at_handoffs=not join)
-    extents: dict[tuple[datetime, str | None], tuple[datetime | None, datetime | None]] = {}
-    all_of: list[Shift | PersonShift] = [*shifts, *people]
-    edges = [one for one in all_of if one.start == since or one.end == until]
-    for reach in REACHES:
-        if not edges:
-            break
-        try:
-            wide = compute(since - reach, until + reach)
-        except TooManyShifts:
-            break
-        whole: list[Shift | PersonShift] = [*wide, *of_people(wide, at_handoffs=not join)]
-        for edge in edges:
-            extents[edge.start, _user(edge)] = _extent(edge, whole, since - reach, until + reach)
-        edges = [edge for edge in edges if None in extents[edge.start, _user(edge)]]
-    return Seen(shifts, people, extents)
-
-
-def _user(one: Shift | PersonShift) -> str | None:
-    return one.user if isinstance(one, PersonShift) else None
-
-
-def _extent(
-    edge: Shift | PersonShift, whole: Sequence[Shift | PersonShift], low: datetime, high: datetime
-) -> tuple[datetime | None, datetime | None]:
-    mine = (one for one in whole if _user(one) == _user(edge) and one.start <= edge.start and one.end >= edge.end)
-    found = next(mine, edge)
-    return (None if found.start == low else found.start), (None if found.end == high else found.end)
-
-
 def _layer_pieces(schedule: Schedule, since: datetime, until: datetime) -> list[_Piece]:
     found: list[_Piece] = []
     for rank, layer in enumerate(schedule.layers):
@@ -387,24 +306,27 @@ def _overridden(places: Sequence[_Place], overrides: Sequence[Override]) -> tupl
     """What overrides, in their order, make of who is on call; nobody is there twice."""
     found = _once(places)
     for one in overrides:
-        source = Source(None, one.id, one.start)
-        if one.remove is None:
-            found.append(_Place(one.add, source))
-        else:
-            found = _replaced(found, one, source)
-        found = _once(found)
+        hit = _hit(found, one)
+        if one.remove is None and all(place.user != one.add for place in found):
+            found.append(_Place(one.add, Source(None, one.id, one.start)))
+        elif hit:
+            found = _once([_replaced(place, one) if place in hit else place for place in found])
     return tuple(place for place in found if place.user is not None)
 
 
-def _replaced(places: Sequence[_Place], one: Override, source: Source) -> list[_Place]:
-    """The place of `remove`; of one that has left it already, where another is to be in it."""
-    hit = [place.user == one.remove for place in places]
-    if not any(hit) and one.add is not None:
-        hit = [one.remove in place.before for place in places]
-    return [
-        place if not mine else _Place(one.add, source, (*place.before, *([place.user] if place.user else [])))
-        for place, mine in zip(places, hit, strict=True)
-    ]
+def _hit(places: Sequence[_Place], one: Override) -> list[_Place]:
+    """The place of whom it removes; of one that has left it already, where another is to be in it."""
+    if one.remove is None:
+        return []
+    hit = [place for place in places if place.user == one.remove]
+    if not hit and one.add is not None:
+        hit = [place for place in places if one.remove in place.before]
+    return hit
+
+
+def _replaced(place: _Place, one: Override) -> _Place:
+    before = place.before if place.user is None else (*place.before, place.user)
+    return _Place(one.add, Source(None, one.id, one.start), before)
 
 
 def _once(places: Sequence[_Place]) -> list[_Place]:

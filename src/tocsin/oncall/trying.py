@@ -5,15 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from tocsin.oncall.schedules import (
-    FixedShift,
-    Override,
-    Schedule,
-    Seen,
-    Temporary,
-    seen,
-    shifts_of_versions,
-)
+from tocsin.oncall.schedules import FixedShift, Override, Schedule, Temporary, shifts_of_versions
+from tocsin.oncall.seeing import Seen, seen
 
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from tocsin.tickets.matrix import DEFAULT, definition_of
+from tocsin.web.oncall_examples import ONCALL_EXAMPLES
 
 _LOG: Final[dict[str, Any]] = {
     "id": 17,
@@ -874,4 +875,5 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "detail": "This ticket can't move from OPEN to CLOSED; allowed: IN_PROGRESS.",
         "allowed": ["IN_PROGRESS"],
     },
+    **ONCALL_EXAMPLES,
 }

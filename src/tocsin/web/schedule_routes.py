@@ -6,10 +6,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tocsin.kit.errors import FieldError, Invalid
+from tocsin.oncall import calendar_service as calendars
 from tocsin.oncall import coverage, people_store, trying
+from tocsin.oncall import override_service as overriding
+from tocsin.oncall import problem_service as looking
 from tocsin.oncall import schedule_service as schedules
 from tocsin.oncall.declaring import kept_schedule, override_of, overrides_of, schedule_of, temporary_of
-from tocsin.oncall.schedule_service import Part
+from tocsin.oncall.override_service import Part
+from tocsin.oncall.restrictions import Stretch
 from tocsin.oncall.schedule_store import OVERRIDE, OverrideRow, ScheduleRow
 from tocsin.oncall.schedules import Schedule, TooManyShifts
 from tocsin.storage.tx import ReadTx, Tx
@@ -33,6 +37,7 @@ from tocsin.web.schedule_schemas import (
     SchedulePageOut,
     ScheduleProblemOut,
     ScheduleProblemsOut,
+    ScheduleTrialIn,
     ScheduleVersionOut,
     ScheduleVersionPageOut,
     ShiftQueryIn,
@@ -40,7 +45,6 @@ from tocsin.web.schedule_schemas import (
     SwapIn,
     SwapOut,
     TemporaryWhyIn,
-    TrialIn,
     TriedOut,
     WindowIn,
     shifts_out,
@@ -89,7 +93,7 @@ def list_schedules(query: Annotated[QueryIn, Query()], with_: With) -> ScheduleP
 
 
 @router.post("/schedules/preview", summary="Try a schedule")
-def preview_schedule(trial: TrialIn, with_: With) -> TriedOut:
+def preview_schedule(trial: ScheduleTrialIn, with_: With) -> TriedOut:
     """The final shifts of a schedule that is in the body, from `since` to `until`. Nothing is kept.
 
     A layer has the group on call whose turn it is while one of its restrictions holds. Of the layers that have somebody
@@ -198,7 +202,7 @@ def on_call(
     """
 
     def look(tx: ReadTx) -> OnCallOut:
-        schedules.get(tx, name)
+        schedules.ever(tx, name)
         return _on_call(tx, name, at or tx.now)
 
     return with_.database.read(look)
@@ -221,15 +225,16 @@ def _on_call(tx: ReadTx, name: str, at: datetime) -> OnCallOut:
 @router.get("/schedules/{name}/shifts", summary="The final schedule", responses=_MISSING)
 def schedule_shifts(name: Name, query: Annotated[ShiftQueryIn, Query()], with_: With) -> ShiftsOut:
     """Who is on call from `since` to `until`: of what is past by the versions that held then, of what is to come by the
-    present one, with all overrides."""
+    present one, with all overrides. Also of a schedule that was removed."""
 
     def look(tx: ReadTx) -> ShiftsOut:
-        row = schedules.get(tx, name)
+        row = schedules.ever(tx, name)
         since, until = _window(query, tx.now)
         found = schedules.shifts(tx, name, since, until, join=query.join)
-        kept = kept_schedule(row.definition)
-        begun = max(since, row.created_at)
-        gaps = coverage.gaps(found.shifts, kept.coverage, kept.time_zone, begun, max(begun, until))
+        gaps: list[Stretch] = []
+        if row is not None and row.created_at < until:
+            kept = kept_schedule(row.definition)
+            gaps = coverage.gaps(found.shifts, kept.coverage, kept.time_zone, max(since, row.created_at), until)
         return ShiftsOut(**shifts_out(found, until, gaps, query.user))
 
     return with_.database.read(look)
@@ -244,7 +249,7 @@ def _window(query: WindowIn, now: datetime) -> tuple[datetime, datetime]:
 def schedule_problems(name: Name, with_: With) -> ScheduleProblemsOut:
     """What there is to look at in the next 90 days, by start: when nobody is on call and somebody should be; who is on
     call and away, removed, or booked twice at once; overrides from which nothing follows."""
-    found = with_.database.read(lambda tx: schedules.problems(tx, name))
+    found = with_.database.read(lambda tx: looking.problems(tx, name))
     return ScheduleProblemsOut(items=[ScheduleProblemOut.model_validate(one) for one in found], next=None)
 
 
@@ -264,7 +269,7 @@ def schedule_load(name: Name, query: Annotated[WindowIn, Query()], with_: With) 
                 weekend_s=one.weekend.total_seconds(),
                 weekends=one.weekends,
             )
-            for one in schedules.loads(tx, name, since, until)
+            for one in looking.loads(tx, name, since, until)
         ]
         return LoadsOut(since=since, until=until, items=items, next=None)
 
@@ -290,7 +295,7 @@ def list_overrides(name: Name, query: Annotated[OverrideQueryIn, Query()], with_
     """Overrides and temporary schedules that have not ended, by start; or those that ended after an instant."""
 
     def look(tx: ReadTx) -> OverridePageOut:
-        found, cursor = schedules.find_overrides(
+        found, cursor = overriding.find_overrides(
             tx, name, ends_after=query.ends_after or tx.now, cursor=query.cursor, limit=query.limit
         )
         return OverridePageOut(items=[_override_out(row) for row in found], next=cursor)
@@ -309,7 +314,7 @@ def add_override(name: Name, override: OverrideWhyIn, at: AtDesk) -> Response:
     """Add, remove or replace one person for a while. Of two at once the one made later is applied to what the earlier
     one left; one that begins in the past begins now."""
     meant = override_of(override.model_dump())
-    return at.write(lambda tx: _override_answer(schedules.add_override(tx, name, meant, override.reason), 201))
+    return at.write(lambda tx: _override_answer(overriding.add_override(tx, name, meant, override.reason), 201))
 
 
 @router.post(
@@ -322,7 +327,7 @@ def add_override(name: Name, override: OverrideWhyIn, at: AtDesk) -> Response:
 def add_temporary(name: Name, temporary: TemporaryWhyIn, at: AtDesk) -> Response:
     """Put shifts that are written down in the place of all layers for a while. Overrides still change them."""
     meant = temporary_of(temporary.model_dump())
-    return at.write(lambda tx: _override_answer(schedules.add_temporary(tx, name, meant, temporary.reason), 201))
+    return at.write(lambda tx: _override_answer(overriding.add_temporary(tx, name, meant, temporary.reason), 201))
 
 
 @router.post(
@@ -339,7 +344,7 @@ def swap(name: Name, swapped: SwapIn, at: AtDesk) -> Response:
         return Part(said.user, said.start, said.end)
 
     def work(tx: Tx) -> Response:
-        rows = schedules.swap(tx, name, part(swapped.give), part(swapped.take), swapped.reason)
+        rows = overriding.swap(tx, name, part(swapped.give), part(swapped.take), swapped.reason)
         out = SwapOut(overrides=[_override_out(row) for row in rows])
         return Response(out.model_dump_json(), 201, media_type="application/json")
 
@@ -349,7 +354,7 @@ def swap(name: Name, swapped: SwapIn, at: AtDesk) -> Response:
 @router.get("/schedules/{name}/overrides/{id}", response_model=OverrideOut, summary="One override", responses=_MISSING)
 def get_override(name: Name, id: Id, with_: With) -> Response:  # noqa: A002
     """An override or a temporary schedule."""
-    return _override_answer(with_.database.read(lambda tx: schedules.override(tx, name, id)))
+    return _override_answer(with_.database.read(lambda tx: overriding.override(tx, name, id)))
 
 
 @router.delete(
@@ -360,7 +365,7 @@ def get_override(name: Name, id: Id, with_: With) -> Response:  # noqa: A002
 )
 def end_override(name: Name, id: Id, at: AtDesk) -> Response:  # noqa: A002
     """End an override or a temporary schedule now. What of it has passed stays; one that has not begun never holds."""
-    return at.write(lambda tx: _override_answer(schedules.end_override(tx, name, id)))
+    return at.write(lambda tx: _override_answer(overriding.end_override(tx, name, id)))
 
 
 # The calendar.
@@ -379,7 +384,7 @@ def share_calendar(name: Name, at: AtDesk) -> Response:
     Only a hash of the secret is kept: it is shown this once, and for the same reason no answer is kept for an
     `Idempotency-Key`; a repeat makes another address.
     """
-    token = at.services.database.write(lambda tx: schedules.share_calendar(tx, name), actor=at.actor)
+    token = at.services.database.write(lambda tx: calendars.share_calendar(tx, name), actor=at.actor)
     out = CalendarAddressOut(path=f"/schedules/{name}/calendar.ics?token={token}", token=token)
     return Response(out.model_dump_json(), 201, media_type="application/json")
 
@@ -394,7 +399,7 @@ def revoke_calendar(name: Name, at: AtDesk) -> Response:
     """The secret address is no longer good."""
 
     def work(tx: Tx) -> Response:
-        schedules.revoke_calendar(tx, name)
+        calendars.revoke_calendar(tx, name)
         return Response(CalendarGoneOut().model_dump_json(), media_type="application/json")
 
     return at.write(work)
@@ -415,5 +420,5 @@ def calendar(
     """The final schedule from 30 days ago to 180 days ahead, for whoever has the secret: no key is needed. A shift has
     the same UID whenever it is asked for. Calendar programs look for changes when they like; Google's, once or twice a
     day."""
-    found = with_.database.read(lambda tx: schedules.calendar_of(tx, name, token, user=user))
+    found = with_.database.read(lambda tx: calendars.calendar_of(tx, name, token, user=user))
     return Response(found, media_type=CALENDAR_TYPE, headers={"cache-control": "private, no-store"})

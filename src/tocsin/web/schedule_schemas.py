@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from tocsin.oncall.schedules import FixedShift, PersonShift, Seen, Shift
+from tocsin.oncall.schedules import FixedShift, Shift
+from tocsin.oncall.seeing import PersonShift, Seen
 from tocsin.web.schemas import In, Moment, Out, Prose, QueryIn, Reckoned, no_nul
 
 _Short = Annotated[str, StringConstraints(max_length=100), AfterValidator(no_nul)]
@@ -189,7 +190,7 @@ class TriedScheduleIn(ScheduleIn):
     temporary: list[TemporaryIn] = Field(default_factory=list)
 
 
-class TrialIn(In):
+class ScheduleTrialIn(In):
     """A schedule, and the window to look at: at most 400 days."""
 
     schedule: TriedScheduleIn
