@@ -70,7 +70,7 @@ bench: $(READY)  ## Measure, each figure beside its limit from the same run; BEN
 	@$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 faults: $(READY)  ## The tests that kill, fill and cut things, more often than `make test` does
-	@TOCSIN_FAULT_ROUNDS=$${TOCSIN_FAULT_ROUNDS:-100} $(BIN)/pytest tests/faults
+	@TOCSIN_FAULT_ROUNDS=$${TOCSIN_FAULT_ROUNDS:-100} $(BIN)/pytest tests/faults -o faulthandler_timeout=3600
 
 lock: | $(READY)  ## Resolve the dependencies again, into lock files with hashes and without addresses
 	@$(find_python); \

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import backtest
+import deliveries
 import detection
 import figures
 import fingerprints
@@ -45,6 +46,7 @@ SHORT: Final[dict[str, Part]] = {
     "sla": partial(sla.measure, count=20_000),
     "reports": partial(reports.measure, count=20_000),
     "import_file": partial(import_file.measure, size_mb=100, text_mb=20),
+    "deliveries": partial(deliveries.measure, seconds=3.0, deliveries=400, within_s=60.0),
 }
 FULL: Final[dict[str, Part]] = {
     "ingest": ingest.measure,
@@ -62,6 +64,7 @@ FULL: Final[dict[str, Part]] = {
     "sla": partial(sla.measure, closed=900_000),
     "reports": reports.measure,
     "import_file": import_file.measure,
+    "deliveries": deliveries.measure,
 }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -52,6 +53,16 @@ def in_turn(*ways: Way) -> Way:
         with receiver.guard:
             chosen = left.pop(0) if len(left) > 1 else left[0]
         chosen(receiver, connection, request)
+
+    return way
+
+
+def answer_after(chance: random.Random, most_s: float) -> Way:
+    """An ordinary answer, after a while of random length."""
+
+    def way(receiver: "Receiver", connection: socket.socket, request: Request) -> None:
+        receiver.closing.wait(chance.uniform(0, most_s))
+        answer()(receiver, connection, request)
 
     return way
 

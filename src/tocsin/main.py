@@ -168,11 +168,10 @@ def make_courier(
     base_url = settings.public_url.rstrip("/") if settings.public_url else None
     return Courier(
         database,
-        Claiming(database.dialect, CHANNELS, methods, base_url),
+        Claiming(database.dialect, CHANNELS, methods, base_url, settings.delivery_patience),
         outside=GuardedOutside(allowed),
         render=render,
         metrics=metrics,
-        patience=settings.delivery_patience,
     )
 
 

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         None, description="Where people find this server, such as https://tocsin.example.org: for links in messages."
     )
     delivery_patience: float = Field(
-        1.0, gt=0, le=10, description="How much longer than usual the pauses are before a message is sent again."
+        1.0, gt=0, le=1, description="Which share of the usual time a message is tried for, and the pauses last."
     )
     log_format: str = Field("text", pattern="^(text|json)$", description="Form of the server's own log: text or json.")
     log_level: str = Field(

@@ -43,6 +43,9 @@ class Server:
         environment["TOCSIN_DATA_DIR"] = str(settings.data_dir)
         if settings.database_secret is not None:
             environment["TOCSIN_DATABASE_URL"] = settings.database_secret
+        for name in ("allow_private", "storm_service", "storm_all", "delivery_patience"):
+            if (value := getattr(settings, name)) is not None:
+                environment[f"TOCSIN_{name.upper()}"] = str(value)
         command = [sys.executable, "-m", "uvicorn", "tocsin.main:app", "--host=127.0.0.1", f"--port={self.port}"]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -60,12 +63,13 @@ class Server:
             content = answer.read()
             return answer.status, json.loads(content) if content[:1] in (b"{", b"[") else content
 
-    def everything(self, path: str) -> list[Any]:
+    def everything(self, path: str, **filters: str) -> list[Any]:
         """All items of a list, page by page."""
         items: list[Any] = []
         cursor: str | None = ""
+        asked = "".join(f"&{name}={value}" for name, value in filters.items())
         while cursor is not None:
-            status, page = self.request("GET", f"{path}?limit=1000" + (f"&cursor={cursor}" if cursor else ""))
+            status, page = self.request("GET", f"{path}?limit=1000{asked}" + (f"&cursor={cursor}" if cursor else ""))
             assert status == 200, page
             items += page["items"]
             cursor = page["next"]

@@ -66,6 +66,8 @@ COMMANDS: Final = (
     Command("schedules", "tocsin.cli.schedules", "List, show, save, try, override and swap on-call schedules.", _WORK),
     Command("users", "tocsin.cli.users", "List, show, save and remove people and the ways to reach them.", _WORK),
     Command("teams", "tocsin.cli.teams", "List, show, save and remove teams.", _WORK),
+    Command("channels", "tocsin.cli.channels", "List, show, save, try and remove ways to reach people.", _WORK),
+    Command("deliveries", "tocsin.cli.deliveries", "Find messages, show every try, send again what failed.", _WORK),
     Command("apply", "tocsin.cli.apply", "Bring about the rules, silences and services of a file.", _WORK),
     Command("export", "tocsin.cli.export", "Write a file with the rules, silences and services there are.", _WORK),
     Command("reports", "tocsin.cli.reports", "Count tickets, how long they took, and what is left to do.", _WORK),

@@ -28,6 +28,7 @@ from tocsin.tickets.workflow import Status
 LEASE_SLACK_S: Final = 10.0  # beyond the time that sending may take: until its answer is written down
 SLICE: Final = 200  # rows that are moved or given up in one transaction
 _LOST: Final = "the worker ended before an answer was written down; whether it was taken is not known"
+_UNKNOWN: Final = "there is no such contact method, or it can't be used"
 # Ids of contact methods in, methods out; one that is missing can't be used.
 MethodBook = Callable[[ReadTx, Collection[int]], Mapping[int, Method]]
 
@@ -54,6 +55,7 @@ class Claiming:
     channels: Mapping[str, Channel]
     methods: MethodBook = no_methods
     base_url: str | None = None
+    patience: float = 1.0
 
     def place(self, tx: Tx) -> set[str]:
         """Find the channel of each person's method that is due; these channels."""
@@ -62,7 +64,7 @@ class Claiming:
         found = [(one, methods.get(one.method_id or 0)) for one in waiting]
         store.set_many(tx, [{"id": one.id, "channel": method.channel} for one, method in found if method is not None])
         lost = [one for one, method in found if method is None]
-        leave(tx, lost, None, why="there is no such contact method, or it can't be used")
+        leave(tx, lost, None, why=_UNKNOWN)
         return {method.channel for _, method in found if method is not None}
 
     def claim(self, tx: Tx, channel: str, room: int) -> Claimed:
@@ -74,12 +76,11 @@ class Claiming:
             gone += store.claimable(tx, self.dialect, channel, limit=SLICE, tests=True)
             leave(tx, gone, None, why=f"there is no channel {channel}")
             return Claimed(more=len(gone) >= SLICE)
-        channel_store.ensure_state(tx, channel)
-        state = channel_store.hold_state(tx, channel, self.dialect)
+        state = self._hold(tx, channel)
         if state is None:
             return Claimed()
         jobs = self._jobs(tx, row, store.claimable(tx, self.dialect, channel, limit=room, tests=True), {})
-        old = store.overdue(tx, self.dialect, channel, limit=SLICE)
+        old = store.overdue(tx, self.dialect, channel, limit=SLICE, patience=self.patience)
         leave(tx, old, row.definition.fallback, why="it is too old")
         if not row.definition.enabled:
             off = store.claimable(tx, self.dialect, channel, limit=SLICE)
@@ -89,6 +90,14 @@ class Claiming:
             return Claimed(jobs, shut=True, more=len(old) == SLICE)
         found = self._claim_open(tx, row, state, room - len(jobs))
         return Claimed([*jobs, *(found or ())], shut=found is None, more=len(old) == SLICE)
+
+    def _hold(self, tx: Tx, channel: str) -> StateRow | None:
+        """The state of a channel, which is made with its first message; None while another worker has it."""
+        state = channel_store.hold_state(tx, channel, self.dialect)
+        if state is None and not channel_store.states(tx, [channel]):
+            channel_store.ensure_state(tx, channel)
+            state = channel_store.hold_state(tx, channel, self.dialect)
+        return state
 
     def _shut(self, tx: Tx, row: ChannelRow, state: StateRow) -> bool:
         """Whether nothing goes there now. Once that lasts, what has another way takes it."""
@@ -135,16 +144,24 @@ class Claiming:
         return store.claimable(tx, self.dialect, channel, limit=4 * room + 8, busy_tickets=tickets_)
 
     def _wanted_still(self, tx: Tx, row: ChannelRow, due: Sequence[Delivery]) -> list[Delivery]:
-        """Without those whose ticket was acknowledged, and those that were tried for the last time by a worker that
-        ended."""
+        """Without those whose ticket was acknowledged, whose contact method is gone, or that a worker which ended had
+        tried for the last time."""
         found = tickets.get_many(tx, {one.ticket_id for one in due if one.ticket_id is not None})
-        over = [one for one in due if one.unless_acknowledged and _is_taken(found.get(one.ticket_id or 0))]
+        over = [
+            one
+            for one in due
+            if one.unless_acknowledged and one.ticket_id is not None and _is_taken(found.get(one.ticket_id))
+        ]
         why = {"state": State.CANCELLED.value, "ended_at": tx.now, "answer": "the ticket was acknowledged before"}
         store.set_many(tx, [{"id": one.id, "lease": None, **why} for one in over])
         spent = [one for one in due if one.lease is not None and one not in over and _is_spent(one, row, tx.now)]
         _keep_lost(tx, spent)
         leave(tx, spent, row.definition.fallback, why=_LOST)
-        left = {one.id for one in (*over, *spent)}
+        by = {one.method_id for one in due if one.method_id is not None}
+        known = self.methods(tx, by) if by else {}
+        lost = [one for one in due if one.method_id is not None and one.method_id not in known]
+        leave(tx, [one for one in lost if one not in over and one not in spent], row.definition.fallback, why=_UNKNOWN)
+        left = {one.id for one in (*over, *spent, *lost)}
         return [one for one in due if one.id not in left]
 
     def _send(

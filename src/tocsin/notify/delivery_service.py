@@ -15,7 +15,7 @@ from tocsin.notify.wanted import Wanted
 from tocsin.storage.database import Database
 from tocsin.storage.tx import ReadTx, Tx
 
-REPLAY_AT_ONCE: Final = 1000
+REPLAY_AT_ONCE: Final = 500  # in one turn of the write lock
 _CURSOR: Final = "deliveries"
 _FIRST: Final = frozenset({Kind.PAGE, Kind.CODE, Kind.TEST})  # never behind a queue of news
 _REPLAYABLE: Final = frozenset({State.DEAD, State.DELIVERED})

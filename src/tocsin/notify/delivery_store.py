@@ -6,9 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, bindparam, delete, func, or_, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tocsin.kit.clock import to_us
 from tocsin.notify.message import Kind
 from tocsin.notify.model import deliveries, delivery_attempts
 from tocsin.storage.dialects import Dialect
@@ -176,11 +177,8 @@ def revive(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
             | {"unless_acknowledged": False, "lease": None, "leased_at": None, "answer": None}
         )
     )
-    found = 0
-    for row in rows:
-        found += tx.execute(statement, row).rowcount
     tx.wakes.add(WAKE)
-    return found
+    return tx.execute(statement, rows).rowcount
 
 
 def cancel(tx: Tx, conditions: Sequence[ColumnElement[bool]], *, why: str) -> int:
@@ -284,10 +282,12 @@ def waiting_updates(tx: Tx, dialect: Dialect, channel: str, ticket_ids: Collecti
     return [_delivery(row) for row in tx.execute(dialect.claim(statement))]
 
 
-def overdue(tx: Tx, dialect: Dialect, channel: str, *, limit: int) -> list[Delivery]:
-    """What waits, is due, and is too old to be sent."""
+def overdue(tx: Tx, dialect: Dialect, channel: str, *, limit: int, patience: float) -> list[Delivery]:
+    """What waits, is due, and is too old to be sent: at such a share of the time until it would be given up."""
+    asked_at, give_up_at = (type_coerce(deliveries.c[name], BigInteger) for name in ("created_at", "give_up_at"))
+    too_old = asked_at + (give_up_at - asked_at) * patience <= to_us(tx.now)
     wanted = (_WAITING, deliveries.c.channel == channel, deliveries.c.due_at <= tx.now)
-    statement = select(deliveries).where(*wanted, deliveries.c.give_up_at <= tx.now).limit(limit)
+    statement = select(deliveries).where(*wanted, too_old).limit(limit)
     return [_delivery(row) for row in tx.execute(dialect.claim(statement))]
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, Table
 from tocsin.storage.columns import BigId, Instant, Json, metadata
 
 _WAITING: Any = {"sqlite_where": text("state = 'waiting'"), "postgresql_where": text("state = 'waiting'")}
+_LEASED: Any = {"sqlite_where": text("lease IS NOT NULL"), "postgresql_where": text("lease IS NOT NULL")}
 
 channels = Table(
     "channels",
@@ -85,6 +86,7 @@ deliveries = Table(
     Column("ended_at", Instant),
     Index("uq_deliveries_key", "key", unique=True),
     Index("ix_deliveries_waiting", "channel", "rank", "due_at", "id", **_WAITING),
+    Index("ix_deliveries_leased", "channel", **_LEASED),
     Index("ix_deliveries_ticket_id_id", "ticket_id", "id"),
     Index("ix_deliveries_channel_id", "channel", "id"),
     Index("ix_deliveries_person_id", "person", "id"),

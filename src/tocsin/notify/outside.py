@@ -147,7 +147,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         failed: Exception | None = None
         for address in await self._addresses(host, port):
             try:
-                return await self._plain.connect_tcp(address, port, timeout, local_address, socket_options)
+                return _Stream(await self._plain.connect_tcp(address, port, timeout, local_address, socket_options))
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failed = error
         assert failed is not None
@@ -155,6 +155,34 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class _Stream(httpcore2.AsyncNetworkStream):
+    """A connection that is closed when it is given up in the middle of its TLS handshake; httpcore leaves it open."""
+
+    def __init__(self, plain: httpcore2.AsyncNetworkStream) -> None:
+        self._plain = plain
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._plain.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._plain.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._plain.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        try:
+            return await self._plain.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await self._plain.aclose()
+            raise
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._plain.get_extra_info(info)
 
 
 def _request(

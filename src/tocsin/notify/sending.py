@@ -60,7 +60,6 @@ class Courier:
         outside: WayOut,
         render: Renderer,
         metrics: Metrics,
-        patience: float = 1.0,
         most: int = MOST_IN_FLIGHT,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -69,7 +68,6 @@ class Courier:
         self._claiming = claiming
         self._sender = _Sender(claiming.channels, outside, render, self._answered)
         self._metrics = metrics
-        self._patience = patience
         self._most = most
         self._chance = chance
         self._answers: deque[Answer] = deque()
@@ -172,7 +170,7 @@ class Courier:
 
     def _record(self, tx: Tx, answers: Sequence[Answer]) -> None:
         if answers:
-            record(tx, answers, patience=self._patience, chances=[self._chance() for _ in answers])
+            record(tx, answers, patience=self._claiming.patience, chances=[self._chance() for _ in answers])
 
     def _record_each(self, answers: Sequence[Answer], error: Exception) -> None:
         """One by one, to find the one that can't be written down; its lease lapses."""

@@ -69,7 +69,7 @@ def replay(delivery_id: DeliveryId, at: AtDesk) -> Response:
 
 @router.post("/deliveries/replay", response_model=ReplayedOut, summary="Send again what was given up")
 def replay_dead(which: ReplayIn, at: AtDesk) -> Response:
-    """Send again what is `dead` and matches all that is given, up to 1,000 messages at once, the oldest first."""
+    """Send again what is `dead` and matches all that is given, up to 500 messages at once, the oldest first."""
     if which.kind is not None and which.kind not in set(Kind):
         detail = f"expected one of {', '.join(Kind)}"
         raise Invalid(f"kind: {detail}", errors=(FieldError("/kind", detail),))

@@ -101,6 +101,15 @@ def _make_deliveries() -> None:
         sqlite_where=waiting,
         postgresql_where=waiting,
     )
+    leased = sa.text("lease IS NOT NULL")
+    op.create_index(
+        "ix_deliveries_leased",
+        "deliveries",
+        ["channel"],
+        unique=False,
+        sqlite_where=leased,
+        postgresql_where=leased,
+    )
     for column in ("ticket_id", "channel", "person", "state"):
         op.create_index(f"ix_deliveries_{column}_id", "deliveries", [column, "id"], unique=False)
     op.create_index("ix_deliveries_ended_at", "deliveries", ["ended_at"], unique=False)

@@ -1,0 +1,248 @@
+"""`tocsin channels`: the ways to reach people; how they are doing, and whether they work."""
+
+from typing import Annotated, Any
+
+import typer
+
+from tocsin.cli.command import (
+    DEFAULT_URL,
+    CursorOption,
+    JsonOption,
+    KeyFileOption,
+    LimitOption,
+    UrlOption,
+    UtcOption,
+    examples,
+    make_app,
+)
+from tocsin.cli.deliveries import print_tries
+from tocsin.cli.exits import FAILED
+from tocsin.cli.given import json_object, listed, pairs, savable
+from tocsin.cli.output import (
+    age,
+    duration,
+    more_follows,
+    print_fields,
+    print_json,
+    print_table,
+    printable,
+    styled,
+    when,
+)
+from tocsin.cli.remote import Server
+
+STATE_STYLES = {"works": "green", "rests": "bold red", "off": "dim", "DISABLED": "bold red", "untried": "dim"}
+_SHOWN_ONLY = (
+    "disabled_reason", "disabled_at", "breaker", "failures", "open_since", "next_probe_at", "held_until",
+    "last_success_at", "last_error_at", "last_error", "queued", "oldest_queued_at", "dead",
+)  # fmt: skip
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The channel's name.")]
+
+app = make_app(
+    help="List, show, save, try and remove channels: the ways to reach people.",
+    epilog=examples(
+        "tocsin channels save ops webhook --set url=https://hooks.example.org/tocsin --default",
+        "tocsin channels test ops",
+    ),
+)
+
+
+@app.command("list", epilog=examples("tocsin channels list"))
+def list_channels(
+    limit: LimitOption = 100,
+    cursor: CursorOption = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List channels by name."""
+    with Server(url, key_file) as server:
+        page = server.get("/channels", limit=limit, cursor=cursor)
+    if as_json:
+        print_json(page.text)
+        return
+    if not page.data["items"]:
+        typer.echo("No channels: nobody hears of tickets. tocsin channels save console console --default")
+        return
+    print_table(
+        ["Name", "Kind", "State", "Default", "Last success", "Last error"],
+        (_row(channel) for channel in page.data["items"]),
+        flexible=["Last error"],
+    )
+    more_follows(page.data)
+
+
+def _row(channel: dict[str, Any]) -> list[Any]:
+    succeeded = channel["last_success_at"]
+    return [
+        channel["name"],
+        channel["kind"],
+        styled(_state(channel), STATE_STYLES),
+        "yes" if channel["is_default"] else "",
+        f"{age(succeeded)} ago" if succeeded else "",
+        channel["last_error"] or "",
+    ]
+
+
+def _state(channel: dict[str, Any]) -> str:
+    if not channel["enabled"]:
+        return "DISABLED" if channel["disabled_reason"] else "off"
+    if channel["breaker"] != "closed" or channel["held_until"]:
+        return "rests"
+    return "works" if channel["last_success_at"] else "untried"
+
+
+@app.command(epilog=examples("tocsin channels show ops"))
+def show(
+    name: NameArgument,
+    utc: UtcOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one channel with how it is doing."""
+    with Server(url, key_file) as server:
+        answer = server.get(f"/channels/{name}")
+    if as_json:
+        print_json(answer.text)
+        return
+    channel = answer.data
+    error_at = channel["last_error_at"]
+    print_fields(
+        [
+            ("name", channel["name"]),
+            ("kind", channel["kind"]),
+            *((key, _text(value)) for key, value in channel["config"].items()),
+            ("description", channel["description"]),
+            ("default", "hears of every ticket" if channel["is_default"] else None),
+            ("state", styled(_state(channel), STATE_STYLES)),
+            ("disabled because", channel["disabled_reason"]),
+            ("failures", str(channel["failures"]) if channel["failures"] else None),
+            ("next try", when(channel["next_probe_at"], utc=utc) or when(channel["held_until"], utc=utc)),
+            ("last success", when(channel["last_success_at"], utc=utc)),
+            ("last error", f"{channel['last_error']} ({when(error_at, utc=utc)})" if error_at else None),
+            ("waiting", str(channel["queued"])),
+            ("given up", f"{channel['dead']} (tocsin deliveries replay --channel {name})" if channel["dead"] else None),
+            ("a minute", str(channel["per_minute"] or "no limit")),
+            ("at once", str(channel["concurrency"])),
+            ("time for a try", duration(channel["timeout_s"])),
+            ("bundles within", duration(channel["bundle_s"])),
+            ("takes only", ", ".join(channel["kinds"] or ())),
+            ("falls back to", channel["fallback"]),
+            ("changed", f"{when(channel['updated_at'], utc=utc)} by {channel['updated_by']}"),
+            ("version", str(channel["version"])),
+        ]
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {part}" for name, part in value.items())
+    return str(value)
+
+
+@app.command(
+    epilog=examples(
+        "tocsin channels save ops webhook --set url=https://hooks.example.org/tocsin --default",
+        "tocsin channels save ops --file ops.json --per-minute 600",
+        "tocsin channels show ops --json | tocsin channels save ops-2 --file -",
+    )
+)
+def save(
+    name: NameArgument,
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="webhook, console, ...")] = None,
+    file: Annotated[
+        str | None, typer.Option("--file", "-f", metavar="FILE", help="All of it as JSON; - for standard input.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of its kind; several times.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="Sent along by a webhook; several times.")
+    ] = None,
+    description: Annotated[str | None, typer.Option("--description", "-d", help="What it is for.")] = None,
+    is_default: Annotated[bool, typer.Option("--default", help="It hears of every ticket.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="Keep it, but send nothing there.")] = False,
+    per_minute: Annotated[int | None, typer.Option("--per-minute", min=1, help="So many messages at most.")] = None,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", min=1, help="So many at once.", show_default="8")
+    ] = None,
+    timeout_s: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="For one try.", show_default="15")
+    ] = None,
+    bundle_s: Annotated[
+        float | None,
+        typer.Option("--bundle", metavar="SECONDS", help="Updates within it become one.", show_default="30"),
+    ] = None,
+    kinds: Annotated[str | None, typer.Option("--kinds", metavar="KINDS", help="Only these, with commas.")] = None,
+    fallback: Annotated[
+        str | None, typer.Option("--fallback", metavar="NAME", help="Gets what this one can't deliver.")
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a channel, or replace the one of that name. What is not said has its default."""
+    body = {} if file is None else savable(json_object(file), *_SHOWN_ONLY)
+    config = {**body.get("config", {}), **(pairs("--set", setting) or {})}
+    headers = pairs("--header", header)
+    said = {
+        "kind": kind,
+        "config": config if headers is None else {**config, "headers": headers},
+        "description": description,
+        "is_default": is_default or None,
+        "enabled": False if off else None,
+        "per_minute": per_minute,
+        "concurrency": concurrency,
+        "timeout_s": timeout_s,
+        "bundle_s": bundle_s,
+        "kinds": listed(kinds),
+        "fallback": fallback,
+    }
+    body |= {field: value for field, value in said.items() if value is not None}
+    with Server(url, key_file) as server:
+        answer = server.ask("PUT", f"/channels/{name}", json=body)
+    if as_json:
+        print_json(answer.text)
+        return
+    channel = answer.data
+    typer.echo(f"Channel {name} ({channel['kind']}, version {channel['version']}). Try it: tocsin channels test {name}")
+
+
+@app.command("test", epilog=examples("tocsin channels test ops"))
+def try_channel(
+    name: NameArgument,
+    utc: UtcOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a message that is marked as a test, right now; exit code 1 unless it was taken."""
+    with Server(url, key_file, timeout_s=75.0) as server:
+        answer = server.post(f"/channels/{name}/test", {})
+    found = answer.data
+    if as_json:
+        print_json(answer.text)
+    elif found["delivered"]:
+        typer.echo(f"Taken: {printable(found['answer'] or '')}")
+    else:
+        typer.echo(f"Not taken: {printable(found['answer'] or 'nothing is known yet')}")
+        print_tries(found["delivery"]["tries"], utc=utc)
+    if not found["delivered"]:
+        raise typer.Exit(FAILED)
+
+
+@app.command(epilog=examples("tocsin channels remove ops"))
+def remove(
+    name: NameArgument,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a channel. What waits for it is given up."""
+    with Server(url, key_file) as server:
+        answer = server.ask("DELETE", f"/channels/{name}")
+    if as_json:
+        print_json(answer.text)
+        return
+    typer.echo(f"Channel {name} removed.")
