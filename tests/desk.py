@@ -49,6 +49,7 @@ from tocsin.notify.channels.table import CHANNELS
 from tocsin.notify.definitions import DEFINED, Definition
 from tocsin.notify.delivery_service import DeliveryQuery
 from tocsin.notify.delivery_store import Attempt, Delivery, Wish
+from tocsin.notify.template_service import TemplateBook
 from tocsin.notify.wanted import Wanted
 from tocsin.proof.ledger import verify
 from tocsin.proof.sealing import Sealer
@@ -150,7 +151,9 @@ class Desk:
         self.reader = LogReader(self.database, files, clock, search_s=PATIENCE_S)
         self.tail = LiveTail(self.database)
         self.sealer = Sealer(self.database, self.reader, self.metrics)
-        self.courier = make_courier(settings, self.database, self.metrics, **courier)
+        self.courier = make_courier(
+            settings, self.database, self.metrics, self.reader, TemplateBook(self.metrics), **courier
+        )
 
     def close(self) -> None:
         self.intake.close()

@@ -27,7 +27,7 @@ from tocsin.logs.segmentfiles import SegmentFiles
 from tocsin.logs.service import LogReader
 from tocsin.logs.store import WAKE
 from tocsin.loops import Runner
-from tocsin.notify import delivery_store, reaching, rendering
+from tocsin.notify import delivery_store, reaching
 from tocsin.notify.addresses import Allowed
 from tocsin.notify.callers import KEPT
 from tocsin.notify.channels.channel import Outside
@@ -38,6 +38,8 @@ from tocsin.notify.outside import GuardedOutside
 from tocsin.notify.rendering import Renderer
 from tocsin.notify.sending import Courier
 from tocsin.notify.template_service import TemplateBook
+from tocsin.notify.writing import Writer
+from tocsin.oncall import people_store
 from tocsin.ownlog import configure_logging
 from tocsin.pipeline import LogKeeping
 from tocsin.proof.sealing import Sealer
@@ -73,7 +75,9 @@ class Instance:
         detection: Detection | None = None,
         outside: Outside | None = None,
     ) -> None:
-        url, answering = settings.database_secret, _answering(settings, outside)
+        url = settings.database_secret
+        self.outside = GuardedOutside(_allowed(settings))  # for answers to chats: of the event loop that serves
+        answering = _answering(settings, outside or self.outside)
         limits = StormLimits(settings.storm_service, settings.storm_all)
         routes = routes or pipeline.routes(limits)
         self._folder = None if url else DataFolder(settings.data_dir)
@@ -91,7 +95,8 @@ class Instance:
             )
             keeping = self._open_segments(settings)
             self.tail = keeping.tail
-            self._courier = make_courier(settings, self.database, self.metrics)
+            wording = TemplateBook(self.metrics)
+            self._courier = make_courier(settings, self.database, self.metrics, keeping.reader, wording)
             if self._folder is not None:
                 self._courier.take_over()
             self._loops = Runner(
@@ -118,7 +123,7 @@ class Instance:
             policy=AccessPolicy(settings.admin_secret, loopback_admin=settings.loopback_admin),
             storms=limits,
             callers=KEPT,
-            wording=TemplateBook(self.metrics),
+            wording=wording,
             answering=answering,
         )
 
@@ -162,30 +167,38 @@ def make_courier(
     settings: Settings,
     database: Database,
     metrics: Metrics,
+    logs: LogReader,
+    wording: TemplateBook,
     *,
-    render: Renderer = rendering.render,
+    render: Renderer | None = None,
     methods: MethodBook = reaching.methods,
 ) -> Courier:
-    """Who sends messages, with the ways there are to reach people."""
-    try:
-        allowed = Allowed.parse(settings.allow_private)
-    except ValueError as error:
-        raise StartRefused(detail=f"TOCSIN_ALLOW_PRIVATE: {error}") from error
-    base_url = settings.public_url.rstrip("/") if settings.public_url else None
+    """Who writes and sends messages, with the ways there are to reach people."""
     return Courier(
         database,
-        Claiming(database.dialect, CHANNELS, methods, base_url, settings.delivery_patience),
-        outside=GuardedOutside(allowed),
-        render=render,
+        Claiming(database.dialect, CHANNELS, methods, settings.delivery_patience),
+        outside=GuardedOutside(_allowed(settings)),
+        render=render or Writer(database, logs, wording, _public_url(settings)),
         metrics=metrics,
     )
 
 
-def _answering(settings: Settings, outside: Outside | None) -> Answering:
+def _allowed(settings: Settings) -> Allowed:
     try:
-        return Answering(public_url(settings.public_url), settings.slack_secret, outside=outside)
+        return Allowed.parse(settings.allow_private)
+    except ValueError as error:
+        raise StartRefused(detail=f"TOCSIN_ALLOW_PRIVATE: {error}") from error
+
+
+def _public_url(settings: Settings) -> str | None:
+    try:
+        return public_url(settings.public_url)
     except ValueError as error:
         raise StartRefused(detail=str(error)) from error
+
+
+def _answering(settings: Settings, outside: Outside) -> Answering:
+    return Answering(_public_url(settings), settings.slack_secret, person_of=people_store.person_at, outside=outside)
 
 
 def _retention(settings: Settings) -> Retention:
@@ -216,6 +229,7 @@ def create_app(settings: Settings, **parts: Any) -> Application:
         finally:
             log.info("stopping")
             instance.close()
+            await instance.outside.close()
             log.info("stopped")
 
     return Application(lifespan)

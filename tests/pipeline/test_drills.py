@@ -68,7 +68,7 @@ def test_a_drill_that_is_delivered_is_acknowledged_and_resolved_by_itself(
 def test_a_drill_whose_people_are_not_reached_is_missed_and_pages(desk: Desk) -> None:
     drill(desk)
     desk.deliver()  # the console took its copy; nobody has a channel for text messages
-    desk.idle(seconds=61, step_s=1)
+    desk.idle(seconds=61, step_s=5)
     assert run_of(desk).state == "missed"
     [missed] = desk.events(kind="DrillMissed")
     assert missed.data["step"] == "ticket"

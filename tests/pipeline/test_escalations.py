@@ -1,25 +1,32 @@
 """Stories of being paged: by routes and escalation policies, until somebody answers."""
 
+import contextlib
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
 
-from desk import ANA, RUI, Desk, critical, in_threads
+from desk import ANA, RUI, Desk, FakeClock, critical, in_threads
 from paged import CURSED, asked_for, hire, make_team, paged, put_on_call, save_policy, save_route, save_rules, send_away
 from tocsin.kit.actors import Actor
-from tocsin.kit.errors import Conflict, NotFound
+from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.kit.priorities import Priority
 from tocsin.notify import page_service
 from tocsin.notify.callers import KEPT
 from tocsin.notify.message import Kind
-from tocsin.oncall import escalation_service, item_service
+from tocsin.oncall import escalation_service, escalation_store, item_service
 from tocsin.oncall.item_service import ESCALATION_POLICY
 from tocsin.settings import Settings
+from tocsin.storage import timers
 from tocsin.tickets import comment_service, merge_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets.store import Ticket
-from tocsin.tickets.workflow import Status
+from tocsin.tickets.workflow import Status, TransitionRefused
 
 OPS = Actor("local", "ops")
 
@@ -56,11 +63,11 @@ def pages(desk: Desk) -> list[tuple[str, int | None, int | None]]:
 def test_the_second_responder_is_paged_when_the_first_stays_silent(desk: Desk) -> None:
     desk.post(critical())
     assert paged(desk) == ["ana"]
-    desk.idle(seconds=299)
+    desk.idle(seconds=299, step_s=299)
     assert paged(desk) == ["ana"]
     desk.idle(seconds=1)
     assert paged(desk) == ["ana", "rui"]
-    desk.idle(seconds=3600)
+    desk.idle(seconds=3600, step_s=300)
     assert pages(desk) == [("ana", 1, 1), ("rui", 1, 2), ("ana", 2, 1), ("rui", 2, 2)]
     assert desk.kinds("ticket:1")[-1] == "EscalationSpent"
     assert [(one.channel, one.why["route"]) for one in asked_for(desk, Kind.OPENED)] == [("ops", "pay")]
@@ -80,7 +87,7 @@ def test_the_second_responder_is_paged_when_the_first_stays_silent(desk: Desk) -
 def test_an_acknowledgement_stops_the_run_and_takes_back_what_was_not_sent(desk: Desk) -> None:
     desk.post(critical())
     desk.move(1, "IN_PROGRESS")
-    desk.idle(seconds=3600)
+    desk.idle(seconds=3600, step_s=300)
     assert paged(desk) == ["ana"]
     assert {one.state for one in asked_for(desk, Kind.PAGE)} == {"cancelled"}
     desk.move(1, "RESOLVED")
@@ -114,7 +121,7 @@ def test_handing_back_makes_it_nobodys_and_calls_again(desk: Desk) -> None:
     with pytest.raises(Conflict):
         act(desk, tickets.hand_back, reason="again")
     desk.move(1, "IN_PROGRESS")
-    desk.idle(seconds=3600)
+    desk.idle(seconds=3600, step_s=300)
     assert len(paged(desk)) == 2
 
 
@@ -130,26 +137,26 @@ def test_an_acknowledged_ticket_without_activity_calls_again(desk: Desk) -> None
     save_policy(desk, "pay", ("schedule:primary", 300), ack_timeout_s={"P2": 1800})
     desk.post(critical())
     desk.move(1, "IN_PROGRESS")
-    desk.idle(seconds=1000)
+    desk.idle(seconds=1000, step_s=500)
     desk.database.write(lambda tx: comment_service.add(tx, 1, "looking at it"), actor=ANA)
-    desk.idle(seconds=1790)
+    desk.idle(seconds=1790, step_s=895)
     assert paged(desk) == ["ana"]
     desk.idle(seconds=20)
     assert pages(desk) == [("ana", 1, 1), ("ana", 2, 1)]
     desk.database.write(lambda tx: comment_service.add(tx, 1, "still here"), actor=ANA)
-    desk.idle(seconds=1000)
+    desk.idle(seconds=1000, step_s=500)
     assert len(paged(desk)) == 2
 
 
 def test_a_ticket_that_is_given_to_somebody_calls_that_one_and_nobody_else(desk: Desk) -> None:
     desk.post(critical())
     edit(desk, assignee="eva")
-    desk.idle(seconds=3600)
+    desk.idle(seconds=3600, step_s=300)
     assert paged(desk) == ["ana", "eva"]
     edit(desk, assignee=None)
     assert paged(desk) == ["ana", "eva", "ana"]
     edit(desk, assignee="rui", actor=RUI)
-    desk.idle(seconds=3600)
+    desk.idle(seconds=3600, step_s=300)
     assert paged(desk) == ["ana", "eva", "ana"], "whoever takes it need not be told"
 
 
@@ -174,7 +181,7 @@ def test_a_more_urgent_priority_calls_anew_and_a_lower_one_only_stops_what_no_ro
     act(desk, tickets.prioritise, priority=Priority.P1)
     assert pages(desk) == [("ana", 1, 1), ("ana", 2, 1)]
     act(desk, tickets.prioritise, priority=Priority.P4)
-    desk.idle(seconds=3600)
+    desk.idle(seconds=3600, step_s=300)
     assert len(paged(desk)) == 2
     assert desk.events(kind="EscalationEnded")[0].data["why"] == "no route asks for it any more"
     act(desk, tickets.prioritise, priority=Priority.P1)
@@ -185,10 +192,10 @@ def test_a_hold_pauses_and_a_merge_ends(desk: Desk) -> None:
     desk.post(critical(), critical("disk is full"))
     act(desk, tickets.hold, reason="waiting for the vendor", until=None)
     act(desk, merge_service.merge, 2, into_id=1)
-    desk.idle(seconds=3600)
+    desk.idle(seconds=3600, step_s=300)
     assert paged(desk) == ["ana", "ana"]
     act(desk, tickets.resume, 1)
-    desk.idle(seconds=310)
+    desk.idle(seconds=310, step_s=310)
     assert paged(desk, 1) == ["ana", "rui"]
     assert "EscalationEnded" in desk.kinds("ticket:2")
 
@@ -196,7 +203,9 @@ def test_a_hold_pauses_and_a_merge_ends(desk: Desk) -> None:
 def test_a_silence_pauses_the_runs_it_covers_and_what_still_fires_pages_once_at_its_end(desk: Desk) -> None:
     desk.post(critical())
     desk.silence("service:payments", duration_s=1200)
-    desk.idle(seconds=1190)
+    desk.run_due_timers()
+    assert {one.state for one in asked_for(desk, Kind.PAGE)} == {"cancelled"}
+    desk.idle(seconds=1190, step_s=595)
     assert paged(desk) == ["ana"]
     assert desk.events(kind="EscalationPaused")[0].data["why"] == "silence 1 covers it"
     desk.post(critical())
@@ -206,16 +215,33 @@ def test_a_silence_pauses_the_runs_it_covers_and_what_still_fires_pages_once_at_
 
 def test_at_the_end_of_a_silence_what_fires_no_more_goes_on_without_haste(desk: Desk) -> None:
     desk.post(critical())
+    desk.idle(seconds=100, step_s=100)
     desk.silence("service:payments", duration_s=3000)
-    desk.idle(seconds=3010)
-    assert desk.kinds("ticket:1")[-1] in {"EscalationResumed", "EscalationStepTaken", "PersonPaged"}
-    assert len(paged(desk)) <= 2
+    desk.run_due_timers()
+    desk.idle(seconds=3000, step_s=1000)
+    desk.idle(seconds=190, step_s=190)
+    assert paged(desk) == ["ana"]
+    desk.idle(seconds=20)
+    assert paged(desk) == ["ana", "rui"], "200 s were left when the silence began"
+
+
+def test_what_joins_a_silent_ticket_and_is_not_covered_is_heard(desk: Desk) -> None:
+    desk.save_rule("all", "level:>=ERROR", group_by=["message"], correlate_by=["service"])
+    desk.remove_rule()
+    desk.post(critical("database is down"))
+    desk.silence("service:payments database", duration_s=3000)
+    desk.idle(seconds=400, step_s=200)
+    assert paged(desk) == ["ana"]
+    desk.post(critical("disk is full"))
+    desk.run_due_timers()
+    assert desk.ticket.id == 1
+    assert paged(desk) == ["ana", "rui"]
 
 
 def test_a_silence_that_covers_something_else_pauses_nothing(desk: Desk) -> None:
     desk.post(critical())
     desk.silence("service:search", duration_s=3000)
-    desk.idle(seconds=300)
+    desk.idle(seconds=300, step_s=300)
     assert paged(desk) == ["ana", "rui"]
 
 
@@ -286,7 +312,7 @@ def test_a_run_goes_on_where_it_was_after_a_restart(
     settings: Settings, open_desk: Callable[..., Desk], desk: Desk
 ) -> None:
     desk.post(critical())
-    desk.idle(seconds=100)
+    desk.idle(seconds=100, step_s=100)
     desk.close()
     desk.clock.advance(seconds=3600)
     after = open_desk(settings)
@@ -294,6 +320,63 @@ def test_a_run_goes_on_where_it_was_after_a_restart(
     assert pages(after) == [("ana", 1, 1), ("rui", 1, 2)], "what was missed is taken up one step at a time"
     after.idle(seconds=600)
     assert pages(after)[2:] == [("ana", 2, 1)]
+
+
+ACTIONS = ("acknowledge", "hand_back", "hold", "resume", "assign", "unassign", "urgent", "silence", "reopen", "restart")
+
+
+@given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(1, 700)), min_size=5, max_size=10))
+@hypothesis.settings(max_examples=4, suppress_health_check=list(HealthCheck))
+def test_whatever_happens_each_step_comes_once_and_nothing_stays_overdue(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    shutil.copy(sqlite_template, folder / "tocsin.db")
+    clock = FakeClock()
+    desk = furnish(Desk(Settings(data_dir=folder), clock))
+    desk.post(critical())
+    for action, seconds in actions:
+        if action == "restart":
+            desk.close()
+            clock.advance(seconds=seconds)
+            desk = Desk(Settings(data_dir=folder), clock)
+        else:
+            _do(desk, action)
+            clock.advance(seconds=seconds)
+        desk.run_due_timers()
+        assert desk.database.read(timers.due) == []
+    taken = [
+        (one.data["run_id"], one.data["round"], one.data["step"]) for one in desk.events(kind="EscalationStepTaken")
+    ]
+    assert len(taken) == len(set(taken))
+    for run in desk.database.read(lambda tx: escalation_store.of_ticket(tx, 1)):
+        assert run.run.next_at is None or run.run.next_at > clock.now()
+    desk.close()
+
+
+def _do(desk: Desk, action: str) -> None:
+    """Do it, if the ticket is such that it can be done."""
+    with contextlib.suppress(Conflict, Invalid, TransitionRefused):
+        match action:
+            case "acknowledge":
+                desk.move(1, "IN_PROGRESS")
+            case "hand_back":
+                act(desk, tickets.hand_back, reason="not mine")
+            case "hold":
+                act(desk, tickets.hold, reason="waiting", until=None)
+            case "resume":
+                act(desk, tickets.resume)
+            case "assign":
+                edit(desk, assignee="eva")
+            case "unassign":
+                edit(desk, assignee=None)
+            case "urgent":
+                act(desk, tickets.prioritise, priority=Priority.P1)
+            case "silence":
+                desk.silence("service:payments", duration_s=300)
+            case "reopen":
+                desk.move(1, "RESOLVED")
+                desk.post(critical())
 
 
 def test_several_workers_take_a_step_once(postgres_settings: Settings, open_desk: Callable[..., Desk]) -> None:

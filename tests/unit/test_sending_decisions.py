@@ -17,7 +17,7 @@ from tocsin.notify.channels.webhook import Webhook
 from tocsin.notify.definitions import Definition, settled
 from tocsin.notify.message import Kind
 from tocsin.notify.pacing import Bucket
-from tocsin.notify.rendering import TicketFacts, WantedFacts, render
+from tocsin.notify.rendering import TicketFacts, WantedFacts, payload
 from tocsin.notify.secrecy import masked, still_hidden, unmasked
 from tocsin.notify.ways import Way, next_way
 
@@ -248,14 +248,11 @@ def test_ways_are_taken_in_order_and_none_twice():
     assert next_way(Way("a"), fallback="b", gone=["channel:b"]) is None
 
 
-def test_a_message_says_what_its_ticket_is_and_escapes_what_others_wrote():
-    ticket = TicketFacts(7, "<b>disk</b> full", "a & b", "OPEN", 1, "web", None, None, NOW, "rule:x")
-    wanted = WantedFacts("msg_1", Kind.OPENED, 3, "hook", "webhook", base_url="https://t.example", bundled=1)
-    message = render(ticket, wanted)
-    assert message.title == "[P1] #7 opened: <b>disk</b> full"
-    assert message.thread == "ticket-7"
-    assert message.url == "https://t.example/console/tickets/7"
-    assert "<b>" not in message.html
-    assert "&lt;b&gt;disk" in message.html
-    assert message.payload is not None
-    assert message.payload["type"] == "ticket.opened"
+def test_a_webhook_is_told_of_the_ticket_and_the_event():
+    ticket = TicketFacts(7, "disk full", "a & b", "OPEN", 1, "web", None, None, NOW, "rule:x")
+    wanted = WantedFacts("msg_1", Kind.OPENED, 3, "hook", "webhook", created_at=NOW)
+    body = payload(ticket, wanted, title="P1 web: disk full", text="It is full.", url=None)
+    assert body["type"] == "ticket.opened"
+    assert body["data"]["ticket"]["priority"] == "P1"  # type: ignore[index]
+    assert body["data"]["title"] == "P1 web: disk full"  # type: ignore[index]
+    assert payload(None, wanted, title="", text="", url=None)["type"] == "tocsin.opened"

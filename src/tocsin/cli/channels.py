@@ -129,6 +129,7 @@ def show(
             ("bundles within", duration(channel["bundle_s"])),
             ("takes only", ", ".join(channel["kinds"] or ())),
             ("falls back to", channel["fallback"]),
+            ("template", channel["template"]),
             ("changed", f"{when(channel['updated_at'], utc=utc)} by {channel['updated_by']}"),
             ("version", str(channel["version"])),
         ]
@@ -178,6 +179,7 @@ def save(
     fallback: Annotated[
         str | None, typer.Option("--fallback", metavar="NAME", help="Gets what this one can't deliver.")
     ] = None,
+    template: Annotated[str | None, typer.Option("--template", metavar="NAME", help="What its messages say.")] = None,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -198,6 +200,7 @@ def save(
         "bundle_s": bundle_s,
         "kinds": listed(kinds),
         "fallback": fallback,
+        "template": template,
     }
     body |= {field: value for field, value in said.items() if value is not None}
     with Server(url, key_file) as server:

@@ -10,7 +10,7 @@ from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
 from tocsin.kit.events import ChannelDisabled, ChannelRemoved, ChannelSaved
 from tocsin.notify import channel_store as store
-from tocsin.notify import delivery_service, delivery_store
+from tocsin.notify import delivery_service, delivery_store, template_store
 from tocsin.notify.channel_store import ChannelRow, StateRow
 from tocsin.notify.channels.channel import Channel
 from tocsin.notify.definitions import DEFINED, MAX_CHANNELS, Definition, settled
@@ -77,7 +77,7 @@ def save(
     before = store.get(tx, definition.name)
     _check_version(before, seen_version)
     meant = settled(definition, None if before is None else before.definition, channels)
-    _check_fallbacks(tx, meant)
+    _check_names(tx, meant)
     if before is not None and before.definition == meant:
         return before, False
     if before is None and store.count(tx) >= MAX_CHANNELS:
@@ -97,11 +97,15 @@ def _check_version(before: ChannelRow | None, seen_version: int | None) -> None:
         raise PreconditionFailed(version=version, wanted=seen_version)
 
 
-def _check_fallbacks(tx: ReadTx, definition: Definition) -> None:
-    """A fallback must be there; a ring of them is no harm: no message takes a way twice."""
+def _check_names(tx: ReadTx, definition: Definition) -> None:
+    """A fallback and a template must be there. A ring of fallbacks is no harm: no message takes a way twice."""
+    found: list[FieldError] = []
     if definition.fallback is not None and store.get(tx, definition.fallback) is None:
-        detail = f"there is no channel {definition.fallback}"
-        raise Invalid(f"fallback: {detail}", errors=(FieldError("/fallback", detail),))
+        found.append(FieldError("/fallback", f"there is no channel {definition.fallback}"))
+    if definition.template is not None and template_store.get(tx, definition.template) is None:
+        found.append(FieldError("/template", f"there is no template {definition.template}"))
+    if found:
+        raise Invalid("; ".join(f"{one.pointer[1:]}: {one.detail}" for one in found), errors=tuple(found))
 
 
 def remove(tx: Tx, name: str, *, seen_version: int | None = None) -> ChannelRow:

@@ -13,6 +13,7 @@ from tocsin.notify.breaker import FAILS_OVER_AFTER_S, Gate, probing
 from tocsin.notify.bundling import Due, arrange
 from tocsin.notify.channel_store import ChannelRow, StateRow
 from tocsin.notify.channels.channel import Channel
+from tocsin.notify.definitions import Definition
 from tocsin.notify.delivery_store import Delivery, Outcome, State
 from tocsin.notify.jobs import Job
 from tocsin.notify.leaving import leave, next_of
@@ -54,7 +55,6 @@ class Claiming:
     dialect: Dialect
     channels: Mapping[str, Channel]
     methods: MethodBook = no_methods
-    base_url: str | None = None
     patience: float = 1.0
 
     def place(self, tx: Tx) -> set[str]:
@@ -223,8 +223,6 @@ class Claiming:
             ],
         )
         found = _Facts.of(tx, channel.name, chosen, self.methods)
-        secrets = self.channels[channel.kind].secrets if channel.kind in self.channels else frozenset()
-        shown = {name: value for name, value in channel.config.items() if name not in secrets}
         return [
             Job(
                 delivery_id=one.id,
@@ -235,7 +233,7 @@ class Claiming:
                 method_id=one.method_id,
                 config=found.config(one, channel.config),
                 ticket=found.ticket(one),
-                wanted=found.wanted(one, channel.name, channel.kind, shown, self.base_url),
+                wanted=found.wanted(one, channel),
                 timeout_s=channel.timeout_s,
                 probe=probe,
             )
@@ -322,25 +320,22 @@ class _Facts:
         values = {name: getattr(found, name) for name in (*names, "acknowledged_at", "resolved_at")}
         return TicketFacts(status=found.status.value, **values)
 
-    def wanted(
-        self, one: Delivery, channel: str, kind: str, settings: Mapping[str, Any], base_url: str | None
-    ) -> WantedFacts:
+    def wanted(self, one: Delivery, channel: Definition) -> WantedFacts:
         event = self.events.get(one.event_id or 0)
         thread = (one.ticket_id or 0, one.method_id)
         return WantedFacts(
             message_id=one.message_id,
             kind=one.kind,
             delivery_id=one.id,
-            channel=channel,
-            channel_kind=kind,
+            channel=channel.name,
+            channel_kind=channel.kind,
+            template=channel.template,
             person=one.person,
             event=None if event is None else EventFacts(event.kind, event.actor, event.at, event.data),
             why=one.why,
             facts=one.facts,
-            settings=settings,
             bundled=one.bundled,
             first_of_thread=thread not in self.before,
             earlier=self.before.get(thread),
             created_at=one.created_at,
-            base_url=base_url,
         )

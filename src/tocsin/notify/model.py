@@ -24,6 +24,7 @@ channels = Table(
     Column("bundle_s", Float, nullable=False),
     Column("kinds", Json),  # null: all
     Column("fallback", Text),
+    Column("template", Text),
     Column("disabled_reason", Text),
     Column("disabled_at", Instant),
     Column("version", BigInteger, nullable=False),

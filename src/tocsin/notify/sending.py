@@ -272,7 +272,7 @@ class _Sender:
         if channel is None:
             raise _OurFault(f"this program knows no channel of kind {job.channel_kind}")
         try:
-            message = self._render(job.ticket, job.wanted)
+            message = await asyncio.to_thread(self._render, job.ticket, job.wanted)
         except Exception as error:  # whatever a template does, the others are sent
             log.error("message_not_rendered", delivery=job.delivery_id, error=f"{type(error).__name__}: {error}")
             raise _OurFault(f"the message could not be written: {type(error).__name__}: {error}") from error

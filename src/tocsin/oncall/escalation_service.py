@@ -14,6 +14,7 @@ import structlog
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.errors import Conflict, NotFound
 from tocsin.kit.events import (
+    AlertJoined,
     ChannelPaged,
     EscalationBegan,
     EscalationEnded,
@@ -29,6 +30,7 @@ from tocsin.kit.events import (
     Recorded,
     SilenceBroken,
     SilenceEnded,
+    SilenceStarted,
     TicketCommented,
     TicketEdited,
     TicketHandedBack,
@@ -56,7 +58,7 @@ from tocsin.tickets import store as tickets
 from tocsin.tickets.workflow import Status
 
 STEP: Final = "escalation.step"
-HEARD: Final = "escalation.heard"
+SILENCES: Final = "escalation.silences"
 SILENCE: Final = "silence"
 Work = Callable[[Tx], None]
 
@@ -140,21 +142,29 @@ def take_due(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Reco
     return work
 
 
-def hear(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Records) -> Work:
-    """A silence is over: what it paused goes on, and what still fires is heard at once."""
-    rows = database.read(lambda tx: store.paused(tx, SILENCE))
+def weigh_silences(database: Database, _: Timer, *, rota: Rota, logs: hushing.Records) -> Work:
+    """Silences began or ended, or something joined what they cover: runs all of whose alerts they cover stand still,
+    those that they paused before go on, and what still fires of these is heard at once."""
+    rows = [row for row in database.read(store.live) if SILENCE in row.run.paused or row.run.next_at is not None]
     looked = {row.id: hushing.look(database, logs, row.ticket_id) for row in rows}
 
     def work(tx: Tx) -> None:
-        for run_id, alerts in looked.items():
+        for run_id in sorted(looked):
             row = store.hold(tx, run_id)
-            if row is None or SILENCE not in row.run.paused or hushing.hushed_by(tx, alerts):
-                continue
-            fires = any(alert.fires(tx.now) for alert in alerts)
-            what = Happening(What.HEARD if fires else What.RESUMED, SILENCE)
-            _happened(tx, row, _policy_of(tx, row), what, rota, told="no silence covers it any more")
+            if row is not None and row.ended_at is None:
+                _weigh(tx, row, looked[run_id], rota)
 
     return work
+
+
+def _weigh(tx: Tx, row: RunRow, alerts: Sequence[hushing.Firing], rota: Rota) -> None:
+    by, paused = hushing.hushed_by(tx, alerts), SILENCE in row.run.paused
+    if bool(by) == paused:
+        return
+    told = f"{' and '.join(by)} covers it" if by else "no silence covers it any more"
+    fires = any(alert.fires(tx.now) for alert in alerts)
+    what = What.PAUSED if by else What.HEARD if fires else What.RESUMED
+    _happened(tx, row, _policy_of(tx, row), Happening(what, SILENCE), rota, told=told)
 
 
 def _happened(
@@ -400,8 +410,15 @@ def end(tx: Tx, row: RunRow, rota: Rota, why: str) -> None:
     _happened(tx, row, _policy_of(tx, row), Happening(What.OVER, why), rota)
 
 
-def silence_over(tx: Tx, batch: Sequence[Recorded[SilenceEnded | SilenceBroken]]) -> None:
-    """Have the runs that silences paused looked at, outside of this transaction."""
-    if store.paused(tx, SILENCE):
+def silences_changed(tx: Tx, batch: Sequence[Recorded[SilenceStarted | SilenceEnded | SilenceBroken]]) -> None:
+    """Have the runs that go on looked at, outside of this transaction."""
+    if store.live(tx):
         for one in batch:
-            timers.put(tx, HEARD, str(one.event.silence_id), due_at=tx.now, version=0)
+            timers.put(tx, SILENCES, str(one.event.silence_id), due_at=tx.now, version=0)
+
+
+def joined(tx: Tx, batch: Sequence[Recorded[AlertJoined]]) -> None:
+    """What joins a ticket that is silent may not be covered."""
+    silent = {row.ticket_id for row in store.live(tx) if SILENCE in row.run.paused}
+    if silent & {one.event.ticket_id for one in batch}:
+        timers.put(tx, SILENCES, "joined", due_at=tx.now, version=0)

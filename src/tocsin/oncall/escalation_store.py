@@ -90,11 +90,10 @@ def of_ticket(tx: ReadTx, ticket_id: int) -> list[RunRow]:
     return [_row(found) for found in tx.execute(select(escalation_runs).where(mine).order_by(escalation_runs.c.id))]
 
 
-def paused(tx: ReadTx, why: str) -> list[RunRow]:
-    """The runs that go on and stand still because of that."""
-    going_on = escalation_runs.c.ended_at.is_(None) & escalation_runs.c.next_at.is_(None)
-    found = (_row(one) for one in tx.execute(select(escalation_runs).where(going_on).order_by(escalation_runs.c.id)))
-    return [row for row in found if why in row.run.paused]
+def live(tx: ReadTx) -> list[RunRow]:
+    """The runs that go on, of all tickets."""
+    statement = select(escalation_runs).where(escalation_runs.c.ended_at.is_(None)).order_by(escalation_runs.c.id)
+    return [_row(found) for found in tx.execute(statement)]
 
 
 def save(tx: Tx, row: RunRow, run: Run) -> RunRow:

@@ -118,6 +118,14 @@ def methods(tx: ReadTx, ids: Collection[int]) -> list[ContactMethod]:
     return found
 
 
+def person_at(tx: ReadTx, kind: str, address: str) -> str | None:
+    """Who is reached there, if one person alone has proved that they are."""
+    mine = (contact_methods.c.kind == kind) & (contact_methods.c.address == address)
+    statement = select(contact_methods.c.user).where(mine, contact_methods.c.verified_at.is_not(None)).distinct()
+    found = tx.execute(statement).scalars().all()
+    return found[0] if len(found) == 1 else None
+
+
 def add_method(tx: Tx, user_name: str, kind: str, address: str) -> int:
     row = {"user": user_name, "kind": kind, "address": address, "created_at": tx.now, "code_attempts": 0}
     key = tx.execute(insert(contact_methods).values(**row)).inserted_primary_key

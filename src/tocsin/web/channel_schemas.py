@@ -61,10 +61,11 @@ class ChannelIn(In):
         None, description="The kinds of messages it takes, null for all; pages, codes and tests come in any case."
     )
     fallback: _Short | None = Field(None, description="The channel that gets what this one can't deliver.")
+    template: _Short | None = Field(None, description="The template of its messages (`/templates`); null: the default.")
 
     def definition(self, name: str) -> Definition:
         """What is meant; it is checked when it is saved."""
-        values = {field: getattr(self, field) for field in ("kind", "config", "fallback", *_LIMITS)}
+        values = {field: getattr(self, field) for field in ("kind", "config", "fallback", "template", *_LIMITS)}
         return Definition(name, **values, kinds=None if self.kinds is None else tuple(self.kinds))
 
 
@@ -85,6 +86,7 @@ class ChannelOut(Out):
     bundle_s: float
     kinds: list[str] | None
     fallback: str | None
+    template: str | None
     breaker: str = Field(
         description="`closed`: sent to as usual; `open`: left alone after failures in a row; `half_open`: the next"
         " message shows how it is.",
@@ -206,7 +208,7 @@ def channel_fields(row: ChannelRow, state: StateRow, channels: Mapping[str, Chan
     definition = row.definition
     known = channels.get(definition.kind)
     secrets = frozenset(definition.config) if known is None else known.secrets
-    names = ("name", "kind", "fallback", *_LIMITS)
+    names = ("name", "kind", "fallback", "template", *_LIMITS)
     return {
         **{name: getattr(definition, name) for name in names},
         **{name: getattr(row, name) for name in ("disabled_reason", "disabled_at", "version", "created_at")},

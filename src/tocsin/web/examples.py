@@ -288,6 +288,7 @@ _CHANNEL: Final[dict[str, Any]] = {
     "bundle_s": 30.0,
     "kinds": None,
     "fallback": "console",
+    "template": None,
     "breaker": "closed",
     "failures": 0,
     "open_since": None,
@@ -504,6 +505,12 @@ _FILE: Final[dict[str, Any]] = {
     "services": [{"name": "payments", "depends_on": ["postgres"]}],
 }
 
+_KEPT_ITEM: Final[dict[str, Any]] = {
+    "version": 1,
+    "created_at": "2026-11-24T02:00:00.000000Z",
+    "updated_at": "2026-11-24T02:00:00.000000Z",
+    "updated_by": "local:admin",
+}
 _STEPS: Final[list[dict[str, Any]]] = [
     {"targets": ["schedule:primary"], "delay_s": 300, "round_robin": False},
     {"targets": ["user:rui", "team:shop"], "delay_s": 600, "round_robin": False},
@@ -853,11 +860,11 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "ReplayIn": {"channel": "ops-webhook", "since": "2h"},
     "ReplayedOut": {"replayed": 17, "more": False},
     "EscalationPolicyIn": _ESCALATION,
-    "EscalationPolicyOut": {"name": "payments", **_KEPT, **_ESCALATION},
-    "EscalationPolicyPageOut": {"items": [{"name": "payments", **_KEPT, **_ESCALATION}], "next": None},
+    "EscalationPolicyOut": {"name": "payments", **_KEPT_ITEM, **_ESCALATION},
+    "EscalationPolicyPageOut": {"items": [{"name": "payments", **_KEPT_ITEM, **_ESCALATION}], "next": None},
     "RouteIn": _ROUTE,
-    "RouteOut": {"name": "payments", **_KEPT, "place": 1, **_ROUTE},
-    "RouteListOut": {"items": [{"name": "payments", **_KEPT, "place": 1, **_ROUTE}], "next": None},
+    "RouteOut": {"name": "payments", **_KEPT_ITEM, "place": 1, **_ROUTE},
+    "RouteListOut": {"items": [{"name": "payments", **_KEPT_ITEM, "place": 1, **_ROUTE}], "next": None},
     "RouteOrderIn": {"names": ["payments", "rest"]},
     "RoutePreviewIn": {"ticket": {"service": "payments", "priority": "P1"}, "kind": "opened"},
     "RoutePreviewOut": {
@@ -908,9 +915,9 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "next": None,
     },
     "DrillIn": _DRILL,
-    "DrillOut": {"name": "payments-weekly", **_KEPT, **_DRILL, "next_at": "2026-11-30T09:30:00.000000Z"},
+    "DrillOut": {"name": "payments-weekly", **_KEPT_ITEM, **_DRILL, "next_at": "2026-11-30T09:30:00.000000Z"},
     "DrillPageOut": {
-        "items": [{"name": "payments-weekly", **_KEPT, **_DRILL, "next_at": "2026-11-30T09:30:00.000000Z"}],
+        "items": [{"name": "payments-weekly", **_KEPT_ITEM, **_DRILL, "next_at": "2026-11-30T09:30:00.000000Z"}],
         "next": None,
     },
     "DrillRunIn": {"service": "payments", "within_s": 60},

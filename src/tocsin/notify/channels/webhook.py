@@ -43,7 +43,7 @@ class Webhook:
         found = [
             FieldError(f"/{name}", f"is not a setting of a webhook; expected {', '.join(sorted(_SETTINGS))}")
             for name in config
-            if name not in _SETTINGS and name != "template"
+            if name not in _SETTINGS
         ]
         fault = url_fault(config.get("url"))
         if fault is not None:
