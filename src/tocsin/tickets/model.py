@@ -1,4 +1,4 @@
-"""Tables of stage 3: tickets and what people say of them, open correlation keys, storms, SLA policies, views, changes."""
+"""Tables of stage 3: tickets and what people say of them, open keys, storms, SLA policies, views, changes."""
 
 from typing import Any, Final
 
