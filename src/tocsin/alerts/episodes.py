@@ -1,11 +1,11 @@
 """Episodes: matches open alerts or are counted on those that are open, also on alerts that are kept from people."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tocsin.alerts import flapping, placing, store
-from tocsin.alerts.overflow import MAX_GROUPS, gathered, parted, rules_of
+from tocsin.alerts.overflow import MAX_GROUPS, gathered, rules_of, seated
 from tocsin.alerts.quieting import QUIET
 from tocsin.alerts.store import OpenEpisode
 from tocsin.alerts.suppression import FLAP, has_no_ticket
@@ -90,10 +90,10 @@ def _within_bounds(tx: Tx, shares: Sequence[Share], held: Collection[str], max_g
 
 def _without_room(new: Sequence[Matched], room_of: Mapping[str, int], opens: Mapping[str, str]) -> set[str]:
     """Of new groups those for which their rule has no room; by fingerprint, what opens an alert in its place."""
-    place_of = {match.fingerprint: opens.get(match.fingerprint, match.fingerprint) for match in new}
-    _, outside = parted([replace(match, fingerprint=place_of[match.fingerprint]) for match in new], room_of)
-    without = {match.fingerprint for match in outside}
-    return {own for own, place in place_of.items() if place in without}
+    in_order = sorted(new, key=lambda match: (match.first_id, match.fingerprint))
+    places = [(match.rule, opens.get(match.fingerprint, match.fingerprint)) for match in in_order]
+    seats = seated(places, room_of)
+    return {match.fingerprint for match, (_, place) in zip(in_order, places, strict=True) if place not in seats}
 
 
 def _row(
