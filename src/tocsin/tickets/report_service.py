@@ -71,7 +71,8 @@ def _figures(
         return total, []
     more = Counter(linked.key.values() if linked.key else [])
     groups = [replace(one, recurrences=one.recurrences + more[one.key]) for one in groups]
-    empty = set(reporting.every_key(by, asked.since, asked.until, zone)) - {one.key for one in groups}
+    every = [] if asked.since == EPOCH else reporting.every_key(by, asked.since, asked.until, zone)
+    empty = set(every) - {one.key for one in groups}
     return total, reporting.in_order([*groups, *map(Figures, empty)])
 
 
