@@ -1,6 +1,6 @@
 """The map: which event goes to which stage, which timers exist, which loops run. What is not here does not happen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -65,11 +65,11 @@ from tocsin.notify import page_service as pages
 from tocsin.notify import route_service as notify
 from tocsin.notify.callers import KEPT, Callers
 from tocsin.notify.sending import Courier
+from tocsin.notify.shielding import guarded
 from tocsin.oncall import escalation_service as escalation
 from tocsin.oncall import people_service as people
 from tocsin.oncall import problem_service as looking
 from tocsin.oncall import schedule_store
-from tocsin.oncall.rota import Rota
 from tocsin.storage import parking, timers
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
@@ -112,24 +112,21 @@ def paging_routes(callers: Callers) -> dict[type[Event], tuple[Handler, ...]]:
     def replan(tx: Tx, batch: Sequence[Recorded[Any]]) -> None:
         notify.replan(tx, batch, callers)
 
-    def to(handler: Callable[[Tx, Sequence[Recorded[Any]], Rota], None]) -> Handler:
-        return lambda tx, batch: handler(tx, batch, callers.rota)
-
     return {
         TicketOpened: (drills.notice, hear),
-        TicketReopened: (drills.notice, hear, to(escalation.reopened)),
-        TicketMoved: (to(escalation.moved), hear),
-        TicketPrioritised: (replan, to(escalation.prioritised), hear),
-        TicketEdited: (to(escalation.edited), replan, hear),
-        TicketCommented: (to(escalation.commented), hear),
-        TicketHeld: (to(escalation.held), hear),
-        TicketResumed: (to(escalation.resumed), hear),
-        TicketMerged: (to(escalation.merged), hear),
+        TicketReopened: (drills.notice, hear, guarded(escalation.reopened, callers)),
+        TicketMoved: (guarded(escalation.moved, callers), hear),
+        TicketPrioritised: (replan, guarded(escalation.prioritised, callers), hear),
+        TicketEdited: (guarded(escalation.edited, callers), replan, hear),
+        TicketCommented: (guarded(escalation.commented, callers), hear),
+        TicketHeld: (guarded(escalation.held, callers), hear),
+        TicketResumed: (guarded(escalation.resumed, callers), hear),
+        TicketMerged: (guarded(escalation.merged, callers), hear),
         TicketUnmerged: (hear, lambda tx, batch: notify.call_again(tx, batch, callers)),
         TicketAbsorbed: (hear,),
         TicketHandedBack: (
             hear,
-            to(escalation.handed_back),
+            guarded(escalation.handed_back, callers),
             lambda tx, batch: notify.call_again(tx, batch, callers),
         ),
         SlaAtRisk: (hear,),

@@ -29,7 +29,7 @@ def test_policies_and_routes_are_kept_in_versions_and_order(client):
     assert [one["pointer"] for one in wrong["errors"]] == ["/steps/0/targets/0", "/fallback"]
     assert client.get("/escalation-policies/none").status_code == 404
 
-    route = {"query": "service:payments", "escalation_policy": "pay", "channels": ["console"], "continue": True}
+    route = {"query": "service:payments", "escalation_policy": "pay", "channels": ["console", "gone"], "continue": True}
     assert client.put("/routes/pay", json=route).json()["continue"] is True
     assert client.put("/routes/rest", json={"channels": ["console"], "place": 1}).json()["place"] == 1
     assert [one["name"] for one in client.get("/routes").json()["items"]] == ["rest", "pay"]
@@ -53,6 +53,7 @@ def test_policies_and_routes_are_kept_in_versions_and_order(client):
         (2, 2, ["rui"]),
     ]
     assert "ana has no verified way to be reached: their email will be tried" in told["problems"]
+    assert "there is no channel gone" in told["problems"]
     assert client.post("/routes/preview", json={}).status_code == 422
 
 

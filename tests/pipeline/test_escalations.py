@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from desk import ANA, RUI, Desk, FakeClock, critical, in_threads
 from paged import CURSED, asked_for, hire, make_team, paged, put_on_call, save_policy, save_route, save_rules, send_away
@@ -20,6 +21,7 @@ from tocsin.notify import page_service
 from tocsin.notify.callers import KEPT
 from tocsin.notify.message import Kind
 from tocsin.oncall import escalation_service, escalation_store, item_service
+from tocsin.oncall.escalation_model import oncall_versions
 from tocsin.oncall.item_service import ESCALATION_POLICY
 from tocsin.settings import Settings
 from tocsin.storage import timers
@@ -294,6 +296,20 @@ def test_what_opens_is_answered_whatever_is_wrong_with_routes_and_people(
     assert {one.why.get("failed") for one in opened if one.channel == "console"} == failed
     assert "ops" in {one.channel for one in opened}
     assert paged(desk) == ["rui"], "a schedule with a bug has nobody, and the next step is taken"
+
+
+def test_a_run_that_can_not_be_worked_out_keeps_nobody_from_acknowledging(desk: Desk) -> None:
+    desk.post(critical())
+    spoiled = {"steps": "gone"}
+    desk.database.write(
+        lambda tx: tx.execute(
+            update(oncall_versions).where(oncall_versions.c.name == "pay").values(definition=spoiled)
+        ),
+        actor=ANA,
+    )
+    assert desk.move(1, "IN_PROGRESS").status is Status.IN_PROGRESS
+    assert {event.data["part"] for event in desk.events(kind="RoutingFailed")} == {"the escalation"}
+    assert {one.state for one in asked_for(desk, Kind.PAGE)} == {"cancelled"}
 
 
 def test_without_routes_everything_goes_to_the_console(settings: Settings, open_desk: Any) -> None:

@@ -6,6 +6,7 @@ that no time to acknowledge is counted.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from tocsin.kit.actors import SYSTEM
@@ -22,6 +23,7 @@ from tocsin.notify.drill_store import DrillRun
 from tocsin.notify.drilling import DRILL_TAG, MARK, Step
 from tocsin.notify.message import Kind
 from tocsin.notify.routing import CONSOLE
+from tocsin.notify.shielding import attempted
 from tocsin.oncall import item_service, item_store
 from tocsin.oncall.item_service import DRILL
 from tocsin.oncall.item_store import Item
@@ -139,15 +141,19 @@ def notice(tx: Tx, batch: Sequence[Recorded[TicketOpened | TicketReopened]]) -> 
     if not running:
         return
     for one in batch:
-        ticket = tickets.get(tx, one.event.ticket_id)
-        run = running.get(ticket.service or "")
-        if run is None or MARK not in ticket.title:
-            continue
-        if DRILL_TAG not in ticket.tags:
-            tickets.change(tx, ticket.id, status=None, edits={"tags": [*ticket.tags, DRILL_TAG]})
-        held = store.hold(tx, run.id)
-        if held is not None:
-            store.save(tx, held, steps={Step.TICKET: tx.now}, ticket_id=ticket.id)
+        attempted(tx, partial(_mark, tx, one.event.ticket_id, running), part="a drill")
+
+
+def _mark(tx: Tx, ticket_id: int, running: Mapping[str, DrillRun]) -> None:
+    ticket = tickets.get(tx, ticket_id)
+    run = running.get(ticket.service or "")
+    if run is None or MARK not in ticket.title:
+        return
+    if DRILL_TAG not in ticket.tags:
+        tickets.change(tx, ticket.id, status=None, edits={"tags": [*ticket.tags, DRILL_TAG]})
+    held = store.hold(tx, run.id)
+    if held is not None:
+        store.save(tx, held, steps={Step.TICKET: tx.now}, ticket_id=ticket.id)
 
 
 def look(tx: Tx, timer: Timer) -> None:

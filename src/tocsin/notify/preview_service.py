@@ -6,7 +6,7 @@ from typing import Final
 
 from tocsin.kit.errors import NotFound
 from tocsin.kit.priorities import Priority
-from tocsin.notify import page_service, route_service
+from tocsin.notify import channel_store, page_service, route_service
 from tocsin.notify.callers import Callers
 from tocsin.notify.message import Kind
 from tocsin.notify.paging import Calls
@@ -67,6 +67,9 @@ def preview(tx: ReadTx, facts: Facts, kind: Kind, callers: Callers) -> Preview:
     ):
         for name, route in names.items():
             work.once(Target(kind_of_target, name), f"route {route}")
+    named = [*found.decision.channels, *(channel for step in found.steps for channel in step.channels)]
+    missing = [channel for channel in dict.fromkeys(named) if channel_store.get(tx, channel) is None]
+    found.problems.extend(f"there is no channel {channel}" for channel in missing)
     return found
 
 

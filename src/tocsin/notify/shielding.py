@@ -1,16 +1,19 @@
 """Routes and calls may be broken: that never refuses a log, nor keeps anybody from hearing of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import structlog
 
-from tocsin.kit.events import RoutingFailed
+from tocsin.kit.events import Recorded, RoutingFailed
 from tocsin.notify.callers import Callers
 from tocsin.notify.message import Kind
 from tocsin.notify.routing import CONSOLE
 from tocsin.notify.wanted import Wanted
+from tocsin.oncall.rota import Rota
 from tocsin.storage.dialects import environment_fault
-from tocsin.storage.tx import Tx
+from tocsin.storage.tx import Handler, Tx
 
 log = structlog.get_logger("tocsin.notify")
 
@@ -29,6 +32,18 @@ def shielded(
         tell(tx, callers, text, part=part, about=about, event_id=event_id, ticket_id=ticket_id)
         return False
     return True
+
+
+def guarded(handler: Callable[[Tx, Sequence[Recorded[Any]], Rota], None], callers: Callers) -> Handler:
+    """A handler of escalation, event by event: one that raises changes nothing, and the ticket goes on all the same."""
+
+    def handle(tx: Tx, batch: Sequence[Recorded[Any]]) -> None:
+        for one in batch:
+            work, ticket_id = partial(handler, tx, [one], callers.rota), one.event.ticket_id
+            part = "the escalation"
+            shielded(tx, callers, work, part=part, about=Kind.UPDATED, event_id=one.id, ticket_id=ticket_id)
+
+    return handle
 
 
 def tell(tx: Tx, callers: Callers, error: str, *, part: str, about: Kind, event_id: int, ticket_id: int) -> None:

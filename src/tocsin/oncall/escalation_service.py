@@ -152,9 +152,20 @@ def weigh_silences(database: Database, _: Timer, *, rota: Rota, logs: hushing.Re
         for run_id in sorted(looked):
             row = store.hold(tx, run_id)
             if row is not None and row.ended_at is None:
-                _weigh(tx, row, looked[run_id], rota)
+                _weigh_alone(tx, row, looked[run_id], rota)
 
     return work
+
+
+def _weigh_alone(tx: Tx, row: RunRow, alerts: Sequence[hushing.Firing], rota: Rota) -> None:
+    """One run that raises stops none of the others."""
+    try:
+        with tx.aside():
+            _weigh(tx, row, alerts, rota)
+    except Exception as error:
+        if environment_fault(error):
+            raise
+        log.error("run_failed", run_id=row.id, ticket_id=row.ticket_id, error=f"{type(error).__name__}: {error}")
 
 
 def _weigh(tx: Tx, row: RunRow, alerts: Sequence[hushing.Firing], rota: Rota) -> None:
