@@ -265,11 +265,9 @@ def _hits_in_gin(tx: ReadTx, table: str, need: Need, limit: int, *, newest: bool
         return None
     order = " ORDER BY id DESC" if newest else ""
     # In the order of the table it would stop soon where the words are spread evenly, and never where they are not.
-    tx.execute(text("SET LOCAL enable_seqscan = off"))
-    tx.execute(text("SET LOCAL enable_indexscan = off"))
+    tx.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off"))
     found = list(tx.execute(text(f"SELECT id {there}{order} LIMIT :most"), {**wanted, "most": limit}).scalars())
-    tx.execute(text("SET LOCAL enable_seqscan = on"))
-    tx.execute(text("SET LOCAL enable_indexscan = on"))
+    tx.execute(text("SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = on"))
     return found
 
 
