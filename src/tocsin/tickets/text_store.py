@@ -249,9 +249,12 @@ def _hits(tx: ReadTx, table: str, need: Need | None, most: int) -> list[int] | N
 
 def _hits_in_fts5(tx: ReadTx, table: str, need: Need, limit: int, *, newest: bool) -> list[int] | None:
     order = " ORDER BY rowid DESC" if newest else ""
-    statement = text(f"SELECT rowid FROM {table} WHERE {table} MATCH :wanted{order} LIMIT :most")  # noqa: S608
+    hits = f"SELECT rowid FROM {table} WHERE {table} MATCH :wanted{order} LIMIT :most"  # noqa: S608
+    # As one value: thousands of rows take several times as long to fetch as to find.
+    statement = text(f"SELECT json_group_array(rowid) FROM ({hits})")  # noqa: S608
     wanted = _expression(need, quote='"', all_of=" AND ", one_of=" OR ")
-    return list(tx.execute(statement, {"wanted": wanted, "most": limit}).scalars())
+    found: list[int] = json.loads(tx.execute(statement, {"wanted": wanted, "most": limit}).scalar_one())
+    return found
 
 
 def _hits_in_gin(tx: ReadTx, table: str, need: Need, limit: int, *, newest: bool) -> list[int] | None:
@@ -262,11 +265,9 @@ def _hits_in_gin(tx: ReadTx, table: str, need: Need, limit: int, *, newest: bool
         return None
     order = " ORDER BY id DESC" if newest else ""
     # In the order of the table it would stop soon where the words are spread evenly, and never where they are not.
-    tx.execute(text("SET LOCAL enable_seqscan = off"))
-    tx.execute(text("SET LOCAL enable_indexscan = off"))
+    tx.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off"))
     found = list(tx.execute(text(f"SELECT id {there}{order} LIMIT :most"), {**wanted, "most": limit}).scalars())
-    tx.execute(text("SET LOCAL enable_seqscan = on"))
-    tx.execute(text("SET LOCAL enable_indexscan = on"))
+    tx.execute(text("SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = on"))
     return found
 
 
