@@ -244,7 +244,8 @@ def measure_bad(*, deliveries: int = 10_000, seconds: float = 10.0, within_s: fl
     """Receivers that are slow (5 s), fail half of the time, hang or are dead, each with a quarter of the messages."""
     each = max(deliveries // len(_KINDS), 1)
     slow, failing, hanging = Heard(delay_s=5.0), Heard(fails=0.5), Heard(delay_s=_HANGS_S)
-    settings = _SETTINGS | {"TOCSIN_DELIVERY_PATIENCE": "0.001"}
+    # What is given up after a day is given up after 3 min, or half of one for a few.
+    settings = _SETTINGS | {"TOCSIN_DELIVERY_PATIENCE": "0.002" if deliveries > 2000 else "0.0003"}
     with (
         temp_folder() as folder,
         receiving(slow) as slow_url,

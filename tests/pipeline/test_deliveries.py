@@ -36,6 +36,12 @@ def desk(settings: Settings, open_desk: Callable[..., Desk]) -> Desk:
     return found
 
 
+@pytest.fixture
+def one_desk(sqlite_settings: Settings, open_desk: Callable[..., Desk]) -> Desk:
+    """The same where the database makes no difference."""
+    return open_desk(sqlite_settings.model_copy(update={"allow_private": "127.0.0.1"}))
+
+
 def page(n: int = 1, channel: str = "hook", **fields: object) -> Wanted:
     return Wanted(f"page-{n}", Kind.PAGE, None, None, channel=channel, **fields)  # type: ignore[arg-type]
 
@@ -86,8 +92,9 @@ def test_what_is_not_taken_is_tried_again_with_the_same_id_and_backoff_until_it_
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404])
 def test_an_answer_that_will_not_change_gives_up_at_once_and_redirects_are_not_followed(
-    desk: Desk, receiver: Receiver, status: int
+    one_desk: Desk, receiver: Receiver, status: int
 ) -> None:
+    desk = one_desk
     elsewhere = Receiver()
     receiver.way = answer(status, Location=elsewhere.url)
     desk.save_channel(url=receiver.url)
@@ -149,13 +156,14 @@ def test_410_disables_the_channel_with_a_notice_to_the_others_and_its_messages_c
     assert receiver.ids[1:] == [second.message_id, first.message_id]  # the page first
 
 
-def test_a_receiver_that_floods_or_drips_is_cut_off(desk: Desk, receiver: Receiver) -> None:
-    receiver.way = receivers.in_turn(receivers.flood, receivers.drip)
-    desk.save_channel(url=receiver.url, timeout_s=1.0)
-    desk.plan(page(1))
+def test_a_receiver_that_floods_or_drips_is_cut_off(one_desk: Desk, receiver: Receiver) -> None:
+    desk, dripping = one_desk, Receiver(receivers.drip)
+    receiver.way = receivers.flood
+    desk.save_channel(url=receiver.url, is_default=False)
+    desk.save_channel("dripping", url=dripping.url, timeout_s=1.0, is_default=False)
+    desk.plan(page(1), page(2, "dripping"))
     desk.deliver()
-    desk.plan(page(2))
-    desk.deliver()
+    dripping.close()
 
     flooded, dripped = desk.deliveries()
     assert flooded.state is State.DELIVERED
@@ -394,9 +402,9 @@ def test_a_server_that_stops_interrupts_what_hangs_and_the_next_one_sends_it_at_
 
 
 def test_private_addresses_are_refused_unless_they_are_allowed(
-    settings: Settings, open_desk: Callable[..., Desk], receiver: Receiver
+    sqlite_settings: Settings, open_desk: Callable[..., Desk], receiver: Receiver
 ) -> None:
-    desk = open_desk(settings)
+    desk = open_desk(sqlite_settings)
     desk.save_channel(url=receiver.url)
     desk.save_channel("metadata", url="http://169.254.169.254/latest/meta-data/")
     desk.plan(page(1), page(2, "metadata"))
