@@ -109,7 +109,7 @@ class Replay:
 
     def live_until(self, at: datetime) -> None:
         self.clock.at = max(self.clock.at, at)
-        pipeline.run_due_timers(self.database, self.metrics, self.book, self.reader)
+        pipeline.run_due_timers(self.database, self.metrics, self.book, self.reader, intake=self.intake)
 
     def post(self, lines: Sequence[Line]) -> None:
         """Send lines as one request and wait for its answer."""
