@@ -60,8 +60,9 @@ class Told:
 
     @property
     def heard(self) -> bool:
-        """Whether anything was taken by the other side."""
-        return any(sent.delivery.state is delivery_store.State.DELIVERED for call in self.calls for sent in call.sent)
+        """Whether anything was taken by a way of their own."""
+        sent = [one.delivery for call in self.calls for one in call.sent if one.delivery.method_id is not None]
+        return any(one.state is delivery_store.State.DELIVERED for one in sent)
 
     @property
     def summary(self) -> str:
