@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from paged import CURSED, asked_for, hire, make_team, paged, put_on_call, save_p
 from tocsin.kit.actors import Actor
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.kit.priorities import Priority
-from tocsin.notify import page_service
+from tocsin.notify import answering, page_service
 from tocsin.notify.callers import KEPT
+from tocsin.notify.links import Verb
 from tocsin.notify.message import Kind
 from tocsin.oncall import escalation_service, escalation_store, item_service
 from tocsin.oncall.escalation_model import oncall_versions
@@ -146,6 +148,19 @@ def test_an_acknowledged_ticket_without_activity_calls_again(desk: Desk) -> None
     desk.idle(seconds=20)
     assert pages(desk) == [("ana", 1, 1), ("ana", 2, 1)]
     desk.database.write(lambda tx: comment_service.add(tx, 1, "still here"), actor=ANA)
+    desk.idle(seconds=1000, step_s=500)
+    assert len(paged(desk)) == 2
+
+
+def test_an_acknowledged_ticket_that_calls_again_is_acknowledged_again(desk: Desk) -> None:
+    save_policy(desk, "pay", ("schedule:primary", 300), ack_timeout_s={"P2": 1800})
+    desk.post(critical())
+    desk.move(1, "IN_PROGRESS")
+    answer = partial(answering.answer, ticket_id=1, verb=Verb.ACKNOWLEDGE, person="ana", way="cli")
+    assert desk.database.write(answer, actor=ANA)[1] is False, "ana has it, and nobody is called"
+    desk.idle(seconds=1810, step_s=905)
+    assert pages(desk) == [("ana", 1, 1), ("ana", 2, 1)]
+    assert desk.database.write(answer, actor=ANA)[1] is True
     desk.idle(seconds=1000, step_s=500)
     assert len(paged(desk)) == 2
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -12,6 +11,7 @@ from tocsin.kit.events import TicketAnswered
 from tocsin.notify import link_store, links
 from tocsin.notify.link_store import Use
 from tocsin.notify.links import Link, NoLink, Verb
+from tocsin.oncall import escalation_store
 from tocsin.storage.database import Database
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import service as tickets
@@ -52,7 +52,7 @@ def answer(
     Resolving one that nobody had acknowledged walks both moves. Raises NotFound, Invalid, Conflict.
     """
     ticket = tickets.get(tx, ticket_id)
-    if needless(ticket, verb):
+    if needless(tx, ticket, verb):
         return ticket, False
     tx.emit(TicketAnswered(ticket_id, answer=verb.value, person=person, way=way))
     if ticket.status is Status.OPEN:
@@ -63,9 +63,16 @@ def answer(
     return ticket, True
 
 
-def needless(ticket: Ticket, verb: Verb) -> bool:
-    """Whether what a verb asks for is so already, or can't be any more."""
-    return ticket.status is not Status.OPEN if verb is Verb.ACKNOWLEDGE else ticket.status not in UNRESOLVED
+def needless(tx: ReadTx, ticket: Ticket, verb: Verb) -> bool:
+    """Whether what a verb asks for is so already, or can't be any more.
+
+    A ticket that somebody has, and that calls again because nothing happened to it, is there to be acknowledged.
+    """
+    if verb is Verb.RESOLVE:
+        return ticket.status not in UNRESOLVED
+    if ticket.status is Status.IN_PROGRESS:
+        return not escalation_store.is_calling(tx, ticket.id)
+    return ticket.status is not Status.OPEN
 
 
 def look(tx: ReadTx, token: str) -> Standing:
@@ -76,15 +83,15 @@ def look(tx: ReadTx, token: str) -> Standing:
         return Standing(State.UNKNOWN)
     ticket = tickets.get(tx, link.ticket_id)
     use = link_store.use_of(tx, links.digest(token))
-    return Standing(_state(link, ticket, use, tx.now), link, ticket, use)
+    return Standing(_state(tx, link, ticket, use), link, ticket, use)
 
 
-def _state(link: Link, ticket: Ticket, use: Use | None, now: datetime) -> State:
-    if now >= link.expires_at:
+def _state(tx: ReadTx, link: Link, ticket: Ticket, use: Use | None) -> State:
+    if tx.now >= link.expires_at:
         return State.EXPIRED
     if use is not None:
         return State.USED
-    return State.NEEDLESS if link.verb is Verb.OPEN or needless(ticket, link.verb) else State.READY
+    return State.NEEDLESS if link.verb is Verb.OPEN or needless(tx, ticket, link.verb) else State.READY
 
 
 def act(

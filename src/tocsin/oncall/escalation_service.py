@@ -31,6 +31,7 @@ from tocsin.kit.events import (
     SilenceBroken,
     SilenceEnded,
     SilenceStarted,
+    TicketAnswered,
     TicketCommented,
     TicketEdited,
     TicketHandedBack,
@@ -370,7 +371,7 @@ def resumed(tx: Tx, batch: Sequence[Recorded[TicketResumed]], rota: Rota) -> Non
     _all(tx, rota, {one.event.ticket_id: Happening(What.RESUMED, escalation.HOLD) for one in batch})
 
 
-def commented(tx: Tx, batch: Sequence[Recorded[TicketCommented]], rota: Rota) -> None:
+def commented(tx: Tx, batch: Sequence[Recorded[TicketCommented | TicketAnswered]], rota: Rota) -> None:
     """Who has the ticket does something with it."""
     if tx.actor == SYSTEM:
         return

@@ -84,6 +84,11 @@ def hold_live(tx: Tx, ticket_ids: Collection[int]) -> list[RunRow]:
     return [_row(found) for found in tx.execute(statement)]
 
 
+def is_calling(tx: ReadTx, ticket_id: int) -> bool:
+    """Whether a run of this ticket waits for somebody to answer."""
+    return any(one.ended_at is None and one.run.state is not State.WAITING for one in of_ticket(tx, ticket_id))
+
+
 def of_ticket(tx: ReadTx, ticket_id: int) -> list[RunRow]:
     """All runs of a ticket, oldest first."""
     mine = escalation_runs.c.ticket_id == ticket_id
