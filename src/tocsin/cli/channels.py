@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -18,17 +19,7 @@ from tocsin.cli.command import (
 from tocsin.cli.deliveries import print_tries
 from tocsin.cli.exits import FAILED
 from tocsin.cli.given import json_object, listed, pairs, savable
-from tocsin.cli.output import (
-    age,
-    duration,
-    more_follows,
-    print_fields,
-    print_json,
-    print_table,
-    printable,
-    styled,
-    when,
-)
+from tocsin.cli.output import age, duration, print_fields, print_json, printable, styled, when
 from tocsin.cli.remote import Server
 
 STATE_STYLES = {"works": "green", "rests": "bold red", "off": "dim", "DISABLED": "bold red", "untried": "dim"}
@@ -58,18 +49,14 @@ def list_channels(
     """List channels by name."""
     with Server(url, key_file) as server:
         page = server.get("/channels", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("No channels: nobody hears of tickets. tocsin channels save console console --default")
-        return
-    print_table(
+    print_page(
+        page,
         ["Name", "Kind", "State", "Default", "Last success", "Last error"],
         (_row(channel) for channel in page.data["items"]),
         flexible=["Last error"],
+        empty="No channels: nobody hears of tickets. tocsin channels save console console --default",
+        as_json=as_json,
     )
-    more_follows(page.data)
 
 
 def _row(channel: dict[str, Any]) -> list[Any]:
@@ -205,11 +192,12 @@ def save(
     body |= {field: value for field, value in said.items() if value is not None}
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/channels/{name}", json=body)
-    if as_json:
-        print_json(answer.text)
-        return
     channel = answer.data
-    typer.echo(f"Channel {name} ({channel['kind']}, version {channel['version']}). Try it: tocsin channels test {name}")
+    tell(
+        answer,
+        f"Channel {name} ({channel['kind']}, version {channel['version']}). Try it: tocsin channels test {name}",
+        as_json=as_json,
+    )
 
 
 @app.command("test", epilog=examples("tocsin channels test ops"))
@@ -245,7 +233,4 @@ def remove(
     """Remove a channel. What waits for it is given up."""
     with Server(url, key_file) as server:
         answer = server.ask("DELETE", f"/channels/{name}")
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(f"Channel {name} removed.")
+    tell(answer, f"Channel {name} removed.", as_json=as_json)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -18,7 +19,7 @@ from tocsin.cli.command import (
 )
 from tocsin.cli.exits import WrongUsage
 from tocsin.cli.given import seconds
-from tocsin.cli.output import duration, more_follows, print_fields, print_json, print_table, printable, when
+from tocsin.cli.output import duration, print_fields, print_json, printable, when
 from tocsin.cli.remote import Server
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="An escalation policy.")]
@@ -44,21 +45,17 @@ def list_policies(
     """List escalation policies."""
     with Server(url, key_file) as server:
         page = server.get("/escalation-policies", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("No escalation policies: nobody is called. tocsin escalations save NAME --step schedule:NAME")
-        return
-    print_table(
+    print_page(
+        page,
         ["Name", "Steps", "Repeats", "Fallback", "Description"],
         (
             [one["name"], _steps(one), str(one["repeats"]), one["fallback"] or "", one["description"]]
             for one in page.data["items"]
         ),
         flexible=["Steps", "Description"],
+        empty="No escalation policies: nobody is called. tocsin escalations save NAME --step schedule:NAME",
+        as_json=as_json,
     )
-    more_follows(page.data)
 
 
 def _steps(policy: dict[str, Any]) -> str:
@@ -122,10 +119,7 @@ def save(
     }
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/escalation-policies/{name}", json=body)
-    if as_json:
-        print_json(answer.text)
-    else:
-        typer.echo(f"Escalation policy {printable(name)}: {_steps(answer.data)}")
+    tell(answer, f"Escalation policy {name}: {_steps(answer.data)}", as_json=as_json)
 
 
 def _step_of(text: str) -> dict[str, Any]:
@@ -159,10 +153,7 @@ def page(
         raise WrongUsage(detail="Expected user:NAME, schedule:NAME, team:NAME, channel:NAME or policy:NAME.")
     with Server(url, key_file) as server:
         answer = server.post(f"/tickets/{ticket_id}/page", {kind: name, "message": message})
-    if as_json:
-        print_json(answer.text)
-    else:
-        typer.echo(f"Called: {printable(', '.join(answer.data['called']))}")
+    tell(answer, f"Called: {', '.join(answer.data['called'])}", as_json=as_json)
 
 
 @app.command("hand-back", epilog=examples("tocsin escalations hand-back 17 --reason 'my shift is over'"))
@@ -176,10 +167,7 @@ def hand_back(
     """Give a ticket up: it is nobody's again, and people are called for it from the first step on."""
     with Server(url, key_file) as server:
         answer = server.post(f"/tickets/{ticket_id}/hand-back", {"reason": reason})
-    if as_json:
-        print_json(answer.text)
-    else:
-        typer.echo(f"Ticket {ticket_id} is {answer.data['status']} and nobody's.")
+    tell(answer, f"Ticket {ticket_id} is {answer.data['status']} and nobody's.", as_json=as_json)
 
 
 @app.command(epilog=examples("tocsin escalations explain 17 --person ana"))

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -15,17 +16,7 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.output import (
-    PRIORITY_STYLES,
-    age,
-    duration,
-    more_follows,
-    print_fields,
-    print_json,
-    print_table,
-    styled,
-    when,
-)
+from tocsin.cli.output import PRIORITY_STYLES, age, duration, print_fields, print_json, styled, when
 from tocsin.cli.remote import Server
 
 STATUS_STYLES = {"up": "green", "late": "yellow", "down": "bold red", "waiting": "dim", "paused": "dim"}
@@ -50,18 +41,14 @@ def list_heartbeats(
     """List heartbeats by name."""
     with Server(url, key_file) as server:
         page = server.get("/heartbeats", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("No heartbeats. tocsin heartbeats save nightly-backup --interval 86400 --grace 3600")
-        return
-    print_table(
+    print_page(
+        page,
         ["Name", "Status", "Every", "Grace", "Last check-in", "Ticket"],
         (_row(heartbeat) for heartbeat in page.data["items"]),
         flexible=["Name"],
+        empty="No heartbeats. tocsin heartbeats save nightly-backup --interval 86400 --grace 3600",
+        as_json=as_json,
     )
-    more_follows(page.data)
 
 
 def _row(heartbeat: dict[str, Any]) -> list[Any]:
@@ -141,11 +128,12 @@ def ping(
     said = {} if message is None else {"message": message}
     with Server(url, key_file) as server:
         answer = server.ask("POST", f"/heartbeats/{name}", params=said)
-    if as_json:
-        print_json(answer.text)
-        return
     kept = answer.data
-    typer.echo(f"{kept['name']} checked in (log {kept['log_id']}); the next is due by {when(kept['next_due_at'])}.")
+    tell(
+        answer,
+        f"{kept['name']} checked in (log {kept['log_id']}); the next is due by {when(kept['next_due_at'])}.",
+        as_json=as_json,
+    )
 
 
 @app.command(epilog=examples("tocsin heartbeats remove nightly-backup"))
@@ -158,10 +146,7 @@ def remove(
     """Watch a job no longer. Its check-ins, alerts and tickets stay."""
     with Server(url, key_file) as server:
         answer = server.ask("DELETE", f"/heartbeats/{name}")
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(f"Heartbeat {answer.data['name']} is no longer watched.")
+    tell(answer, f"Heartbeat {answer.data['name']} is no longer watched.", as_json=as_json)
 
 
 def _tell(text: str, heartbeat: dict[str, Any], *, as_json: bool, utc: bool = False) -> None:

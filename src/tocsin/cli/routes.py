@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import DEFAULT_URL, JsonOption, KeyFileOption, UrlOption, UtcOption, examples, make_app
 from tocsin.cli.exits import WrongUsage
-from tocsin.cli.output import print_fields, print_json, print_table, printable, when
+from tocsin.cli.output import print_fields, print_json, printable, when
 from tocsin.cli.remote import Server
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A route.")]
@@ -26,13 +27,8 @@ def list_routes(url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as
     """List routes in the order they are tried."""
     with Server(url, key_file) as server:
         answer = server.get("/routes")
-    if as_json:
-        print_json(answer.text)
-        return
-    if not answer.data["items"]:
-        typer.echo("No routes: everything goes to the console. tocsin routes save NAME QUERY --channel CHANNEL")
-        return
-    print_table(
+    print_page(
+        answer,
         ["Place", "Name", "Query", "Kinds", "Leads to", "Then"],
         (
             [
@@ -46,6 +42,8 @@ def list_routes(url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as
             for one in answer.data["items"]
         ),
         flexible=["Query", "Kinds", "Leads to"],
+        empty="No routes: everything goes to the console. tocsin routes save NAME QUERY --channel CHANNEL",
+        as_json=as_json,
     )
 
 
@@ -96,10 +94,7 @@ def save(
         body["kinds"] = kinds
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/routes/{name}", json=body)
-    if as_json:
-        print_json(answer.text)
-    else:
-        typer.echo(f"Route {printable(name)} is tried as number {answer.data['place']}: {_leads_to(answer.data)}.")
+    tell(answer, f"Route {name} is tried as number {answer.data['place']}: {_leads_to(answer.data)}.", as_json=as_json)
 
 
 @app.command(epilog=examples("tocsin routes remove payments"))

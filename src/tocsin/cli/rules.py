@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tocsin.cli import backtest
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -17,7 +18,7 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.exits import REFUSED, Refused
+from tocsin.cli.each import each
 from tocsin.cli.given import counts, json_object, kind_of, listed, pairs, savable
 from tocsin.cli.output import (
     PRIORITY_STYLES,
@@ -26,11 +27,10 @@ from tocsin.cli.output import (
     print_fields,
     print_json,
     print_table,
-    printable,
     styled,
     when,
 )
-from tocsin.cli.remote import Server
+from tocsin.cli.remote import Answer, Server
 
 DAY_S = 86_400
 STATE_STYLES = {"on": "green", "dry run": "yellow", "off": "dim", "BROKEN": "bold red"}
@@ -58,18 +58,14 @@ def list_rules(
     """List rules by name."""
     with Server(url, key_file) as server:
         page = server.get("/rules", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("No rules: no record opens an alert. tocsin rules save critical-logs level:CRITICAL -p P2")
-        return
-    print_table(
+    print_page(
+        page,
         ["Name", "State", "Prio", "Kind", "Condition"],
         (_row(rule) for rule in page.data["items"]),
         flexible=["Condition"],
+        empty="No rules: no record opens an alert. tocsin rules save critical-logs level:CRITICAL -p P2",
+        as_json=as_json,
     )
-    more_follows(page.data)
 
 
 def _row(rule: dict[str, Any]) -> list[Any]:
@@ -244,7 +240,7 @@ def save(
     body |= {field: value for field, value in said.items() if value is not None}
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/rules/{name}", json=body)
-    _tell(answer.text, answer.data, as_json=as_json)
+    _tell(answer, as_json=as_json)
 
 
 @app.command(epilog=examples("tocsin rules enable payments-errors"))
@@ -325,21 +321,17 @@ def rehearsals(
     """List the alerts that a rule in a dry run would have opened, the newest first."""
     with Server(url, key_file) as server:
         page = server.get(f"/rules/{name}/rehearsals", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("It would have opened nothing so far.")
-        return
-    print_table(
+    print_page(
+        page,
         ["At", "Version", "Log", "Fingerprint"],
         (
             [when(one["last_at"], utc=utc), str(one["rule_version"]), str(one["first_log_id"]), one["fingerprint"]]
             for one in page.data["items"]
         ),
         flexible=["Fingerprint"],
+        empty="It would have opened nothing so far.",
+        as_json=as_json,
     )
-    more_follows(page.data)
 
 
 def _difference(version: dict[str, Any], earlier: dict[str, Any] | None) -> str:
@@ -360,33 +352,20 @@ def _short(value: object) -> str:
 def _each(
     names: list[str], method: str, body: dict[str, Any] | None, url: str, key_file: str | None, *, as_json: bool
 ) -> None:
-    """Change each rule; one that is refused is named and does not stop the others, the exit code tells of it."""
-    answers = []
     with Server(url, key_file) as server:
-        for name in names:
-            try:
-                answer = server.ask(method, f"/rules/{name}", **({} if body is None else {"json": body}))
-            except Refused as error:
-                if len(names) == 1:
-                    raise
-                typer.echo(f"tocsin: rule {printable(name)}: {error}", err=True)
-                continue
-            answers.append(answer)
-            if not as_json:
-                _tell(answer.text, answer.data, as_json=False, removed=method == "DELETE")
-    if as_json:
-        print_json(*(answer.text for answer in answers), many=len(names) > 1)
-    if len(answers) < len(names):
-        raise typer.Exit(REFUSED)
+        each(
+            names,
+            lambda name: server.ask(method, f"/rules/{name}", **({} if body is None else {"json": body})),
+            lambda answer: _tell(answer, as_json=False, removed=method == "DELETE"),
+            kind="rule",
+            as_json=as_json,
+        )
 
 
-def _tell(text: str, rule: dict[str, Any], *, as_json: bool, removed: bool = False) -> None:
-    if as_json:
-        print_json(text)
-        return
-    state = "removed" if removed else _state(rule)
-    kind = f"{_kind(rule)}, {rule['priority']}"
-    typer.echo(f"Rule {rule['name']} (version {rule['version']}, {state}, {kind}): {printable(rule['condition'])}")
+def _tell(answer: Answer, *, as_json: bool, removed: bool = False) -> None:
+    rule = answer.data
+    state = f"version {rule['version']}, {'removed' if removed else _state(rule)}, {_kind(rule)}, {rule['priority']}"
+    tell(answer, f"Rule {rule['name']} ({state}): {rule['condition']}", as_json=as_json)
 
 
 app.command(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -19,7 +20,7 @@ from tocsin.cli.command import (
 )
 from tocsin.cli.exits import WrongUsage
 from tocsin.cli.given import instant, json_object, savable
-from tocsin.cli.output import duration, more_follows, print_fields, print_json, print_table, printable, styled, when
+from tocsin.cli.output import duration, print_fields, print_json, print_table, printable, styled, when
 from tocsin.cli.remote import Answer, Server
 
 _EVERY: Final = re.compile(r"(\d{0,4})\s*(h|d|w|m|hourly|daily|weekly|monthly)")
@@ -78,15 +79,14 @@ def list_schedules(
     """List schedules by name."""
     with Server(url, key_file) as server:
         page = server.get("/schedules", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("No schedules: nobody is on call. tocsin schedules save NAME --users ana,rui --every weekly")
-        return
-    rows = ([one["name"], one["time_zone"], "; ".join(map(_layer, one["layers"])) or "-"] for one in page.data["items"])
-    print_table(["Name", "Zone", "Layers"], rows, flexible=["Layers"])
-    more_follows(page.data)
+    print_page(
+        page,
+        ["Name", "Zone", "Layers"],
+        ([one["name"], one["time_zone"], "; ".join(map(_layer, one["layers"])) or "-"] for one in page.data["items"]),
+        flexible=["Layers"],
+        empty="No schedules: nobody is on call. tocsin schedules save NAME --users ana,rui --every weekly",
+        as_json=as_json,
+    )
 
 
 def _layer(layer: dict[str, Any]) -> str:
@@ -166,12 +166,9 @@ def save(
     body = _schedule(file, zone, users, every, start, hours)
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/schedules/{name}", json=body)
-    if as_json:
-        print_json(answer.text)
-        return
     one = answer.data
     layers = "; ".join(map(_layer, one["layers"])) or "nobody"
-    typer.echo(printable(f"Schedule {one['name']} (version {one['version']}, {one['time_zone']}): {layers}"))
+    tell(answer, f"Schedule {one['name']} (version {one['version']}, {one['time_zone']}): {layers}", as_json=as_json)
 
 
 @app.command(
@@ -274,10 +271,7 @@ def override(
     }
     with Server(url, key_file) as server:
         answer = server.post(f"/schedules/{name}/overrides", body)
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(printable(f"Override {_override(answer.data, utc=utc)}"))
+    tell(answer, f"Override {_override(answer.data, utc=utc)}", as_json=as_json)
 
 
 @app.command(
@@ -347,10 +341,7 @@ def temporary(
     }
     with Server(url, key_file) as server:
         answer = server.post(f"/schedules/{name}/temporary", body)
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(printable(f"Override {_override(answer.data, utc=utc)}"))
+    tell(answer, f"Override {_override(answer.data, utc=utc)}", as_json=as_json)
 
 
 @app.command("end-override", epilog=examples("tocsin schedules end-override payments 3"))
@@ -365,10 +356,7 @@ def end_override(
     """End an override or a temporary schedule now; one that has not begun never holds."""
     with Server(url, key_file) as server:
         answer = server.ask("DELETE", f"/schedules/{name}/overrides/{override_id}")
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(printable(f"Ended: override {_override(answer.data, utc=utc)}"))
+    tell(answer, f"Ended: override {_override(answer.data, utc=utc)}", as_json=as_json)
 
 
 @app.command(epilog=examples("tocsin schedules problems payments"))
@@ -382,16 +370,13 @@ def problems(
     """Show gaps, people who are away or booked twice, and overrides without effect, in the next 90 days."""
     with Server(url, key_file) as server:
         answer = server.get(f"/schedules/{name}/problems")
-    if as_json:
-        print_json(answer.text)
-        return
-    if not answer.data["items"]:
-        typer.echo(printable(f"Nothing is wrong with {name} in the next 90 days."))
-        return
-    print_table(
+    print_page(
+        answer,
         ["What", "From", "Until", "Who", "Note"],
         (_problem(one, utc=utc) for one in answer.data["items"]),
         flexible=["Note"],
+        empty=printable(f"Nothing is wrong with {name} in the next 90 days."),
+        as_json=as_json,
     )
 
 
@@ -416,16 +401,13 @@ def load(
     window = {"since": instant("--since", since), "until": instant("--until", until)}
     with Server(url, key_file) as server:
         answer = server.get(f"/schedules/{name}/load", **window)
-    if as_json:
-        print_json(answer.text)
-        return
-    if not answer.data["items"]:
-        typer.echo("Nobody is on call in that time.")
-        return
-    print_table(
+    print_page(
+        answer,
         ["Who", "Shifts", "On call", "Nights", "... time", "Weekends", "... time"],
         (_load(one) for one in answer.data["items"]),
         flexible=["Who"],
+        empty="Nobody is on call in that time.",
+        as_json=as_json,
     )
 
 
@@ -465,10 +447,7 @@ def remove(
     """Remove a schedule: nobody is on call by it from now on. What is past stays."""
     with Server(url, key_file) as server:
         answer = server.ask("DELETE", f"/schedules/{name}")
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(printable(f"Schedule {name} is removed: nobody is on call by it from now on."))
+    tell(answer, f"Schedule {name} is removed: nobody is on call by it from now on.", as_json=as_json)
 
 
 def _schedule(

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -17,9 +18,9 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.exits import REFUSED, Refused
+from tocsin.cli.each import each
 from tocsin.cli.given import json_object, listed, savable
-from tocsin.cli.output import more_follows, print_fields, print_json, print_table, printable, when
+from tocsin.cli.output import print_fields, print_json, printable, when
 from tocsin.cli.remote import Server
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The service's name, in any case.")]
@@ -49,25 +50,19 @@ def list_services(
     """List declared services by name."""
     with Server(url, key_file) as server:
         page = server.get("/services", team=team, tier=tier, depends_on=depends_on, limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        filtered = (team, tier, depends_on) != (None, None, None)
-        hint = (
-            "No such service." if filtered else "No services are declared: tocsin services save NAME --depends-on A,B"
-        )
-        typer.echo(hint)
-        return
-    print_table(
+    filtered = (team, tier, depends_on) != (None, None, None)
+    none_yet = "No services are declared: tocsin services save NAME --depends-on A,B"
+    print_page(
+        page,
         ["Name", "Team", "Tier", "Depends on"],
         (
             [one["name"], one["team"] or "-", str(one["tier"] or "-"), ", ".join(one["depends_on"])]
             for one in page.data["items"]
         ),
         flexible=["Depends on"],
+        empty="No such service." if filtered else none_yet,
+        as_json=as_json,
     )
-    more_follows(page.data)
 
 
 @app.command(epilog=examples("tocsin services show payments"))
@@ -134,11 +129,8 @@ def save(
     body |= {field: value for field, value in said.items() if value is not None}
     with Server(url, key_file) as server:
         answer = server.ask("PUT", _path(name), json=body)
-    if as_json:
-        print_json(answer.text)
-        return
     needs = ", ".join(answer.data["depends_on"]) or "nothing"
-    typer.echo(f"Service {printable(answer.data['name'])} depends on {printable(needs)}.")
+    tell(answer, f"Service {answer.data['name']} depends on {needs}.", as_json=as_json)
 
 
 def _path(name: str) -> str:
@@ -153,23 +145,14 @@ def remove(
     as_json: JsonOption = False,
 ) -> None:
     """Forget what is declared of services. Those that depend on them still say so."""
-    answers = []
     with Server(url, key_file) as server:
-        for name in names:
-            try:
-                answer = server.ask("DELETE", _path(name))
-            except Refused as error:
-                if len(names) == 1:
-                    raise
-                typer.echo(f"tocsin: service {printable(name)}: {error}", err=True)
-                continue
-            answers.append(answer)
-            if not as_json:
-                typer.echo(f"Service {printable(answer.data['name'])} is no longer declared.")
-    if as_json:
-        print_json(*(answer.text for answer in answers), many=len(names) > 1)
-    if len(answers) < len(names):
-        raise typer.Exit(REFUSED)
+        each(
+            names,
+            lambda name: server.ask("DELETE", _path(name)),
+            lambda answer: typer.echo(f"Service {printable(answer.data['name'])} is no longer declared."),
+            kind="service",
+            as_json=as_json,
+        )
 
 
 @app.command(epilog=examples("tocsin services tree payments"))

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -17,20 +18,11 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.exits import REFUSED, Refused, WrongUsage
+from tocsin.cli.each import each
+from tocsin.cli.exits import WrongUsage
 from tocsin.cli.given import seconds
-from tocsin.cli.output import (
-    age,
-    duration,
-    more_follows,
-    print_fields,
-    print_json,
-    print_table,
-    printable,
-    styled,
-    when,
-)
-from tocsin.cli.remote import Server
+from tocsin.cli.output import age, duration, print_fields, print_json, styled, when
+from tocsin.cli.remote import Answer, Server
 
 STATE_STYLES: Final = {"active": "bold magenta", "scheduled": "yellow", "broken": "bold red", "expired": "dim"}
 
@@ -78,18 +70,14 @@ def list_silences(
     """List silences, the newest first, with what each has hidden."""
     with Server(url, key_file) as server:
         page = server.get("/silences", state=state, limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("No silences: everything is heard. tocsin silences create QUERY --for 2h --reason WHY")
-        return
-    print_table(
+    print_page(
+        page,
         ["Id", "State", "When", "Hidden", "Owner", "Matcher", "Reason"],
         (_row(silence, utc=utc) for silence in page.data["items"]),
         flexible=["Matcher", "Reason"],
+        empty="No silences: everything is heard. tocsin silences create QUERY --for 2h --reason WHY",
+        as_json=as_json,
     )
-    more_follows(page.data)
 
 
 def _row(silence: dict[str, Any], *, utc: bool) -> list[Any]:
@@ -211,7 +199,7 @@ def create(
     body |= _said({"reason": reason, "owner": owner, "break_factor": break_factor})
     with Server(url, key_file) as server:
         answer = server.ask("POST", "/silences", json=body)
-    _tell(answer.text, answer.data, as_json=as_json, utc=utc)
+    _tell(answer, as_json=as_json, utc=utc)
 
 
 @app.command(
@@ -276,7 +264,7 @@ def change(
         raise WrongUsage(detail="Say what to change: --until, --reason or --owner.")
     with Server(url, key_file) as server:
         answer = server.ask("PATCH", f"/silences/{silence_id}", json=body)
-    _tell(answer.text, answer.data, as_json=as_json, utc=utc)
+    _tell(answer, as_json=as_json, utc=utc)
 
 
 @app.command(epilog=examples("tocsin silences end 3"))
@@ -288,23 +276,14 @@ def end(
     as_json: JsonOption = False,
 ) -> None:
     """End silences now. What they hid and still fires is heard."""
-    answers = []
     with Server(url, key_file) as server:
-        for silence_id in silence_ids:
-            try:
-                answer = server.ask("POST", f"/silences/{silence_id}/end")
-            except Refused as error:
-                if len(silence_ids) == 1:
-                    raise
-                typer.echo(f"tocsin: silence {silence_id}: {error}", err=True)
-                continue
-            answers.append(answer)
-            if not as_json:
-                _tell(answer.text, answer.data, as_json=False, utc=utc)
-    if as_json:
-        print_json(*(answer.text for answer in answers), many=len(silence_ids) > 1)
-    if len(answers) < len(silence_ids):
-        raise typer.Exit(REFUSED)
+        each(
+            silence_ids,
+            lambda silence_id: server.ask("POST", f"/silences/{silence_id}/end"),
+            lambda answer: _tell(answer, as_json=False, utc=utc),
+            kind="silence",
+            as_json=as_json,
+        )
 
 
 def _when_asked(
@@ -326,11 +305,9 @@ def _said(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _tell(text: str, silence: dict[str, Any], *, as_json: bool, utc: bool) -> None:
-    if as_json:
-        print_json(text)
-        return
-    for warning in silence["warnings"]:
+def _tell(answer: Answer, *, as_json: bool, utc: bool) -> None:
+    silence = answer.data
+    for warning in () if as_json else silence["warnings"]:
         typer.echo(f"tocsin: {warning}", err=True)
-    state = f"{silence['state']}, {_when(silence, utc=utc)}"
-    typer.echo(f"Silence {silence['id']} (version {silence['version']}, {state}): {printable(silence['matcher'])}")
+    state = f"version {silence['version']}, {silence['state']}, {_when(silence, utc=utc)}"
+    tell(answer, f"Silence {silence['id']} ({state}): {silence['matcher']}", as_json=as_json)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -16,9 +17,10 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.exits import REFUSED, Refused, WrongUsage
+from tocsin.cli.each import each
+from tocsin.cli.exits import WrongUsage
 from tocsin.cli.given import json_object, listed, pairs, savable, seconds
-from tocsin.cli.output import duration, more_follows, print_fields, print_json, print_table, printable, when
+from tocsin.cli.output import duration, print_fields, print_json, when
 from tocsin.cli.remote import Server
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -65,18 +67,14 @@ def list_calendars(
     """List calendars by name."""
     with Server(url, key_file) as server:
         page = server.get("/sla/calendars", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("No calendars: clocks run around the clock. tocsin sla calendars save office --hours mon-fri=09-17")
-        return
-    print_table(
+    print_page(
+        page,
         ["Name", "Zone", "Holidays", "Hours"],
         ([one["name"], one["time_zone"], _holidays(one) or "-", _hours(one)] for one in page.data["items"]),
         flexible=["Hours"],
+        empty="No calendars: clocks run around the clock. tocsin sla calendars save office --hours mon-fri=09-17",
+        as_json=as_json,
     )
-    more_follows(page.data)
 
 
 @calendars.command("show", epilog=examples("tocsin sla calendars show office"))
@@ -131,14 +129,11 @@ def save_calendar(
     body = _calendar(file, zone, hours, holidays, day)
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/sla/calendars/{name}", json=body)
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(_calendar_line(answer.data, f"version {answer.data['version']}"))
+    tell(answer, _calendar_line(answer.data, f"version {answer.data['version']}"), as_json=as_json)
 
 
 def _calendar_line(one: dict[str, Any], state: str) -> str:
-    return printable(f"Calendar {one['name']} ({state}, {one['time_zone']}): {_hours(one)}")
+    return f"Calendar {one['name']} ({state}, {one['time_zone']}): {_hours(one)}"
 
 
 @calendars.command("remove", epilog=examples("tocsin sla calendars remove office"))
@@ -160,20 +155,14 @@ def list_policies(
     """List SLA policies by name."""
     with Server(url, key_file) as server:
         page = server.get("/sla/policies", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo(
-            "No SLA policies: tickets have no clocks. tocsin sla policies save urgent -p P1 --ack 15m --resolve 4h"
-        )
-        return
-    print_table(
+    print_page(
+        page,
         ["Name", "Acknowledge", "Resolve", "Calendar", "About"],
         (_policy_row(one) for one in page.data["items"]),
         flexible=["About"],
+        empty="No SLA policies: tickets have no clocks. tocsin sla policies save urgent -p P1 --ack 15m --resolve 4h",
+        as_json=as_json,
     )
-    more_follows(page.data)
 
 
 def _policy_row(one: dict[str, Any]) -> list[Any]:
@@ -271,15 +260,12 @@ def save_policy(
     body |= {field: value for field, value in said.items() if value is not None}
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/sla/policies/{name}", json=body)
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(_policy_line(answer.data, f"version {answer.data['version']}"))
+    tell(answer, _policy_line(answer.data, f"version {answer.data['version']}"), as_json=as_json)
 
 
 def _policy_line(one: dict[str, Any], state: str) -> str:
     targets = f"acknowledge {_target(one, 'acknowledge_s')}, resolve {_target(one, 'resolve_s')}"
-    return printable(f"SLA policy {one['name']} ({state}): {targets}, about {_about(one)}")
+    return f"SLA policy {one['name']} ({state}): {targets}, about {_about(one)}"
 
 
 @policies.command("remove", epilog=examples("tocsin sla policies remove urgent"))
@@ -409,24 +395,14 @@ def _pause(text: str) -> dict[str, str | None]:
 
 
 def _remove(what: str, names: list[str], url: str, key_file: str | None, *, as_json: bool) -> None:
-    """Remove each; one that is refused is named and does not stop the others, the exit code tells of it."""
-    answers = []
     line = _policy_line if what == "policies" else _calendar_line
     with Server(url, key_file) as server:
-        for name in names:
-            try:
-                answers.append(server.ask("DELETE", f"/sla/{what}/{name}"))
-            except Refused as error:
-                if len(names) == 1:
-                    raise
-                typer.echo(f"tocsin: {name}: {error}", err=True)
-                continue
-            if not as_json:
-                typer.echo(line(answers[-1].data, "removed"))
-    if as_json:
-        print_json(*(answer.text for answer in answers), many=len(names) > 1)
-    if len(answers) < len(names):
-        raise typer.Exit(REFUSED)
+        each(
+            names,
+            lambda name: server.ask("DELETE", f"/sla/{what}/{name}"),
+            lambda answer: tell(answer, line(answer.data, "removed"), as_json=False),
+            as_json=as_json,
+        )
 
 
 def _spans(spans: list[list[str]]) -> str:

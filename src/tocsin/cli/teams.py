@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -16,7 +17,7 @@ from tocsin.cli.command import (
     make_app,
 )
 from tocsin.cli.given import listed
-from tocsin.cli.output import more_follows, print_fields, print_json, print_table, printable, when
+from tocsin.cli.output import print_fields, print_json, when
 from tocsin.cli.remote import Server
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The team's name.")]
@@ -38,15 +39,14 @@ def list_teams(
     """List teams by name."""
     with Server(url, key_file) as server:
         page = server.get("/teams", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("No teams. tocsin teams save NAME --members ana,rui")
-        return
-    rows = ([one["name"], one["display_name"], ", ".join(one["members"]) or "-"] for one in page.data["items"])
-    print_table(["Name", "Shown as", "Members"], rows, flexible=["Members"])
-    more_follows(page.data)
+    print_page(
+        page,
+        ["Name", "Shown as", "Members"],
+        ([one["name"], one["display_name"], ", ".join(one["members"]) or "-"] for one in page.data["items"]),
+        flexible=["Members"],
+        empty="No teams. tocsin teams save NAME --members ana,rui",
+        as_json=as_json,
+    )
 
 
 @app.command(epilog=examples("tocsin teams show shop"))
@@ -88,11 +88,12 @@ def save(
     body = {"members": listed(members) or [], "display_name": shown_as or ""}
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/teams/{name}", json=body)
-    if as_json:
-        print_json(answer.text)
-        return
     one = answer.data
-    typer.echo(printable(f"Team {one['name']} (version {one['version']}): {', '.join(one['members']) or 'nobody'}"))
+    tell(
+        answer,
+        f"Team {one['name']} (version {one['version']}): {', '.join(one['members']) or 'nobody'}",
+        as_json=as_json,
+    )
 
 
 @app.command(epilog=examples("tocsin teams remove shop"))
@@ -102,7 +103,4 @@ def remove(
     """Remove a team; its people stay."""
     with Server(url, key_file) as server:
         answer = server.ask("DELETE", f"/teams/{name}")
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(printable(f"Team {name} is removed."))
+    tell(answer, f"Team {name} is removed.", as_json=as_json)

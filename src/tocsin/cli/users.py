@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -17,7 +18,7 @@ from tocsin.cli.command import (
 )
 from tocsin.cli.exits import Refused, WrongUsage
 from tocsin.cli.given import instant
-from tocsin.cli.output import more_follows, print_fields, print_json, print_table, printable, when
+from tocsin.cli.output import print_fields, print_json, printable, when
 from tocsin.cli.remote import Server
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
@@ -46,15 +47,14 @@ def list_users(
     """List users by name."""
     with Server(url, key_file) as server:
         page = server.get("/users", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("No users: nobody can be on call. tocsin users save NAME --zone Europe/Lisbon")
-        return
-    rows = ([one["name"], one["display_name"], one["time_zone"], one["email"] or "-"] for one in page.data["items"])
-    print_table(["Name", "Shown as", "Zone", "Email"], rows, flexible=["Shown as"])
-    more_follows(page.data)
+    print_page(
+        page,
+        ["Name", "Shown as", "Zone", "Email"],
+        ([one["name"], one["display_name"], one["time_zone"], one["email"] or "-"] for one in page.data["items"]),
+        flexible=["Shown as"],
+        empty="No users: nobody can be on call. tocsin users save NAME --zone Europe/Lisbon",
+        as_json=as_json,
+    )
 
 
 @app.command(epilog=examples("tocsin users show ana"))
@@ -114,11 +114,12 @@ def save(
     with Server(url, key_file) as server:
         body["away"] = _away(server, name)
         answer = server.ask("PUT", f"/users/{name}", json=body)
-    if as_json:
-        print_json(answer.text)
-        return
     one = answer.data
-    typer.echo(printable(f"User {one['name']} (version {one['version']}): {one['display_name']}, {one['time_zone']}"))
+    tell(
+        answer,
+        f"User {one['name']} (version {one['version']}): {one['display_name']}, {one['time_zone']}",
+        as_json=as_json,
+    )
 
 
 def _away(server: Server, name: str) -> list[dict[str, Any]]:
@@ -219,10 +220,7 @@ def ask_code(
     """Have another code sent."""
     with Server(url, key_file) as server:
         answer = server.post(f"/users/{name}/methods/{method}/code", {})
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(f"A code is on its way; it is good until {when(answer.data['expires_at'], utc=utc)}.")
+    tell(answer, f"A code is on its way; it is good until {when(answer.data['expires_at'], utc=utc)}.", as_json=as_json)
 
 
 @methods.command(
@@ -241,10 +239,7 @@ def verify_method(
     body: dict[str, object] = {"by_hand": by_hand} if code is None else {"code": code, "by_hand": by_hand}
     with Server(url, key_file) as server:
         answer = server.post(f"/users/{name}/methods/{method}/verify", body)
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(printable(f"Contact method {_method(answer.data)} of {name}"))
+    tell(answer, f"Contact method {_method(answer.data)} of {name}", as_json=as_json)
 
 
 @methods.command("enable", epilog=examples("tocsin users methods enable ana 3"))
@@ -258,10 +253,7 @@ def enable_method(
     """Use a contact method again that was disabled."""
     with Server(url, key_file) as server:
         answer = server.post(f"/users/{name}/methods/{method}/enable", {})
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(printable(f"Contact method {_method(answer.data)} of {name}"))
+    tell(answer, f"Contact method {_method(answer.data)} of {name}", as_json=as_json)
 
 
 @methods.command("remove", epilog=examples("tocsin users methods remove ana 3"))
@@ -275,7 +267,4 @@ def remove_method(
     """Remove a contact method."""
     with Server(url, key_file) as server:
         answer = server.ask("DELETE", f"/users/{name}/methods/{method}")
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(printable(f"Contact method {method} of {name} is removed."))
+    tell(answer, f"Contact method {method} of {name} is removed.", as_json=as_json)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -15,7 +16,7 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.output import more_follows, print_fields, print_json, print_table, printable, when
+from tocsin.cli.output import print_fields, print_json, when
 from tocsin.cli.remote import Server
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The view's name.")]
@@ -40,18 +41,14 @@ def list_views(
     """List the views that are shared, and your own."""
     with Server(url, key_file) as server:
         page = server.get("/views", limit=limit, cursor=cursor)
-    if as_json:
-        print_json(page.text)
-        return
-    if not page.data["items"]:
-        typer.echo("No views yet. Keep a query: tocsin views save mine 'status:OPEN assignee:none'")
-        return
-    print_table(
+    print_page(
+        page,
         ["Name", "Order", "Whose", "Query"],
         ([one["name"], _order(one), _whose(one), one["q"] or "(all)"] for one in page.data["items"]),
         flexible=["Query"],
+        empty="No views yet. Keep a query: tocsin views save mine 'status:OPEN assignee:none'",
+        as_json=as_json,
     )
-    more_follows(page.data)
 
 
 def _order(one: dict[str, Any]) -> str:
@@ -110,11 +107,10 @@ def save(
     body = {"q": query, "sort": sort, "order": order, "shared": shared}
     with Server(url, key_file) as server:
         answer = server.ask("PUT", f"/views/{name}", json=body)
-    if as_json:
-        print_json(answer.text)
-        return
     one = answer.data
-    typer.echo(printable(f"View {one['name']} (version {one['version']}, {_whose(one)}): {one['q'] or '(all)'}"))
+    tell(
+        answer, f"View {one['name']} (version {one['version']}, {_whose(one)}): {one['q'] or '(all)'}", as_json=as_json
+    )
 
 
 @app.command(epilog=examples("tocsin views remove night"))
@@ -124,7 +120,4 @@ def remove(
     """Remove a view."""
     with Server(url, key_file) as server:
         answer = server.ask("DELETE", f"/views/{name}")
-    if as_json:
-        print_json(answer.text)
-        return
-    typer.echo(f"View {answer.data['name']} is removed.")
+    tell(answer, f"View {answer.data['name']} is removed.", as_json=as_json)
