@@ -19,7 +19,8 @@ def test_a_list_of_alerts_says_what_keeps_one_from_people() -> None:
 
 def test_a_storm_is_told_in_words() -> None:
     began = {"scope": "service:web", "tickets": 30, "limit": 20, "within_s": 300, "opened_before": []}
-    assert told("StormBegan", began) == "a storm began: 30 tickets of web would have opened within 5 min, the limit is 20"
+    within = "30 tickets of web would have opened within 5 min"
+    assert told("StormBegan", began) == f"a storm began: {within}, the limit is 20"
     ended = {0: ", nothing of it fires", 1: "; alert 1 still fires and has a ticket of its own"}
     ended |= {2: "; alerts 1, 2 still fire and have tickets of their own"}
     ended |= {30: "; 30 alerts still fire and have tickets of their own"}
