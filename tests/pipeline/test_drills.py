@@ -7,6 +7,7 @@ import pytest
 
 from desk import ANA, RUI, Desk, critical, wait_until
 from paged import hire, paged, put_on_call, save_policy, save_route
+from receivers import Receiver
 from tocsin.kit.errors import Invalid, NotFound
 from tocsin.notify import drill_service as drills
 from tocsin.notify import drill_store
@@ -63,6 +64,23 @@ def test_a_drill_that_is_delivered_is_acknowledged_and_resolved_by_itself(
     desk.run_due_timers()
     assert run_of(desk, 2).state == "passed", "the next one takes up the same ticket"
     desk.check_ledger()
+
+
+def test_a_channel_that_takes_the_news_is_no_proof_that_a_person_is_paged(
+    settings: Settings, open_desk: Callable[..., Desk]
+) -> None:
+    receiver = Receiver()
+    desk = open_desk(settings.model_copy(update={"allow_private": "127.0.0.1"}))
+    desk.save_channel(url=receiver.url)
+    hire(desk, "ana")
+    save_policy(desk, "pay", ("user:ana", 300))
+    save_route(desk, query="service:payments", escalation_policy="pay", channels=["hook"])
+    drill(desk)
+    desk.deliver()
+    receiver.close()
+    assert len(receiver.heard) == 1
+    desk.idle(seconds=61, step_s=5)
+    assert run_of(desk).state == "missed", "nobody has a channel for text messages"
 
 
 def test_a_drill_whose_people_are_not_reached_is_missed_and_pages(desk: Desk) -> None:

@@ -161,7 +161,7 @@ def look(tx: Tx, timer: Timer) -> None:
     run = store.hold(tx, int(timer.subject))
     if run is None or run.ended_at is not None:
         return
-    taken = None if run.ticket_id is None else _taken(tx, run.ticket_id)
+    taken = None if run.ticket_id is None else _taken(tx, run, run.ticket_id)
     if taken is not None and run.ticket_id is not None:
         _pass(tx, run, run.ticket_id, taken)
     elif tx.now >= run.due_at:
@@ -170,12 +170,17 @@ def look(tx: Tx, timer: Timer) -> None:
         timers.put(tx, LOOK, timer.subject, due_at=tx.now + _LOOKS_EVERY, version=0)
 
 
-def _taken(tx: ReadTx, ticket_id: int) -> Delivery | None:
-    """The first message that the other side took. Our own log counts only where nothing else was asked for."""
-    found = delivery_store.matching(tx, Wish(ticket_id=ticket_id), limit=1000)
+def _taken(tx: ReadTx, run: DrillRun, ticket_id: int) -> Delivery | None:
+    """The first message of this drill that the other side took: a page, where somebody was to be called; our own log
+    counts only where nothing else was asked for."""
+    found = delivery_store.matching(tx, Wish(ticket_id=ticket_id, since=run.began_at), limit=1000)
     calls = [one for one in found if one.kind in _CALLS]
     outside = [one for one in calls if one.channel != CONSOLE]
-    taken = [one for one in outside or calls if one.state is delivery_store.State.DELIVERED]
+    if store.asked_to_call(tx, ticket_id, since=run.began_at):
+        counting = [one for one in outside if one.kind is Kind.PAGE]
+    else:
+        counting = outside or calls
+    taken = [one for one in counting if one.state is delivery_store.State.DELIVERED]
     return min(taken, key=lambda one: (one.ended_at or tx.now, one.id), default=None)
 
 

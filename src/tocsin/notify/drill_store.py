@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import insert, select, update
 
 from tocsin.kit.clock import iso
+from tocsin.kit.events import ChannelPaged, EscalationBegan, NobodyOnCall, PersonPaged
 from tocsin.notify.drill_model import drill_runs
 from tocsin.notify.drilling import Step
+from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx, Tx
 
 RUNNING, PASSED, MISSED = "running", "passed", "missed"
+# What says that somebody was to be called, whether there was anybody or not.
+_CALLS: Final = tuple(kind.__name__ for kind in (EscalationBegan, PersonPaged, ChannelPaged, NobodyOnCall))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +77,9 @@ def save(tx: Tx, run: DrillRun, *, steps: Mapping[Step, datetime] | None = None,
     """Write down how far a run came."""
     reached = {**run.steps, **{step.value: iso(at) for step, at in (steps or {}).items()}}
     tx.execute(update(drill_runs).where(drill_runs.c.id == run.id).values(steps=reached, **changes))
+
+
+def asked_to_call(tx: ReadTx, ticket_id: int, *, since: datetime) -> bool:
+    """Whether a policy, a schedule or a team was to be called for a ticket since then."""
+    calls = (events.c.subject == f"ticket:{ticket_id}") & events.c.kind.in_(_CALLS) & (events.c.at >= since)
+    return tx.execute(select(events.c.id).where(calls).limit(1)).first() is not None
