@@ -92,7 +92,7 @@ def test_a_storm_of_what_is_silent_goes_on_until_little_is(
     missing = next(alert for alert in desk.alerts if alert.id in ended.data["released"])
     assert (len(ended.data["released"]), missing.title, missing.ticket_id) == (
         1,
-        "Nothing from payments, d for 5 min",
+        "Nothing from service=payments, @host=d for 5 min",
         2,
     )
 

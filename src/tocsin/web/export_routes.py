@@ -10,7 +10,7 @@ from tocsin.kit.priorities import Priority
 from tocsin.tickets import export_service
 from tocsin.tickets.export_service import Whole
 from tocsin.web.collaboration_schemas import CommentOut
-from tocsin.web.schemas import EventOut, OnHoldOut, Out, SlaOut
+from tocsin.web.schemas import EventOut, OnHoldOut, Out, ProblemOut, SlaOut
 from tocsin.web.services import Desk, desk
 from tocsin.web.sla_schemas import sla_out
 from tocsin.web.tickets_routes import TicketFilterIn, query_of, view_of
@@ -75,7 +75,11 @@ class TicketExportIn(TicketFilterIn):
     limit: int = Field(100, ge=1, le=500)
 
 
-@router.get("/tickets/export", summary="Export tickets with everything that belongs to them")
+@router.get(
+    "/tickets/export",
+    summary="Export tickets with everything that belongs to them",
+    responses={404: {"model": ProblemOut, "description": "No such view"}},
+)
 def export_tickets(query: Annotated[TicketExportIn, Query()], at: AtDesk) -> ExportPageOut:
     """Tickets in the order of their opening, with comments, links, events and SLA, by the filters of the list.
 
