@@ -49,6 +49,10 @@ def test_a_channel_is_saved_tried_and_its_messages_are_found_and_replayed(
     assert "400 no" in tocsin("deliveries", "show", found["id"]).out
     again = tocsin("channels", "show", "ops", "--json").out
     assert json.loads(again)["config"]["headers"] == {"x-a": "***"}
+    assert "ops is off" in tocsin("channels", "disable", "ops").out
+    assert "ops is on" in tocsin("channels", "enable", "ops").out
+    assert "Taken: 200" in tocsin("channels", "test", "ops").out, "what was secret is what it was"
+    assert tocsin("channels", "enable", "nowhere").code == 4
 
     assert tocsin("deliveries", "replay").code == 2
     assert tocsin("channels", "remove", "ops").code == 0

@@ -101,7 +101,7 @@ def show(
             ("kind", channel["kind"]),
             *((key, _text(value)) for key, value in channel["config"].items()),
             ("description", channel["description"]),
-            ("default", "hears of every ticket" if channel["is_default"] else None),
+            ("default", "hears of what no route is about" if channel["is_default"] else None),
             ("state", styled(_state(channel), STATE_STYLES)),
             ("disabled because", channel["disabled_reason"]),
             ("failures", str(channel["failures"]) if channel["failures"] else None),
@@ -149,7 +149,7 @@ def save(
         list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="Sent along by a webhook; several times.")
     ] = None,
     description: Annotated[str | None, typer.Option("--description", "-d", help="What it is for.")] = None,
-    is_default: Annotated[bool, typer.Option("--default", help="It hears of every ticket.")] = False,
+    is_default: Annotated[bool, typer.Option("--default", help="It hears of what no route is about.")] = False,
     off: Annotated[bool, typer.Option("--off", help="Keep it, but send nothing there.")] = False,
     per_minute: Annotated[int | None, typer.Option("--per-minute", min=1, help="So many messages at most.")] = None,
     concurrency: Annotated[
@@ -198,6 +198,30 @@ def save(
         f"Channel {name} ({channel['kind']}, version {channel['version']}). Try it: tocsin channels test {name}",
         as_json=as_json,
     )
+
+
+@app.command(epilog=examples("tocsin channels enable ops"))
+def enable(
+    name: NameArgument, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
+) -> None:
+    """Switch a channel on: also one whose other side wanted no more (410). All else stays, secrets too."""
+    _switch(name, on=True, url=url, key_file=key_file, as_json=as_json)
+
+
+@app.command(epilog=examples("tocsin channels disable ops"))
+def disable(
+    name: NameArgument, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
+) -> None:
+    """Switch a channel off: its messages go to its fallback, or are given up and can be replayed."""
+    _switch(name, on=False, url=url, key_file=key_file, as_json=as_json)
+
+
+def _switch(name: str, *, on: bool, url: str, key_file: KeyFileOption, as_json: bool) -> None:
+    with Server(url, key_file) as server:
+        shown = server.get(f"/channels/{name}")
+        body = savable(shown.data, *_SHOWN_ONLY) | {"enabled": on}
+        answer = server.ask("PUT", f"/channels/{name}", json=body, headers={"if-match": f'"{shown.data["version"]}"'})
+    tell(answer, f"Channel {name} is {'on' if on else 'off'} (version {answer.data['version']}).", as_json=as_json)
 
 
 @app.command("test", epilog=examples("tocsin channels test ops"))

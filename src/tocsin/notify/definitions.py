@@ -24,7 +24,7 @@ _NAMES: Final = "expected up to 80 characters of a-z, 0-9, '.', '_', '-', such a
 class Definition:
     """A channel as people define it. `kinds` are those of messages that it takes, None for all; pages, codes and tests
     are always taken. Updates of a ticket within `bundle_s` become one message; what it can't deliver goes to the
-    channel `fallback`. `is_default`: it hears of every ticket. Its messages say what `template` says."""
+    channel `fallback`. `is_default`: it hears of what no route is about. Its messages say what `template` says."""
 
     name: str
     kind: str

@@ -51,7 +51,7 @@ class ChannelIn(In):
         examples=[{"url": "https://hooks.example.org/tocsin"}],
     )
     description: Prose = ""
-    is_default: bool = Field(False, description="Whether it hears of every ticket.")
+    is_default: bool = Field(False, description="Whether it hears of the tickets that no route is about.")
     enabled: bool = Field(True, description="True also takes up again what the other side had ended with 410.")
     per_minute: int | None = Field(None, description="How many messages a minute at most.")
     concurrency: int = Field(8, description="How many may be on their way at once, of all servers together.")
