@@ -39,6 +39,7 @@ class Apprise:
 
     name = "apprise"
     secrets = frozenset({"url"})
+    where = frozenset({"url"})
     personal = False
 
     def check(self, config: Config) -> Sequence[FieldError]:

@@ -34,6 +34,7 @@ class Webhook:
 
     name = "webhook"
     secrets = frozenset({"secret", "old_secret", "headers"})
+    where = frozenset({"url"})
     personal = False
 
     def __init__(self, clock: Clock | None = None) -> None:
