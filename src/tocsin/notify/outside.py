@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 import httpcore2
 import httpx2
@@ -38,27 +37,31 @@ class Answered:
 
 class LookUps:
     """What this machine's resolver says, asked in threads of its own: one that hangs can't be interrupted, so that a
-    host whose name server does not answer has a few of them at most, and other look-ups of that host wait."""
+    host whose name server does not answer has two of them at most; who else asks for it waits for these."""
 
     def __init__(self, ask: Callable[[str, int], Sequence[str]] | None = None) -> None:
         self._ask = ask or _ask
         self._threads = Threads("look-up", most=_LOOK_UPS)
-        self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._asked: dict[str, list[asyncio.Future[Sequence[str]]]] = {}
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
         """Raises OSError."""
         name = host.lower().rstrip(".")
-        room = self._rooms.get(name)
-        if room is None:
-            room = self._rooms[name] = asyncio.Semaphore(_LOOK_UPS_OF_A_HOST)
-        await room.acquire()
-        try:
-            asked = self._threads.start(lambda: self._ask(host, port))
-        except RuntimeError:
-            raise OSError("the program ends") from None
+        asked = self._asked.setdefault(name, [])
+        if len(asked) < _LOOK_UPS_OF_A_HOST:
+            try:
+                found = self._threads.start(lambda: self._ask(host, port))
+            except RuntimeError:
+                raise OSError("the program ends") from None
+            asked.append(found)
+            found.add_done_callback(lambda one: self._forget(name, one))
         # Whoever waits may give up; the thread is free when it is done.
-        asked.add_done_callback(lambda _: room.release())
-        return await asyncio.shield(asked)
+        return await asyncio.shield(asked[-1])
+
+    def _forget(self, name: str, found: "asyncio.Future[Sequence[str]]") -> None:
+        self._asked[name].remove(found)
+        if not self._asked[name]:
+            del self._asked[name]
 
     def close(self) -> None:
         self._threads.close()
