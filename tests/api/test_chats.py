@@ -1,5 +1,6 @@
 """Chats, push and phones against a real receiver: what is sent, how it is kept up to date, what a refusal means."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from tocsin.notify.channels.ntfy import Ntfy
 from tocsin.notify.channels.slack import Slack
 from tocsin.notify.channels.teams import Teams
 from tocsin.notify.channels.telegram import Telegram
-from tocsin.notify.message import Action, Kind
+from tocsin.notify.message import Action, DeliveryFailed, Kind
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")  # apprise imports it
 
@@ -328,6 +329,17 @@ def test_what_nobody_is_to_receive_is_not_sent(provider: Receiver) -> None:
 def test_apprise_asks_no_address_of_this_network() -> None:
     failed = refused(Apprise(), {"url": "json://169.254.169.254/latest"}, a_message())
     assert failed.permanent
+
+
+def test_apprise_is_not_led_on_by_a_service(provider: Receiver) -> None:
+    provider.answer(302, b"", Location=f"{provider.url}/elsewhere")
+    url = provider.url.replace("http://", "json://")
+    assert refused(Apprise(), {"url": f"{url}/hook-secret"}, a_message()).detail.startswith("apprise: ")
+    assert [heard.path for heard in provider.heard] == ["/hook-secret"]
+    for argument in ("template=/etc/passwd", f"a={provider.url}"):
+        with pytest.raises(DeliveryFailed, match="is not taken"):  # however it came to be saved
+            asyncio.run(Apprise().send({"url": f"{url}/?{argument}"}, a_message(), Loopback()))
+    assert len(provider.heard) == 1
 
 
 WRONG: list[tuple[Channel, dict[str, Any], str]] = [

@@ -1,5 +1,8 @@
 """Texts made to fit what a provider takes: nothing too long, nothing cut in the middle of an escape."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +13,9 @@ from tocsin.notify.channels.slack import blocks, escaped, linked
 from tocsin.notify.channels.telegram import MAX_CHARS
 from tocsin.notify.channels.telegram import html as telegram_html
 from tocsin.notify.channels.twilio import segments_of, short, spoken
+from tocsin.notify.channels.webhook import Webhook
+from tocsin.notify.message import DeliveryFailed
+from tocsin.notify.outside import Answered
 
 
 @given(st.text(), st.integers(1, 60))
@@ -77,3 +83,26 @@ def test_links_are_added_where_a_text_has_none() -> None:
     )
     assert with_links("at https://x/1\n", [("Go", "https://x/1")]) == "at https://x/1\n"
     assert (cut("abc", 3), cut("abcd", 3)) == ("abc", "ab…")
+
+
+class _Echo:
+    """A receiver that refuses, and says with which header; `far` into its answer."""
+
+    def __init__(self, far: int = 0) -> None:
+        self.far = far
+
+    async def request(self, _method: str, _url: str, **parts: Any) -> Answered:
+        said = "x" * self.far + " bad key: " + "; ".join(parts["headers"].values())
+        return Answered(403, {}, said.encode())
+
+    async def address(self, _host: str, _port: int) -> str:
+        raise AssertionError("a webhook asks for no address")
+
+
+@pytest.mark.parametrize("far", [0, 150, 165, 170, 176])
+def test_a_receiver_that_echoes_a_webhook_s_headers_has_no_secret_told(far: int) -> None:
+    config = {"url": "https://x.example/", "headers": {"Authorization": "Bearer topsecret-0123456789"}}
+    with pytest.raises(DeliveryFailed) as refused:
+        asyncio.run(Webhook().send(config, a_message(), _Echo(far)))
+    assert "topsec" not in refused.value.detail
+    assert (refused.value.permanent, refused.value.detail[:4]) == (True, "403 ")

@@ -232,6 +232,42 @@ def test_secrets_are_hidden_kept_when_they_come_back_hidden_and_asked_for_when_t
     assert still_hidden(unmasked(shown, {}, secrets), secrets) == ["/headers/a", "/keys/0", "/keys/1", "/secret"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "config", "change", "secret"),
+    [
+        ("webhook", {"url": "https://a.example/", "headers": {"x-key": "topsecret"}}, {"url": "https://b.example/"},
+         "/headers/x-key"),
+        ("email", {"host": "mx.a.example", "from": "a@a.example", "username": "u", "password": "topsecret"},
+         {"host": "mx.b.example"}, "/password"),
+        ("email", {"host": "mx.a.example", "from": "a@a.example", "username": "u", "password": "topsecret"},
+         {"port": 2525}, "/password"),
+        ("telegram", {"token": "123456:ABCDEFGHIJKL", "chat_id": "1"}, {"api_url": "https://b.example"}, "/token"),
+        ("slack", {"token": "xoxb-1234", "channel": "C1"}, {"api_url": "https://b.example"}, "/token"),
+        ("ntfy", {"topic": "t", "token": "topsecret"}, {"url": "https://b.example"}, "/token"),
+        ("sms", {"account_sid": "AC" + "0" * 32, "auth_token": "topsecret", "from": "+351912345678"},
+         {"api_url": "https://b.example"}, "/auth_token"),
+    ],
+)  # fmt: skip
+def test_a_secret_is_kept_for_the_place_it_was_given_for_and_no_other(kind, config, change, secret):
+    before = Definition("c", kind, config)
+    shown = masked(config, CHANNELS[kind].secrets)
+    assert settled(Definition("c", kind, shown), before, CHANNELS) == before
+    with pytest.raises(Invalid, match=f"was given for another {next(iter(change))}") as refused_with:
+        settled(Definition("c", kind, {**shown, **change}), before, CHANNELS)
+    assert f"/config{secret}" in {error.pointer for error in refused_with.value.errors}
+    assert settled(Definition("c", kind, {**config, **change}), before, CHANNELS).config == {**config, **change}
+
+
+def test_an_address_that_is_a_secret_itself_is_kept_when_it_comes_back_hidden():
+    before = Definition("c", "slack", {"url": "https://hooks.example/T0"})
+    again = settled(Definition("c", "slack", {"url": "***", "interactive": True}), before, CHANNELS)
+    assert again.config == {"url": "https://hooks.example/T0", "interactive": True}
+
+
+def test_every_channel_that_keeps_secrets_says_where_they_are_sent():
+    assert [name for name, channel in CHANNELS.items() if channel.secrets and not channel.where] == []
+
+
 def test_a_secret_is_not_kept_for_a_channel_of_another_kind():
     before = Definition("c", "other", {"url": "https://x/", "secret": "s"})
     with pytest.raises(Invalid, match="hidden"):

@@ -1,6 +1,9 @@
 """`tocsin channels`: the ways to reach people; how they are doing, and whether they work."""
 
-from typing import Annotated, Any
+import json
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -27,6 +30,7 @@ _SHOWN_ONLY = (
     "disabled_reason", "disabled_at", "breaker", "failures", "open_since", "next_probe_at", "held_until",
     "last_success_at", "last_error_at", "last_error", "queued", "oldest_queued_at", "dead",
 )  # fmt: skip
+_SCALAR: Final = re.compile(r"true|false|null|-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?", re.ASCII)
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The channel's name.")]
 
 app = make_app(
@@ -129,9 +133,29 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _settings(given: Sequence[str] | None) -> dict[str, Any]:
+    """`NAME=VALUE` pairs of settings. Raises WrongUsage."""
+    return {name: setting_value(text) for name, text in (pairs("--set", given) or {}).items()}
+
+
+def setting_value(text: str) -> Any:
+    """A number, `true`, `false` or `null` as JSON has them, a text in quotes as that text, anything else as it is.
+
+    What would not come back the same as it was written is a text: `007`, `+351912345678`, `1e9`, digits without end.
+    """
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    if not quoted and not _SCALAR.fullmatch(text):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 @app.command(
     epilog=examples(
         "tocsin channels save ops webhook --set url=https://hooks.example.org/tocsin --default",
+        "tocsin channels save mail email --set host=mx.example.org --set port=1025 --set from=tocsin@example.org",
         "tocsin channels save ops --file ops.json --per-minute 600",
         "tocsin channels show ops --json | tocsin channels save ops-2 --file -",
     )
@@ -143,7 +167,12 @@ def save(
         str | None, typer.Option("--file", "-f", metavar="FILE", help="All of it as JSON; - for standard input.")
     ] = None,
     setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of its kind; several times.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of its kind; several times. 25, true, null are no texts; '\"25\"' is.",
+        ),
     ] = None,
     header: Annotated[
         list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="Sent along by a webhook; several times.")
@@ -173,7 +202,7 @@ def save(
 ) -> None:
     """Make a channel, or replace the one of that name. What is not said has its default."""
     body = {} if file is None else savable(json_object(file), *_SHOWN_ONLY)
-    config = {**body.get("config", {}), **(pairs("--set", setting) or {})}
+    config = {**body.get("config", {}), **_settings(setting)}
     headers = pairs("--header", header)
     said = {
         "kind": kind,

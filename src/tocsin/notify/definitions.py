@@ -1,14 +1,14 @@
 """What people say of a channel: how it sends, within which limits, and what it leaves out. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.notify.channels.channel import Channel
 from tocsin.notify.message import Kind
-from tocsin.notify.secrecy import still_hidden, unmasked
+from tocsin.notify.secrecy import moved, still_hidden, unmasked
 
 MAX_CHANNELS: Final = 500
 MAX_CONCURRENCY: Final = 100
@@ -53,17 +53,22 @@ def settled(definition: Definition, before: Definition | None, channels: Mapping
         found.append(FieldError("/kind", f"expected one of {', '.join(sorted(channels))}"))
     else:
         known = before.config if before is not None and before.kind == definition.kind else {}
-        config = unmasked(definition.config, known, channel.secrets)
+        elsewhere = moved(definition.config, known, where=channel.where, secrets=channel.secrets) if known else []
+        config = unmasked(definition.config, {} if elsewhere else known, channel.secrets)
         hidden = still_hidden(config, channel.secrets)
-        found += [
-            FieldError(f"/config{pointer}", "is hidden, and there is none to keep; give it") for pointer in hidden
-        ]
+        found += [FieldError(f"/config{pointer}", _why_hidden(elsewhere)) for pointer in hidden]
         if not hidden:
             found += [FieldError(f"/config{fault.pointer}", fault.detail) for fault in channel.check(config)]
     if found:
         raise Invalid("; ".join(f"{error.pointer[1:]}: {error.detail}" for error in found), errors=tuple(found))
     values = {name: getattr(definition, name) for name in DEFINED}
     return Definition(**values | {"config": dict(config)})
+
+
+def _why_hidden(elsewhere: Sequence[str]) -> str:
+    if elsewhere:
+        return f"is hidden, and was given for another {', '.join(elsewhere)}; give it again"
+    return "is hidden, and there is none to keep; give it"
 
 
 def _limit_faults(definition: Definition) -> list[FieldError]:

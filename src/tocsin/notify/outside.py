@@ -14,9 +14,12 @@ import msgspec
 
 from tocsin.notify.addresses import Allowed, refused, url_fault
 from tocsin.notify.message import DeliveryFailed
+from tocsin.notify.threads import Threads
 
 MOST_BYTES: Final = 64 * 1024
 LOOK_UP_WITHIN_S: Final = 5.0
+_LOOK_UPS: Final = 64  # at once
+_LOOK_UPS_OF_A_HOST: Final = 2
 _CONNECTIONS: Final = 512
 _KEPT_OPEN_S: Final = 2.0  # shorter than servers keep them: one that they close meanwhile costs a try
 # Host and port in, addresses out: handed in, so that a test can be a name server.
@@ -32,18 +35,52 @@ class Answered:
     body: bytes
 
 
-async def look_up(host: str, port: int) -> Sequence[str]:
-    """What this machine's resolver says. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+class LookUps:
+    """What this machine's resolver says, asked in threads of its own: one that hangs can't be interrupted, so that a
+    host whose name server does not answer has two of them at most; who else asks for it waits for these."""
+
+    def __init__(self, ask: Callable[[str, int], Sequence[str]] | None = None) -> None:
+        self._ask = ask or _ask
+        self._threads = Threads("look-up", most=_LOOK_UPS)
+        self._asked: dict[str, list[asyncio.Future[Sequence[str]]]] = {}
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """Raises OSError."""
+        name = host.lower().rstrip(".")
+        asked = self._asked.setdefault(name, [])
+        if len(asked) < _LOOK_UPS_OF_A_HOST:
+            try:
+                found = self._threads.start(lambda: self._ask(host, port))
+            except RuntimeError:
+                raise OSError("the program ends") from None
+            asked.append(found)
+            found.add_done_callback(lambda one: self._forget(name, one))
+        # Whoever waits may give up; the thread is free when it is done.
+        return await asyncio.shield(asked[-1])
+
+    def _forget(self, name: str, found: "asyncio.Future[Sequence[str]]") -> None:
+        self._asked[name].remove(found)
+        if not self._asked[name]:
+            del self._asked[name]
+
+    def close(self) -> None:
+        self._threads.close()
+
+
+def _ask(host: str, port: int) -> Sequence[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class GuardedOutside:
     """One per event loop; connections are kept open for a while and used again."""
 
-    def __init__(self, allowed: Allowed, *, resolve: Resolver = look_up, trusted: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, allowed: Allowed, *, resolve: Resolver | None = None, trusted: ssl.SSLContext | None = None
+    ) -> None:
         self._allowed = allowed
-        self._resolve = resolve
+        self._look_ups = LookUps()
+        self._resolve = resolve or self._look_ups
         self._trusted = trusted
         self._opened: httpcore2.AsyncConnectionPool | None = None
 
@@ -60,6 +97,7 @@ class GuardedOutside:
         return self._opened
 
     async def close(self) -> None:
+        self._look_ups.close()
         if self._opened is not None:
             await self._opened.aclose()
 

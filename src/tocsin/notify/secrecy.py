@@ -24,6 +24,18 @@ def unmasked(config: Mapping[str, Any], before: Mapping[str, Any], secrets: Coll
     return {name: _meant(value, before.get(name)) if name in secrets else value for name, value in config.items()}
 
 
+def moved(
+    config: Mapping[str, Any], before: Mapping[str, Any], *, where: Collection[str], secrets: Collection[str]
+) -> list[str]:
+    """Settings that say where secrets are sent, and say another place than `before`. What was given for one place is
+    not kept for another: else whoever may edit the settings could have the secrets sent to themselves."""
+    return [
+        name
+        for name in sorted(where)
+        if config.get(name) != before.get(name) and not (name in secrets and config.get(name) == SHOWN)
+    ]
+
+
 def _meant(value: Any, before: Any) -> Any:
     if isinstance(value, Mapping):
         kept = before if isinstance(before, Mapping) else {}

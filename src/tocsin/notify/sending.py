@@ -26,6 +26,7 @@ from tocsin.notify.jobs import Answer, Job
 from tocsin.notify.message import DeliveryFailed, Receipt
 from tocsin.notify.recording import record
 from tocsin.notify.rendering import Renderer
+from tocsin.notify.threads import Threads
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import environment_fault
 from tocsin.storage.tx import Tx
@@ -36,6 +37,9 @@ ANSWERS_A_TURN: Final = 128
 # A channel that takes nothing now (all it may have is on its way, its breaker is open, its limit is reached) is asked
 # again after this, or when it answers.
 RESTS_S: Final = 1.0
+# Writing may take this and what sending leaves of its time: the lease lasts longer (`claiming.LEASE_SLACK_S`).
+WRITTEN_WITHIN_S: Final = 5.0
+_WRITERS: Final = 4
 CLOSE_WITHIN_S: Final = 1.5
 _INTERRUPT_WITHIN_S: Final = 0.5
 
@@ -206,6 +210,7 @@ class _Sender:
         self._channels = channels
         self._outside = outside
         self._render = render
+        self._writers = Threads("render", most=_WRITERS)
         self._answered = answered
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -241,6 +246,7 @@ class _Sender:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         loop.run_forever()
+        self._writers.close()
         loop.run_until_complete(self._outside.close())
         loop.close()
 
@@ -271,13 +277,17 @@ class _Sender:
         channel = self._channels.get(job.channel_kind)
         if channel is None:
             raise _OurFault(f"this program knows no channel of kind {job.channel_kind}")
+        until = asyncio.get_running_loop().time() + job.timeout_s + WRITTEN_WITHIN_S
         try:
-            message = await asyncio.to_thread(self._render, job.ticket, job.wanted)
+            async with asyncio.timeout_at(until):
+                message = await self._writers.start(lambda: self._render(job.ticket, job.wanted))
+        except TimeoutError:
+            raise _OurFault("the message could not be written in time") from None
         except Exception as error:  # whatever a template does, the others are sent
             log.error("message_not_rendered", delivery=job.delivery_id, error=f"{type(error).__name__}: {error}")
             raise _OurFault(f"the message could not be written: {type(error).__name__}: {error}") from error
         try:
-            async with asyncio.timeout(job.timeout_s):
+            async with asyncio.timeout_at(until), asyncio.timeout(job.timeout_s):
                 return await channel.send(job.config, message, self._outside)
         except (DeliveryFailed, asyncio.CancelledError):
             raise

@@ -1,7 +1,7 @@
-"""Everything else, through the `apprise` library (the extra `tocsin[apprise]`): some 170 services, each by its URL.
+"""Everything else, through the `apprise` library (the extra `tocsin[apprise]`): many services, each by its URL.
 
 github.com/caronc/apprise, "Universal Syntax". Its own client connects: what can be checked is where a URL says that it
-leads, at the moment of sending. A name that changes meanwhile, and where a service sends its client on to, can't be.
+leads, at the moment of sending. A name that changes meanwhile can't be.
 """
 
 import asyncio
@@ -10,20 +10,18 @@ import logging
 import threading
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from tocsin.kit.errors import FieldError
-from tocsin.notify.channels import checks
+from tocsin.notify.channels import apprise_urls, checks
 from tocsin.notify.channels.asking import without_secrets
 from tocsin.notify.channels.channel import Config, Outside
 from tocsin.notify.channels.cutting import one_line, with_links, without_controls
 from tocsin.notify.message import DeliveryFailed, Kind, Message, Receipt
+from tocsin.notify.threads import Threads
 
 WITHIN_S: Final = 30.0
-# What acts on this machine instead of sending: a program, a session bus, a file, a device.
-LOCAL: Final = frozenset(
-    {"dbus", "exec", "file", "glib", "gnome", "kde", "macosx", "memory", "qt", "script", "syslog", "tel", "windows"}
-)
+_THREADS: Final = 16
 _TYPES: Final = {
     Kind.PAGE: "failure",
     Kind.OPENED: "failure",
@@ -39,7 +37,11 @@ class Apprise:
 
     name = "apprise"
     secrets = frozenset({"url"})
+    where = frozenset({"url"})
     personal = False
+
+    def __init__(self) -> None:
+        self._threads = Threads("apprise", most=_THREADS)
 
     def check(self, config: Config) -> Sequence[FieldError]:
         found = checks.wrong_with(config, {"url": checks.text}, {"url"})
@@ -53,10 +55,10 @@ class Apprise:
     async def send(self, config: Config, message: Message, outside: Outside) -> Receipt:
         url = str(config["url"])
         try:
-            plugin = await asyncio.to_thread(_plugin, url)  # the first time, it loads all it knows
+            plugin = await self._threads.start(lambda: _plugin(url))  # the first time, it loads all it knows
             for host, port in _places(plugin):
                 await outside.address(host, port)
-            said = await asyncio.wait_for(asyncio.to_thread(_notify, plugin, message), WITHIN_S)
+            said = await asyncio.wait_for(self._threads.start(lambda: _notify(plugin, message)), WITHIN_S)
         except TimeoutError:
             raise DeliveryFailed(f"The service did not answer within {WITHIN_S:.0f} s") from None
         except DeliveryFailed as failed:
@@ -73,16 +75,17 @@ def _library() -> Any:
 
 
 def _plugin(url: str) -> Any:
-    """What sends to this URL. Raises DeliveryFailed for a URL that is none, or that acts on this machine."""
-    scheme = url.partition("://")[0].strip().lower()
-    if scheme in LOCAL:
-        raise DeliveryFailed(f"{scheme}:// acts on the machine that Tocsin runs on; it is not taken", permanent=True)
+    """What sends to this URL, and follows no redirects. Raises DeliveryFailed for a URL that is none, or not taken."""
+    wrong = apprise_urls.fault(url)
+    if wrong is not None:
+        raise DeliveryFailed(wrong, permanent=True)
     library = _library()
     plugin = library.Apprise.instantiate(url, suppress_exceptions=True)
     if plugin is None:
         raise DeliveryFailed("is no URL that apprise knows; see its list of services", permanent=True)
-    if LOCAL & set(_schemes(plugin)):
-        raise DeliveryFailed("acts on the machine that Tocsin runs on; it is not taken", permanent=True)
+    if not set(_schemes(plugin)) & apprise_urls.TAKEN:
+        raise DeliveryFailed("is not taken: only services that are asked over HTTP", permanent=True)
+    plugin.redirects = False
     return plugin
 
 
@@ -93,15 +96,13 @@ def _schemes(plugin: Any) -> list[str]:
 
 def _places(plugin: Any) -> list[tuple[str, int]]:
     """The hosts that a URL leads to, where it says so; a service's own host is fixed in the library."""
-    named = any("{host}" in template for template in getattr(plugin, "templates", ()))
-    hosts = [plugin.host] if named else []
-    hosts += [getattr(plugin, name, None) for name in ("smtp_host", "endpoint")]
+    if not set(_schemes(plugin)) & apprise_urls.HOSTED:
+        return []
+    host = plugin.host
+    if checks.host(host) is not None:
+        raise DeliveryFailed("names no host that can be checked", permanent=True)
     port = plugin.port if isinstance(getattr(plugin, "port", None), int) else (443 if plugin.secure else 80)
-    return [(_host_of(host), port) for host in hosts if isinstance(host, str) and host]
-
-
-def _host_of(text: str) -> str:
-    return urlsplit(text if "://" in text else f"//{text}").hostname or text
+    return [(str(host).strip("[]"), port)]
 
 
 def _notify(plugin: Any, message: Message) -> str:
@@ -142,6 +143,7 @@ class _Said(logging.Handler):
 
 def _secrets_of(url: str) -> list[str]:
     """Everything of a URL that may be a secret: all but the name of its host, and that too where it may be a token."""
-    rest = url.partition("://")[2].partition("?")[0]
+    rest, _, arguments = url.partition("://")[2].partition("?")
     pieces = rest.replace("@", "/").replace(":", "/").split("/")
+    pieces += [one.partition("=")[2] for one in arguments.split("&")]
     return [url, *pieces, *map(unquote, pieces)]

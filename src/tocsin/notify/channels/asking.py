@@ -42,8 +42,17 @@ def without_secrets(failed: DeliveryFailed, hidden: Iterable[str | None]) -> Del
     """The same failure without these texts."""
     detail = failed.detail
     for secret in sorted((text for text in hidden if text and len(text) >= _LEAST_SECRET), key=len, reverse=True):
-        detail = detail.replace(secret, "***")
+        detail = _without_its_start(detail.replace(secret, "***"), secret)
     return DeliveryFailed(detail, permanent=failed.permanent, gone=failed.gone, retry_after_s=failed.retry_after_s)
+
+
+def _without_its_start(detail: str, secret: str) -> str:
+    """What an answer says was cut to fit, maybe in the middle of a secret."""
+    text = detail.removesuffix("…")
+    for size in range(min(len(secret) - 1, len(text)), _LEAST_SECRET - 1, -1):
+        if text.endswith(secret[:size]):
+            return f"{text[:-size]}***"
+    return detail
 
 
 def fields_of(answer: Answer) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Channel(Protocol):
 
     name: str
     secrets: frozenset[str]  # settings that are never shown, and never stand in an error
+    where: frozenset[str]  # settings that say where a secret is sent: it is kept for that place only
     personal: bool  # whether it reaches one person at an address of theirs: email, sms, voice
 
     def check(self, config: Config) -> Sequence[FieldError]:

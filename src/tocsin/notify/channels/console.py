@@ -20,6 +20,7 @@ class Console:
 
     name = "console"
     secrets: frozenset[str] = frozenset()
+    where: frozenset[str] = frozenset()
     personal = False
 
     def check(self, config: Config) -> Sequence[FieldError]:

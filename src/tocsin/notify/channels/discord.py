@@ -27,6 +27,7 @@ class Discord:
 
     name = "discord"
     secrets = frozenset({"url"})
+    where = frozenset({"url"})
     personal = False
 
     def check(self, config: Config) -> Sequence[FieldError]:

@@ -63,6 +63,7 @@ class Email:
 
     name = "email"
     secrets = frozenset({"password"})
+    where = frozenset({"host", "port", "security", "ca"})
     personal = True
 
     def __init__(self, *, within_s: float = WITHIN_S) -> None:

@@ -41,6 +41,7 @@ class Ntfy:
 
     name = "ntfy"
     secrets = frozenset({"topic", "token", "password"})
+    where = frozenset({"url"})
     personal = False
 
     def check(self, config: Config) -> Sequence[FieldError]:

@@ -62,6 +62,7 @@ class Slack:
 
     name = "slack"
     secrets = frozenset({"url", "token"})
+    where = frozenset({"url", "api_url"})
     personal = False
 
     def check(self, config: Config) -> Sequence[FieldError]:

@@ -29,6 +29,7 @@ class Teams:
 
     name = "teams"
     secrets = frozenset({"url"})
+    where = frozenset({"url"})
     personal = False
 
     def check(self, config: Config) -> Sequence[FieldError]:

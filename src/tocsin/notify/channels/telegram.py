@@ -42,6 +42,7 @@ class Telegram:
 
     name = "telegram"
     secrets = frozenset({"token"})
+    where = frozenset({"api_url"})
     personal = False
 
     def check(self, config: Config) -> Sequence[FieldError]:

@@ -102,6 +102,7 @@ class Sms:
 
     name = "sms"
     secrets = frozenset({"auth_token", "api_secret"})
+    where = frozenset({"api_url"})
     personal = True
 
     def check(self, config: Config) -> Sequence[FieldError]:
@@ -127,6 +128,7 @@ class Voice:
 
     name = "voice"
     secrets = frozenset({"auth_token", "api_secret"})
+    where = frozenset({"api_url"})
     personal = True
 
     def check(self, config: Config) -> Sequence[FieldError]:

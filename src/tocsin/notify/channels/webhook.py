@@ -13,8 +13,9 @@ from tocsin import __version__
 from tocsin.kit.clock import Clock, SystemClock
 from tocsin.kit.errors import FieldError
 from tocsin.notify.addresses import url_fault
+from tocsin.notify.channels.asking import without_secrets
 from tocsin.notify.channels.channel import Config, Outside
-from tocsin.notify.message import Message, Receipt
+from tocsin.notify.message import DeliveryFailed, Message, Receipt
 from tocsin.notify.refusals import refusal
 
 LONGEST_S: Final = 60.0  # the channel's own `timeout_s` is shorter
@@ -34,6 +35,7 @@ class Webhook:
 
     name = "webhook"
     secrets = frozenset({"secret", "old_secret", "headers"})
+    where = frozenset({"url"})
     personal = False
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -67,15 +69,18 @@ class Webhook:
             text = body.decode()
             signed["webhook-signature"] = " ".join(Signer(one).sign(message.id, now, text) for one in secrets)
         ours = {"content-type": "application/json", "user-agent": f"tocsin/{__version__}"}
-        answer = await outside.request(
-            "POST",
-            config["url"],
-            headers={**(config.get("headers") or {}), **ours, **signed},
-            content=body,
-            timeout_s=LONGEST_S,
-        )
-        if not 200 <= answer.status < 300:
-            raise refusal(answer, now=now)
+        try:
+            answer = await outside.request(
+                "POST",
+                config["url"],
+                headers={**(config.get("headers") or {}), **ours, **signed},
+                content=body,
+                timeout_s=LONGEST_S,
+            )
+            if not 200 <= answer.status < 300:
+                raise refusal(answer, now=now)
+        except DeliveryFailed as failed:
+            raise without_secrets(failed, _hidden(config)) from None
         return Receipt(str(answer.status))
 
 
@@ -84,6 +89,14 @@ def plain(message: Message) -> Mapping[str, object]:
     data = {"title": message.title, "text": message.text, "url": message.url, "updates": message.bundled}
     about = "tocsin" if message.ticket_id is None else "ticket"
     return {"type": f"{about}.{message.kind.value}", "timestamp": None, "data": data}
+
+
+def _hidden(config: Config) -> list[str]:
+    """What a receiver may echo and people must not read. Of `Bearer ...` the credential alone, too."""
+    values = [str(value) for value in (config.get("headers") or {}).values()]
+    parts = [part for value in values for part in value.split()]
+    keys = [str(config[name]) for name in ("secret", "old_secret") if config.get(name)]
+    return [*values, *parts, *keys, *(key.removeprefix("whsec_") for key in keys)]
 
 
 def _is_secret(value: Any) -> bool:
