@@ -346,8 +346,8 @@ class Called:
 
 
 def call(step: Step, people_of: Mapping[Target, Sequence[str]], turn: int = 0) -> Called:
-    """Whom a step calls, each once. `people_of` says who stands behind each target now; of targets in turn, the first
-    from `turn` on that has anybody."""
+    """Whom a step calls, each once. `people_of` says who stands behind each target now (a channel is there if it is
+    in it); of targets in turn, the first from `turn` on that has anybody."""
     if not step.round_robin:
         return _called(step.targets, people_of)
     for offset in range(len(step.targets)):
@@ -362,7 +362,7 @@ def _called(targets: Iterable[Target], people_of: Mapping[Target, Sequence[str]]
     people: dict[str, Target] = {}
     channels: list[str] = []
     for target in targets:
-        if target.kind is TargetKind.CHANNEL:
+        if target.kind is TargetKind.CHANNEL and target in people_of:
             channels.append(target.name)
         for name in people_of.get(target, ()):
             people.setdefault(name, target)

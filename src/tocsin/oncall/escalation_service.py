@@ -242,6 +242,9 @@ def _take(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: bo
         )
         if fallback is not None:
             called = escalation.call(Step((fallback,)), who(tx, [fallback], rota, tx.now))
+    nowhere = not called.anybody and run.step == len(found.steps)
+    if nowhere:  # nothing comes after it: somebody has to hear of it
+        called = escalation.Called({}, tuple(rota.otherwise(tx)))
     taken = EscalationStepTaken(
         row.ticket_id,
         row.id,
@@ -254,11 +257,11 @@ def _take(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: bo
         fallback=fallback is not None,
         why=why,
     )
-    tx.emit(taken, *_pages(row, called, fallback=fallback is not None, again=again))
+    tx.emit(taken, *_pages(row, called, fallback=fallback is not None, again=again, nowhere=nowhere))
     return called.anybody
 
 
-def _pages(row: RunRow, called: Called, *, fallback: bool, again: bool) -> list[Event]:
+def _pages(row: RunRow, called: Called, *, fallback: bool, again: bool, nowhere: bool) -> list[Event]:
     run = row.run
     where = f"step {run.step} of escalation policy {row.policy}, round {run.round}"
     shared: dict[str, Any] = {
@@ -274,7 +277,8 @@ def _pages(row: RunRow, called: Called, *, fallback: bool, again: bool) -> list[
     for name, target in called.people.items():
         why = f"{where}: fallback, nobody was on call" if fallback else f"{where}: {escalation.by(target)}"
         pages.append(PersonPaged(row.ticket_id, name, why=why, **shared))
-    pages += [ChannelPaged(row.ticket_id, channel, why=where, **shared) for channel in called.channels]
+    why = f"{where}: nobody else is there to be called" if nowhere else where
+    pages += [ChannelPaged(row.ticket_id, channel, why=why, **shared) for channel in called.channels]
     return pages
 
 
@@ -305,11 +309,14 @@ def named(tx: ReadTx, target: Target, rota: Rota) -> list[str]:
 
 def who(tx: ReadTx, targets: Collection[Target], rota: Rota, at: datetime) -> dict[Target, list[str]]:
     """The people behind each target who are there and not away. A schedule or a team that there is not, or that can't
-    be worked out, has nobody."""
+    be worked out, has nobody. A channel that would take nothing is not among them."""
     meant = {target: _named(tx, target, rota, at) for target in targets if target.kind is not TargetKind.CHANNEL}
     people = rota.people(tx, {name for names in meant.values() for name in names})
     there = {name for name, person in people.items() if not person.is_away(at)}
-    return {target: [name for name in names if name in there] for target, names in meant.items()}
+    channels = {target for target in targets if target.kind is TargetKind.CHANNEL}
+    usable = rota.channels(tx, {target.name for target in channels}) if channels else ()
+    found = {target: [name for name in names if name in there] for target, names in meant.items()}
+    return found | {target: [] for target in channels if target.name in usable}
 
 
 def _named(tx: ReadTx, target: Target, rota: Rota, at: datetime) -> Sequence[str]:
