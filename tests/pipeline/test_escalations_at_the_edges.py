@@ -7,21 +7,30 @@ import pytest
 
 from desk import ANA, Desk, critical
 from paged import asked_for, hire, paged, put_on_call, save_policy, save_route
-from tocsin.kit.actors import Actor
+from tocsin.kit.actors import SYSTEM, Actor
+from tocsin.kit.priorities import Priority
+from tocsin.notify.callers import KEPT
 from tocsin.notify.message import Kind
+from tocsin.oncall import escalation_service, escalation_store
 from tocsin.settings import Settings
+from tocsin.storage import timers
+from tocsin.storage.tx import Tx
+from tocsin.tickets import service as tickets
 
 OPS = Actor("local", "ops")
 
 
+def furnish(desk: Desk) -> Desk:
+    """Any ticket pages ana, then rui."""
+    hire(desk, "ana", "rui", "eva")
+    save_policy(desk, "pay", ("user:ana", 300), ("user:rui", 300))
+    save_route(desk, escalation_policy="pay")
+    return desk
+
+
 @pytest.fixture
 def desk(settings: Settings, open_desk: Callable[..., Desk]) -> Desk:
-    """Any ticket pages ana, then rui."""
-    found = open_desk(settings)
-    hire(found, "ana", "rui", "eva")
-    save_policy(found, "pay", ("user:ana", 300), ("user:rui", 300))
-    save_route(found, escalation_policy="pay")
-    return found
+    return furnish(open_desk(settings))
 
 
 def act(desk: Desk, what: Callable[..., Any], ticket_id: int = 1, *, actor: Actor = ANA, **how: Any) -> Any:
@@ -45,3 +54,34 @@ def test_a_channel_that_is_gone_or_switched_off_reaches_nobody(desk: Desk) -> No
     assert paged(desk) == ["eva"]
     desk.idle(seconds=310, step_s=310)
     assert [one.channel for one in asked_for(desk, Kind.PAGE) if one.channel] == ["helped"]
+
+
+def test_a_run_that_changes_while_its_step_is_due_keeps_its_timer(desk: Desk) -> None:
+    desk.post(critical())
+    desk.clock.advance(seconds=300)
+    [due] = [timer for timer in desk.database.read(timers.due) if timer.kind == escalation_service.STEP]
+    work = escalation_service.take_due(desk.database, due, rota=KEPT.rota, logs=desk.reader)
+    desk.clock.advance(seconds=-0.05)  # another server's clock
+    act(desk, tickets.prioritise, priority=Priority.P3)
+    desk.clock.advance(seconds=0.05)
+    desk.database.write(lambda tx: timers.claim(tx, desk.database.dialect, due) and work(tx), actor=SYSTEM)
+    desk.run_due_timers()
+    assert paged(desk) == ["ana", "rui"]
+
+
+def test_a_step_that_is_due_waits_for_no_run_that_somebody_else_holds(
+    postgres_settings: Settings, open_desk: Callable[..., Desk]
+) -> None:
+    desk = furnish(open_desk(postgres_settings))
+    desk.post(critical())
+    desk.clock.advance(seconds=300)
+
+    def hold(tx: Tx) -> None:
+        escalation_store.hold_live(tx, [1])
+        desk.run_due_timers()
+        assert paged(desk) == ["ana"]
+        timers.put(tx, escalation_service.STEP, "1", due_at=tx.now, version=1)
+
+    desk.database.write(hold, actor=ANA)
+    desk.run_due_timers()
+    assert paged(desk) == ["ana", "rui"]

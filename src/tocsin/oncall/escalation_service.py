@@ -1,12 +1,12 @@
 """Use cases of escalation: policies; runs that begin, follow what happens to their tickets, and call people in time.
 
-Locks are taken in the order tickets, runs: whoever has changed a ticket holds it already, and a step that is due takes
-its run alone.
+Locks are taken in the order tickets, runs, timers: whoever has changed a ticket holds it already. What is due has taken
+its timer off the table, and so waits for no run: one that somebody else holds is tried again a moment later.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -61,6 +61,7 @@ from tocsin.tickets.workflow import Status
 STEP: Final = "escalation.step"
 SILENCES: Final = "escalation.silences"
 SILENCE: Final = "silence"
+_BUSY: Final = timedelta(milliseconds=100)  # until a run is tried again that somebody else holds
 Work = Callable[[Tx], None]
 
 log = structlog.get_logger("tocsin.oncall")
@@ -126,12 +127,18 @@ def take_due(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Reco
 
     What silences cover is told by the newest records of the ticket's alerts, read outside of any lock.
     """
-    seen = database.read(lambda tx: store.get(tx, int(timer.subject)))
-    alerts = [] if seen is None else hushing.look(database, logs, seen.ticket_id)
+    run_id = int(timer.subject)
+    seen = database.read(lambda tx: store.get(tx, run_id))
+    if seen is None:
+        return lambda _: None
+    alerts = hushing.look(database, logs, seen.ticket_id)
 
     def work(tx: Tx) -> None:
-        row = store.hold(tx, int(timer.subject))
-        if row is None or row.version != timer.version or not row.run.is_due(tx.now):
+        row = store.hold_free(tx, database.dialect, run_id)
+        if row is None:
+            timers.put(tx, STEP, timer.subject, due_at=tx.now + _BUSY, version=timer.version)
+            return
+        if not row.run.is_due(tx.now):
             return
         found = _policy_of(tx, row)
         by = hushing.hushed_by(tx, alerts)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.oncall.escalation import Run, State
 from tocsin.oncall.escalation_model import escalation_runs, escalation_steps, escalation_turns
+from tocsin.storage.dialects import Dialect
 from tocsin.storage.tx import ReadTx, Tx
 
 _RUN: Final = ("priority", "round", "step", "last_round", "next_at")
@@ -73,6 +74,13 @@ def get(tx: ReadTx, run_id: int) -> RunRow | None:
 def hold(tx: Tx, run_id: int) -> RunRow | None:
     """A run that nobody else can change until this transaction ends."""
     statement = select(escalation_runs).where(escalation_runs.c.id == run_id).with_for_update()
+    found = tx.execute(statement).one_or_none()
+    return None if found is None else _row(found)
+
+
+def hold_free(tx: Tx, dialect: Dialect, run_id: int) -> RunRow | None:
+    """As `hold`; None also for one that somebody else holds."""
+    statement = dialect.claim(select(escalation_runs).where(escalation_runs.c.id == run_id))
     found = tx.execute(statement).one_or_none()
     return None if found is None else _row(found)
 

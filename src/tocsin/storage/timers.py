@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.storage.dialects import Dialect
 from tocsin.storage.model import timers
@@ -70,10 +71,15 @@ def due(tx: ReadTx) -> list[Timer]:
     return [Timer(**row._mapping) for row in tx.execute(statement)]
 
 
+def _same(timer: Timer) -> ColumnElement[bool]:
+    """The row, unless it was set anew: also for the same moment, by something that happened meanwhile."""
+    mine = (timers.c.kind == timer.kind) & (timers.c.subject == timer.subject)
+    return mine & (timers.c.due_at == timer.due_at) & (timers.c.version == timer.version)
+
+
 def claim(tx: Tx, dialect: Dialect, timer: Timer) -> bool:
     """Take a timer off the table; False when it was set anew or another worker has it. A rollback puts it back."""
-    same = (timers.c.kind == timer.kind) & (timers.c.subject == timer.subject) & (timers.c.due_at == timer.due_at)
-    if tx.execute(dialect.claim(select(timers.c.kind).where(same))).one_or_none() is None:
+    if tx.execute(dialect.claim(select(timers.c.kind).where(_same(timer)))).one_or_none() is None:
         return False
     drop(tx, timer.kind, timer.subject)
     return True
@@ -82,8 +88,7 @@ def claim(tx: Tx, dialect: Dialect, timer: Timer) -> bool:
 def set_back(tx: Tx, timer: Timer) -> None:
     """Its handler raised: later each time, so that it can't hold up the others; unless it was set anew meanwhile."""
     wait = min(timedelta(seconds=2 ** min(timer.attempts, 12)), _LONGEST_BACKOFF)
-    same = (timers.c.kind == timer.kind) & (timers.c.subject == timer.subject) & (timers.c.due_at == timer.due_at)
-    tx.execute(update(timers).where(same).values(due_at=tx.now + wait, attempts=timer.attempts + 1))
+    tx.execute(update(timers).where(_same(timer)).values(due_at=tx.now + wait, attempts=timer.attempts + 1))
 
 
 def any_of(tx: ReadTx, kind: str) -> bool:
