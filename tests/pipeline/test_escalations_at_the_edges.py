@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from desk import ANA, Desk, critical
+from desk import ANA, Desk, critical, error
 from paged import asked_for, hire, paged, put_on_call, save_policy, save_route
 from tocsin.kit.actors import SYSTEM, Actor
 from tocsin.kit.priorities import Priority
@@ -14,6 +14,7 @@ from tocsin.notify.message import Kind
 from tocsin.oncall import escalation_service, escalation_store
 from tocsin.settings import Settings
 from tocsin.storage import timers
+from tocsin.storage.timers import Timer
 from tocsin.storage.tx import Tx
 from tocsin.tickets import service as tickets
 
@@ -85,3 +86,51 @@ def test_a_step_that_is_due_waits_for_no_run_that_somebody_else_holds(
     desk.database.write(hold, actor=ANA)
     desk.run_due_timers()
     assert paged(desk) == ["ana", "rui"]
+
+
+def due_weighing(desk: Desk) -> Timer:
+    [due] = [timer for timer in desk.database.read(timers.due) if timer.kind == escalation_service.SILENCES]
+    return due
+
+
+def test_what_joins_between_the_look_and_the_pause_is_heard(desk: Desk) -> None:
+    desk.remove_rule()
+    desk.save_rule(correlate_by=("rule",))
+    desk.post(error("database lost"))
+    desk.silence("message:database", duration_s=86_400)
+    due = due_weighing(desk)
+    work = escalation_service.weigh_silences(desk.database, due, rota=KEPT.rota, logs=desk.reader)
+    desk.post(error("disk full"))
+    desk.database.write(lambda tx: timers.claim(tx, desk.database.dialect, due) and work(tx), actor=SYSTEM)
+    assert "EscalationPaused" in desk.kinds("ticket:1")
+    desk.idle(seconds=60)
+    assert paged(desk) == ["ana", "rui"]
+
+
+def test_records_of_the_same_alert_that_the_silence_does_not_cover_are_heard(desk: Desk) -> None:
+    desk.post(critical(attributes={"env": "staging"}))
+    desk.silence("attributes.env:staging", duration_s=86_400)
+    desk.run_due_timers()
+    desk.idle(seconds=600, step_s=100)
+    assert paged(desk) == ["ana"]
+    desk.post(critical(attributes={"env": "prod"}))
+    desk.idle(seconds=60)
+    assert paged(desk) == ["ana", "rui"]
+
+
+def test_a_backlog_is_weighed_a_few_runs_at_a_time(desk: Desk) -> None:
+    desk.post(*[critical("it is down", service=f"shop{number}") for number in range(45)])
+    assert len(paged(desk)) == 45
+    desk.silence("level:>=ERROR", duration_s=86_400)
+    due = due_weighing(desk)
+    work = escalation_service.weigh_silences(desk.database, due, rota=KEPT.rota, logs=desk.reader)
+    desk.database.write(lambda tx: timers.claim(tx, desk.database.dialect, due) and work(tx), actor=SYSTEM)
+    assert len(desk.events(kind="EscalationPaused")) == 20
+    assert due_weighing(desk).version == 20
+    desk.run_due_timers()
+    assert len(desk.events(kind="EscalationPaused")) == 45
+    desk.end_silence()
+    desk.run_due_timers()
+    assert len(paged(desk)) == 90, "it fires still"
+    desk.idle(seconds=60)
+    assert desk.database.read(lambda tx: timers.any_of(tx, escalation_service.SILENCES)) is False

@@ -61,6 +61,11 @@ from tocsin.tickets.workflow import Status
 STEP: Final = "escalation.step"
 SILENCES: Final = "escalation.silences"
 SILENCE: Final = "silence"
+# What a timer of silences is for: one run, those that silences pause, or (the number of a silence) all that go on.
+_RUN: Final = "run:"
+_PAUSED: Final = "paused"
+_AT_ONCE: Final = 20  # runs that are weighed in one turn of the write lock
+_LOOK_AGAIN: Final = timedelta(seconds=45)
 _BUSY: Final = timedelta(milliseconds=100)  # until a run is tried again that somebody else holds
 Work = Callable[[Tx], None]
 
@@ -150,19 +155,44 @@ def take_due(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Reco
     return work
 
 
-def weigh_silences(database: Database, _: Timer, *, rota: Rota, logs: hushing.Records) -> Work:
+def weigh_silences(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Records) -> Work:
     """Silences began or ended, or something joined what they cover: runs all of whose alerts they cover stand still,
-    those that they paused before go on, and what still fires of these is heard at once."""
-    rows = [row for row in database.read(store.live) if SILENCE in row.run.paused or row.run.next_at is not None]
+    those that they paused before go on, and what still fires of these is heard at once.
+
+    A few runs in one transaction; the timer is put again for those after them. Its version is the last run looked at.
+    What a silence has paused is looked at now and then: an alert may have joined after the look and before the pause,
+    and records that it doesn't cover may be counted on an alert that it did.
+    """
+    alone = timer.subject.removeprefix(_RUN) if timer.subject.startswith(_RUN) else None
+    rows = database.read(lambda tx: _to_weigh(tx, timer, alone))
     looked = {row.id: hushing.look(database, logs, row.ticket_id) for row in rows}
 
     def work(tx: Tx) -> None:
         for run_id in sorted(looked):
-            row = store.hold(tx, run_id)
-            if row is not None and row.ended_at is None:
+            row = store.hold_free(tx, database.dialect, run_id)
+            if row is None:
+                timers.put(tx, SILENCES, f"{_RUN}{run_id}", due_at=tx.now + _BUSY, version=0)
+            elif row.ended_at is None:
                 _weigh_alone(tx, row, looked[run_id], rota)
+        if alone is None and len(rows) == _AT_ONCE:
+            timers.put(tx, SILENCES, timer.subject, due_at=tx.now, version=rows[-1].id)
+        elif timer.subject == _PAUSED and store.any_live(tx, paused_by=SILENCE):
+            _look_again(tx)
 
     return work
+
+
+def _to_weigh(tx: ReadTx, timer: Timer, alone: str | None) -> list[RunRow]:
+    if alone is None:
+        only = SILENCE if timer.subject == _PAUSED else None
+        return store.live_after(tx, timer.version, limit=_AT_ONCE, paused_by=only)
+    row = store.get(tx, int(alone))
+    return [] if row is None else [row]
+
+
+def _look_again(tx: Tx) -> None:
+    """Have what silences pause looked at in a while, unless that is going to be done already."""
+    timers.put_if_none(tx, SILENCES, _PAUSED, due_at=tx.now + _LOOK_AGAIN, version=0)
 
 
 def _weigh_alone(tx: Tx, row: RunRow, alerts: Sequence[hushing.Firing], rota: Rota) -> None:
@@ -229,6 +259,8 @@ def _go_on(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: b
         timers.drop(tx, STEP, str(row.id))
     else:
         timers.put(tx, STEP, str(row.id), due_at=run.next_at, version=row.version)
+    if SILENCE in run.paused:
+        _look_again(tx)
     return row
 
 
@@ -438,13 +470,16 @@ def end(tx: Tx, row: RunRow, rota: Rota, why: str) -> None:
 
 def silences_changed(tx: Tx, batch: Sequence[Recorded[SilenceStarted | SilenceEnded | SilenceBroken]]) -> None:
     """Have the runs that go on looked at, outside of this transaction."""
-    if store.live(tx):
+    if store.any_live(tx):
         for one in batch:
             timers.put(tx, SILENCES, str(one.event.silence_id), due_at=tx.now, version=0)
 
 
 def joined(tx: Tx, batch: Sequence[Recorded[AlertJoined]]) -> None:
     """What joins a ticket that is silent may not be covered."""
-    silent = {row.ticket_id for row in store.live(tx) if SILENCE in row.run.paused}
-    if silent & {one.event.ticket_id for one in batch}:
-        timers.put(tx, SILENCES, "joined", due_at=tx.now, version=0)
+    due_at_of = {
+        f"{_RUN}{row.id}": tx.now
+        for row in store.live_of(tx, {one.event.ticket_id for one in batch})
+        if SILENCE in row.run.paused
+    }
+    timers.put_many(tx, SILENCES, due_at_of, version=0)

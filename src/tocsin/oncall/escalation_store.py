@@ -5,14 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Text, cast, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.oncall.escalation import Run, State
 from tocsin.oncall.escalation_model import escalation_runs, escalation_steps, escalation_turns
 from tocsin.storage.dialects import Dialect
 from tocsin.storage.tx import ReadTx, Tx
 
+IN_CLAUSE: Final = 500
 _RUN: Final = ("priority", "round", "step", "last_round", "next_at")
 
 
@@ -103,10 +105,32 @@ def of_ticket(tx: ReadTx, ticket_id: int) -> list[RunRow]:
     return [_row(found) for found in tx.execute(select(escalation_runs).where(mine).order_by(escalation_runs.c.id))]
 
 
-def live(tx: ReadTx) -> list[RunRow]:
-    """The runs that go on, of all tickets."""
-    statement = select(escalation_runs).where(escalation_runs.c.ended_at.is_(None)).order_by(escalation_runs.c.id)
-    return [_row(found) for found in tx.execute(statement)]
+def live_of(tx: ReadTx, ticket_ids: Collection[int]) -> list[RunRow]:
+    """The runs that go on for these tickets."""
+    found: list[RunRow] = []
+    wanted = sorted(ticket_ids)
+    for start in range(0, len(wanted), IN_CLAUSE):
+        mine = escalation_runs.c.ticket_id.in_(wanted[start : start + IN_CLAUSE])
+        statement = select(escalation_runs).where(mine, escalation_runs.c.ended_at.is_(None))
+        found += [_row(row) for row in tx.execute(statement)]
+    return found
+
+
+def live_after(tx: ReadTx, run_id: int, *, limit: int, paused_by: str | None = None) -> list[RunRow]:
+    """Some of the runs that go on, of all tickets, after this one: all, or those that something pauses."""
+    statement = select(escalation_runs).where(_going_on(paused_by), escalation_runs.c.id > run_id)
+    return [_row(found) for found in tx.execute(statement.order_by(escalation_runs.c.id).limit(limit))]
+
+
+def any_live(tx: ReadTx, *, paused_by: str | None = None) -> bool:
+    """Whether a run goes on, or one that this pauses."""
+    statement = select(escalation_runs.c.id).where(_going_on(paused_by)).limit(1)
+    return tx.execute(statement).one_or_none() is not None
+
+
+def _going_on(paused_by: str | None) -> ColumnElement[bool]:
+    live = escalation_runs.c.ended_at.is_(None)
+    return live if paused_by is None else live & cast(escalation_runs.c.paused, Text).contains(f'"{paused_by}"')
 
 
 def save(tx: Tx, row: RunRow, run: Run) -> RunRow:

@@ -50,6 +50,14 @@ def put_many(tx: Tx, kind: str, due_at_of: Mapping[str, datetime], *, version: i
     tx.wakes.add(WAKE)
 
 
+def put_if_none(tx: Tx, kind: str, subject: str, *, due_at: datetime, version: int) -> None:
+    """Set the timer of this kind and subject; one that is set already stays as it is."""
+    upsert = postgresql.insert(timers) if tx.dialect == "postgresql" else sqlite.insert(timers)
+    row = {"kind": kind, "subject": subject, "due_at": due_at, "version": version, "attempts": 0}
+    tx.execute(upsert.on_conflict_do_nothing(index_elements=["kind", "subject"]), row)
+    tx.wakes.add(WAKE)
+
+
 def drop(tx: Tx, kind: str, subject: str) -> None:
     tx.execute(delete(timers).where(timers.c.kind == kind, timers.c.subject == subject))
 
