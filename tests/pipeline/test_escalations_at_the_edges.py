@@ -9,6 +9,7 @@ from desk import ANA, Desk, critical, error
 from paged import asked_for, hire, paged, put_on_call, save_policy, save_route
 from tocsin.kit.actors import SYSTEM, Actor
 from tocsin.kit.priorities import Priority
+from tocsin.notify import page_service
 from tocsin.notify.callers import KEPT
 from tocsin.notify.message import Kind
 from tocsin.oncall import escalation_service, escalation_store
@@ -17,6 +18,8 @@ from tocsin.storage import timers
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import Tx
 from tocsin.tickets import service as tickets
+from tocsin.tickets import sla_service
+from tocsin.tickets.policies import Policy
 
 OPS = Actor("local", "ops")
 
@@ -134,3 +137,35 @@ def test_a_backlog_is_weighed_a_few_runs_at_a_time(desk: Desk) -> None:
     assert len(paged(desk)) == 90, "it fires still"
     desk.idle(seconds=60)
     assert desk.database.read(lambda tx: timers.any_of(tx, escalation_service.SILENCES)) is False
+
+
+def call_by_hand(desk: Desk, message: str = "please look") -> list[str]:
+    return desk.database.write(lambda tx: page_service.page(tx, 1, "policy:pay", message, KEPT), actor=OPS)
+
+
+def test_a_policy_that_is_spent_or_stopped_can_be_called_by_hand(desk: Desk) -> None:
+    desk.post(critical())
+    assert call_by_hand(desk) == ["policy pay goes on already"]
+    desk.idle(seconds=610, step_s=305)
+    assert desk.kinds("ticket:1")[-1] == "EscalationSpent"
+    assert call_by_hand(desk) == ["policy pay"]
+    assert paged(desk) == ["ana", "rui", "ana"]
+    assert desk.events(kind="PersonPaged")[-1].data["message"] == "please look"
+    desk.move(1, "IN_PROGRESS")
+    call_by_hand(desk, "it is worse")
+    desk.idle(seconds=310, step_s=310)
+    assert paged(desk) == ["ana", "rui", "ana", "ana", "rui"]
+    assert desk.events(kind="PersonPaged")[-1].data["message"] == "it is worse"
+    why = [event.data["why"] for event in desk.events(kind="EscalationRestarted")]
+    assert why == ["called by ops", "called by ops"]
+
+
+def test_a_target_that_is_missed_calls_anew_what_called_in_vain(desk: Desk) -> None:
+    save_route(desk, escalation_policy="pay", kinds=["opened", "sla"])
+    targets = Policy(name="p", version=1, acknowledge_s=1200)
+    desk.database.write(lambda tx: sla_service.save_policy(tx, targets), actor=ANA)
+    desk.post(critical())
+    desk.idle(seconds=700, step_s=350)
+    assert paged(desk) == ["ana", "rui"]
+    desk.idle(seconds=300, step_s=300)
+    assert paged(desk) == ["ana", "rui", "ana"], "it is at risk"

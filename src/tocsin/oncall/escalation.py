@@ -192,6 +192,8 @@ class What(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     HEARD = "heard"  # resumed because a silence ended, and it fires still
+    ASKED = "asked"  # something asks for it to be called for: a route
+    ASKED_BY_HAND = "asked_by_hand"
     OVER = "over"
 
 
@@ -263,6 +265,16 @@ def _unassigned(policy: Policy, run: Run, what: Happening, now: datetime) -> Aft
     return _again(policy, run, "it is nobody's again", now) if run.state is State.WAITING else After(run)
 
 
+def _asked(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
+    """What called everybody in vain calls anew."""
+    return _again(policy, run, what.why, now) if run.state is State.SPENT else After(run)
+
+
+def _asked_by_hand(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
+    """Somebody wants people called, also where one has it already."""
+    return After(run) if run.state is State.CALLING else _again(policy, run, what.why, now)
+
+
 def _prioritised(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
     priority = run.priority if what.priority is None else what.priority
     louder = priority < run.priority
@@ -325,6 +337,8 @@ _DECIDED: Final = {
     What.PAUSED: _paused,
     What.RESUMED: _resumed,
     What.HEARD: _heard,
+    What.ASKED: _asked,
+    What.ASKED_BY_HAND: _asked_by_hand,
     What.OVER: _over,
 }
 

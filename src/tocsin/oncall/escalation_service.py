@@ -112,9 +112,10 @@ def begin(
     message: str = "",
     has_assignee: bool = False,
 ) -> RunRow | None:
-    """Begin a run and take its first step; None when one of that policy goes on for the ticket.
+    """Begin a run and take its first step, or begin a round of the one that is spent; None when one goes on calling.
 
-    Where somebody has the ticket already nobody is called, until they are silent for too long. Raises NotFound.
+    Where somebody has the ticket already nobody is called, until they are silent for too long. Whoever asks by hand
+    (without a route) has that one called anew too. Raises NotFound.
     """
     found = policy(tx, policy_name)
     run = escalation.begin(found, priority, tx.now)
@@ -122,9 +123,20 @@ def begin(
         run = escalation.happen(found, run, Happening(What.ASSIGNED), tx.now).run
     row = store.add(tx, ticket_id, run, policy=found.name, policy_version=found.version, route=route, message=message)
     if row is None:
-        return None
+        what = What.ASKED if route is not None else What.ASKED_BY_HAND
+        return _ask_again(tx, ticket_id, found.name, Happening(what, why), rota, message=message)
     tx.emit(EscalationBegan(ticket_id, row.id, found.name, policy_version=found.version, why=why, route=route))
     return _go_on(tx, row, found, rota, why)
+
+
+def _ask_again(tx: Tx, ticket_id: int, policy_name: str, what: Happening, rota: Rota, *, message: str) -> RunRow | None:
+    """Ask the run that goes on to call anew; None when it need not."""
+    for row in store.hold_live(tx, [ticket_id]):
+        if row.policy == policy_name:
+            asked = replace(row, message=message or row.message)
+            after = _happened(tx, asked, _policy_of(tx, row), what, rota)
+            return None if after.version == row.version else after
+    return None
 
 
 def take_due(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Records) -> Work:

@@ -137,7 +137,7 @@ def save(tx: Tx, row: RunRow, run: Run) -> RunRow:
     """Write down where a run stands, which this transaction holds."""
     ended_at = tx.now if run.state is State.ENDED else None
     mine = escalation_runs.c.id == row.id
-    changes = {**_values(run), "version": row.version + 1, "ended_at": ended_at}
+    changes = {**_values(run), "message": row.message, "version": row.version + 1, "ended_at": ended_at}
     tx.execute(update(escalation_runs).where(mine).values(**changes))
     return replace(row, run=run, version=row.version + 1, ended_at=ended_at)
 
