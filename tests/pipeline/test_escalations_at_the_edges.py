@@ -17,8 +17,8 @@ from tocsin.settings import Settings
 from tocsin.storage import timers
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import Tx
+from tocsin.tickets import comment_service, sla_service
 from tocsin.tickets import service as tickets
-from tocsin.tickets import sla_service
 from tocsin.tickets.policies import Policy
 
 OPS = Actor("local", "ops")
@@ -169,3 +169,50 @@ def test_a_target_that_is_missed_calls_anew_what_called_in_vain(desk: Desk) -> N
     assert paged(desk) == ["ana", "rui"]
     desk.idle(seconds=300, step_s=300)
     assert paged(desk) == ["ana", "rui", "ana"], "it is at risk"
+
+
+def test_a_policy_that_a_route_begins_on_hold_stands_still_until_it_is_over(desk: Desk) -> None:
+    save_policy(desk, "more", ("user:eva", 300))
+    save_route(desk, "more", query="tag:x", escalation_policy="more", place=1, goes_on=True)
+    desk.post(critical())
+    act(desk, tickets.hold, reason="waiting for the vendor", until=None)
+    act(desk, tickets.change, status=None, edits={"tags": ["x"]}, actor=OPS)
+    assert paged(desk) == ["ana"]
+    assert desk.events(kind="EscalationBegan")[-1].data["why"].endswith("it stands still: hold")
+    act(desk, tickets.resume)
+    assert paged(desk) == ["ana", "eva"]
+
+
+def test_a_policy_that_a_route_begins_in_a_silence_stands_still_too(desk: Desk) -> None:
+    save_policy(desk, "more", ("user:eva", 300))
+    save_route(desk, "more", query="tag:x", escalation_policy="more", place=1, goes_on=True)
+    desk.post(critical())
+    desk.silence("service:payments", duration_s=3000)
+    desk.run_due_timers()
+    act(desk, tickets.change, status=None, edits={"tags": ["x"]}, actor=OPS)
+    desk.idle(seconds=100, step_s=50)
+    assert paged(desk) == ["ana"]
+
+
+def test_a_name_that_nobody_has_stops_no_run(desk: Desk) -> None:
+    desk.post(critical())
+    act(desk, tickets.change, status=None, edits={"assignee": "vendor desk"}, actor=ANA)
+    [told] = desk.events(kind="PersonUnreachable")
+    assert (told.data["person"], told.data["reason"]) == ("vendor desk", "vendor desk is nobody known here")
+    desk.database.write(lambda tx: comment_service.add(tx, 1, "they know"), actor=ANA)
+    desk.idle(seconds=310, step_s=310)
+    assert paged(desk) == ["ana", "rui"]
+    act(desk, tickets.change, status=None, edits={"assignee": "eva"}, actor=ANA)
+    act(desk, tickets.change, status=None, edits={"assignee": "vendor desk"}, actor=ANA)
+    assert paged(desk) == ["ana", "rui", "eva", "ana"]
+
+
+def test_a_ticket_that_opens_for_a_name_that_nobody_has_is_called_for(desk: Desk) -> None:
+    desk.database.write(
+        lambda tx: tickets.open_by_hand(
+            tx, title="slow", description="", priority=Priority.P1, service="payments", assignee="Bob (vendor)"
+        ),
+        actor=ANA,
+    )
+    assert paged(desk) == ["ana"]
+    assert len(desk.events(kind="PersonUnreachable")) == 1

@@ -27,6 +27,7 @@ from tocsin.kit.events import (
     Event,
     NobodyOnCall,
     PersonPaged,
+    PersonUnreachable,
     Recorded,
     SilenceBroken,
     SilenceEnded,
@@ -56,6 +57,7 @@ from tocsin.storage.dialects import environment_fault
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import store as tickets
+from tocsin.tickets.store import Ticket
 from tocsin.tickets.workflow import Status
 
 STEP: Final = "escalation.step"
@@ -114,19 +116,53 @@ def begin(
 ) -> RunRow | None:
     """Begin a run and take its first step, or begin a round of the one that is spent; None when one goes on calling.
 
-    Where somebody has the ticket already nobody is called, until they are silent for too long. Whoever asks by hand
-    (without a route) has that one called anew too. Raises NotFound.
+    Where somebody has the ticket already nobody is called, until they are silent for too long; where it is on hold, or
+    a silence pauses another run of it, this one stands still too. Whoever asks by hand (without a route) has people
+    called whatever stands still, and one that stopped called anew. Raises NotFound.
     """
     found = policy(tx, policy_name)
     run = escalation.begin(found, priority, tx.now)
-    if has_assignee:
+    ticket = tickets.get(tx, ticket_id)
+    nobody = _nobody_known(tx, ticket, rota) if has_assignee and ticket is not None else None
+    if has_assignee and nobody is None:
         run = escalation.happen(found, run, Happening(What.ASSIGNED), tx.now).run
+    pauses = _pauses(tx, ticket) if route is not None and ticket is not None else []
+    for pause in pauses:
+        run = escalation.happen(found, run, Happening(What.PAUSED, pause), tx.now).run
     row = store.add(tx, ticket_id, run, policy=found.name, policy_version=found.version, route=route, message=message)
     if row is None:
         what = What.ASKED if route is not None else What.ASKED_BY_HAND
         return _ask_again(tx, ticket_id, found.name, Happening(what, why), rota, message=message)
-    tx.emit(EscalationBegan(ticket_id, row.id, found.name, policy_version=found.version, why=why, route=route))
+    told = f"{why}; it stands still: {' and '.join(pauses)}" if pauses else why
+    tx.emit(EscalationBegan(ticket_id, row.id, found.name, policy_version=found.version, why=told, route=route))
+    if nobody is not None:
+        tx.emit(_goes_on(ticket_id, nobody))
     return _go_on(tx, row, found, rota, why)
+
+
+def _pauses(tx: ReadTx, ticket: Ticket) -> list[str]:
+    """What makes a run of this ticket stand still now."""
+    found = [escalation.HOLD] if ticket.is_held(tx.now) else []
+    silent = any(SILENCE in row.run.paused for row in store.live_of(tx, [ticket.id]))
+    return [*found, SILENCE] if silent else found
+
+
+def _nobody_known(tx: Tx, ticket: Ticket, rota: Rota) -> str | None:
+    """The assignee of a ticket that nobody has acknowledged, if we know nobody of that name."""
+    if ticket.status is Status.IN_PROGRESS or ticket.assignee is None or _is_known(tx, ticket.assignee, rota):
+        return None
+    return ticket.assignee
+
+
+def _is_known(tx: Tx, assignee: str, rota: Rota) -> bool:
+    """Whether that is somebody: a user, or whoever does this."""
+    return assignee == tx.actor.name or assignee in rota.people(tx, [assignee])
+
+
+def _goes_on(ticket_id: int, assignee: str) -> Event:
+    return PersonUnreachable(
+        ticket_id, assignee, reason=f"{assignee} is nobody known here", fallback="the escalation policy"
+    )
 
 
 def _ask_again(tx: Tx, ticket_id: int, policy_name: str, what: Happening, rota: Rota, *, message: str) -> RunRow | None:
@@ -434,31 +470,40 @@ def commented(tx: Tx, batch: Sequence[Recorded[TicketCommented | TicketAnswered]
     if tx.actor == SYSTEM:
         return
     active = {one.event.ticket_id for one in batch}
-    _all(tx, rota, {ticket_id: Happening(What.ACTIVE, "somebody works on it") for ticket_id in _attended(tx, active)})
+    _all(
+        tx,
+        rota,
+        {ticket_id: Happening(What.ACTIVE, "somebody works on it") for ticket_id in _attended(tx, active, rota)},
+    )
 
 
-def _attended(tx: ReadTx, ticket_ids: Collection[int]) -> list[int]:
+def _attended(tx: Tx, ticket_ids: Collection[int], rota: Rota) -> list[int]:
     """Those of these tickets that somebody has."""
-    found = [tickets.get(tx, ticket_id) for ticket_id in sorted(ticket_ids)]
-    return [one.id for one in found if one is not None and (one.assignee or one.status is Status.IN_PROGRESS)]
+    found = [one for one in (tickets.get(tx, ticket_id) for ticket_id in sorted(ticket_ids)) if one is not None]
+    had = [one for one in found if one.assignee or one.status is Status.IN_PROGRESS]
+    return [one.id for one in had if _nobody_known(tx, one, rota) is None]
 
 
 def edited(tx: Tx, batch: Sequence[Recorded[TicketEdited]], rota: Rota) -> None:
-    """A ticket that becomes somebody's is theirs to hear of; one that is nobody's again is called for anew."""
+    """A ticket that becomes somebody's is theirs to hear of; one that is nobody's again is called for anew. A name that
+    nobody has is nobody's."""
     for one in batch:
         ticket_id, after = one.event.ticket_id, one.event.after
         if "assignee" not in after:
-            attended = [] if tx.actor == SYSTEM else _attended(tx, [ticket_id])
+            attended = [] if tx.actor == SYSTEM else _attended(tx, [ticket_id], rota)
             _all(tx, rota, {number: Happening(What.ACTIVE, "somebody works on it") for number in attended})
             continue
         assignee = after["assignee"]
-        if assignee is not None:
+        if assignee is not None and _is_known(tx, str(assignee), rota):
             _all(tx, rota, {ticket_id: Happening(What.ASSIGNED, f"it was assigned to {assignee}")})
             tell_assignee(tx, ticket_id, str(assignee), rota)
             continue
         ticket = tickets.get(tx, ticket_id)
-        if ticket is not None and ticket.status is Status.OPEN:
-            _all(tx, rota, {ticket_id: Happening(What.UNASSIGNED)})
+        if ticket is None or ticket.status is not Status.OPEN:
+            continue
+        _all(tx, rota, {ticket_id: Happening(What.UNASSIGNED)})
+        if assignee is not None and store.live_of(tx, [ticket_id]):
+            tx.emit(_goes_on(ticket_id, str(assignee)))
 
 
 def reopened(tx: Tx, batch: Sequence[Recorded[TicketReopened]], rota: Rota) -> None:
