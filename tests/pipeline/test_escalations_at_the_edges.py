@@ -4,15 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from desk import ANA, Desk, critical, error
 from paged import asked_for, hire, paged, put_on_call, save_policy, save_route
+from tocsin import pipeline
 from tocsin.kit.actors import SYSTEM, Actor
 from tocsin.kit.priorities import Priority
 from tocsin.notify import page_service
 from tocsin.notify.callers import KEPT
 from tocsin.notify.message import Kind
 from tocsin.oncall import escalation_service, escalation_store
+from tocsin.oncall.escalation_model import escalation_steps
 from tocsin.settings import Settings
 from tocsin.storage import timers
 from tocsin.storage.timers import Timer
@@ -216,3 +219,17 @@ def test_a_ticket_that_opens_for_a_name_that_nobody_has_is_called_for(desk: Desk
     )
     assert paged(desk) == ["ana"]
     assert len(desk.events(kind="PersonUnreachable")) == 1
+
+
+def test_runs_that_ended_long_ago_are_forgotten_with_their_steps(desk: Desk) -> None:
+    desk.post(critical())
+    desk.resolve(1)
+    desk.post(critical("disk is full"))
+    desk.clock.advance(days=399)
+    pipeline.forget_paging(desk.database)
+    assert [row.id for row in desk.database.read(lambda tx: escalation_store.of_ticket(tx, 1))] == [1]
+    desk.clock.advance(days=2)
+    pipeline.forget_paging(desk.database)
+    assert desk.database.read(lambda tx: escalation_store.of_ticket(tx, 1)) == []
+    runs = desk.database.read(lambda tx: list(tx.execute(select(escalation_steps.c.run_id)).scalars()))
+    assert runs == [2], "what goes on is kept"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Text, cast, insert, select, update
+from sqlalchemy import Text, cast, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -131,6 +131,18 @@ def any_live(tx: ReadTx, *, paused_by: str | None = None) -> bool:
 def _going_on(paused_by: str | None) -> ColumnElement[bool]:
     live = escalation_runs.c.ended_at.is_(None)
     return live if paused_by is None else live & cast(escalation_runs.c.paused, Text).contains(f'"{paused_by}"')
+
+
+def ended_before(tx: ReadTx, before: datetime, *, limit: int) -> list[int]:
+    """Some runs that ended before an instant."""
+    statement = select(escalation_runs.c.id).where(escalation_runs.c.ended_at < before)
+    return list(tx.execute(statement.order_by(escalation_runs.c.id).limit(limit)).scalars())
+
+
+def forget(tx: Tx, run_ids: Collection[int]) -> None:
+    """Take out runs that are over, with their steps."""
+    tx.execute(delete(escalation_steps).where(escalation_steps.c.run_id.in_(sorted(run_ids))))
+    tx.execute(delete(escalation_runs).where(escalation_runs.c.id.in_(sorted(run_ids))))
 
 
 def save(tx: Tx, row: RunRow, run: Run) -> RunRow:
