@@ -7,7 +7,7 @@ import pytest
 
 from desk import ANA, RUI, Desk, critical, wait_until
 from paged import hire, paged, put_on_call, save_policy, save_route
-from tocsin.kit.errors import Invalid, NotFound
+from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.notify import drill_service as drills
 from tocsin.notify import drill_store
 from tocsin.notify.drill_store import DrillRun
@@ -63,6 +63,19 @@ def test_a_drill_that_is_delivered_is_acknowledged_and_resolved_by_itself(
     desk.run_due_timers()
     assert run_of(desk, 2).state == "passed", "the next one takes up the same ticket"
     desk.check_ledger()
+
+
+def test_a_second_drill_of_a_service_waits_for_the_first(desk: Desk) -> None:
+    desk.database.write(
+        lambda tx: drills.save(tx, "hourly", {"service": "payments", "every_s": 3600, "within_s": 60}), actor=ANA
+    )
+    desk.clock.advance(seconds=3599)
+    drill(desk)
+    with pytest.raises(Conflict, match="a drill of payments runs already"):
+        drill(desk)
+    desk.clock.advance(seconds=2)
+    desk.run_due_timers()
+    assert [run.name for run in desk.database.read(drill_store.running)] == [None]
 
 
 def test_a_drill_whose_people_are_not_reached_is_missed_and_pages(desk: Desk) -> None:
