@@ -68,6 +68,7 @@ from tocsin.notify.callers import KEPT, Callers
 from tocsin.notify.sending import Courier
 from tocsin.notify.shielding import guarded
 from tocsin.oncall import escalation_service as escalation
+from tocsin.oncall import forgetting as escalation_forgetting
 from tocsin.oncall import people_service as people
 from tocsin.oncall import problem_service as looking
 from tocsin.oncall import schedule_store
@@ -218,7 +219,7 @@ def loops(
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=run_timers),
         Loop("deliveries", every_s=1.0, wake_on=delivery_store.WAKE, run=courier.turn),
-        Loop("forget_deliveries", every_s=600.0, run=lambda: forgetting.forget_old(database)),
+        Loop("forget_deliveries", every_s=600.0, run=lambda: forget_paging(database)),
         Loop("presence", every_s=BEAT_S, run=lambda: absences.note_presence(database)),
         Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
         Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run),
@@ -230,6 +231,12 @@ def loops(
     if isinstance(database.dialect, Sqlite):
         found.append(Loop("checkpoint", every_s=10.0, run=lambda: keep_files_short(database)))
     return found
+
+
+def forget_paging(database: Database) -> None:
+    """One turn of the loop `forget_deliveries`."""
+    forgetting.forget_old(database)
+    escalation_forgetting.forget_old(database)
 
 
 def run_due_timers(

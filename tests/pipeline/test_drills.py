@@ -8,7 +8,7 @@ import pytest
 from desk import ANA, RUI, Desk, critical, wait_until
 from paged import hire, paged, put_on_call, save_policy, save_route
 from receivers import Receiver
-from tocsin.kit.errors import Invalid, NotFound
+from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.notify import drill_service as drills
 from tocsin.notify import drill_store
 from tocsin.notify.drill_store import DrillRun
@@ -81,6 +81,19 @@ def test_a_channel_that_takes_the_news_is_no_proof_that_a_person_is_paged(
     assert len(receiver.heard) == 1
     desk.idle(seconds=61, step_s=5)
     assert run_of(desk).state == "missed", "nobody has a channel for text messages"
+
+
+def test_a_second_drill_of_a_service_waits_for_the_first(desk: Desk) -> None:
+    desk.database.write(
+        lambda tx: drills.save(tx, "hourly", {"service": "payments", "every_s": 3600, "within_s": 60}), actor=ANA
+    )
+    desk.clock.advance(seconds=3599)
+    drill(desk)
+    with pytest.raises(Conflict, match="a drill of payments runs already"):
+        drill(desk)
+    desk.clock.advance(seconds=2)
+    desk.run_due_timers()
+    assert [run.name for run in desk.database.read(drill_store.running)] == [None]
 
 
 def test_a_drill_whose_people_are_not_reached_is_missed_and_pages(desk: Desk) -> None:

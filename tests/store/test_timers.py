@@ -50,6 +50,14 @@ def test_setting_a_timer_again_moves_it(database: Database, clock: FakeClock) ->
     assert [timer.version for timer in claim(database)] == [2]
 
 
+def test_a_timer_that_is_set_anew_for_the_same_moment_is_another_one(database: Database, clock: FakeClock) -> None:
+    put(database, "a", version=1)
+    [stale] = database.read(timers.due)
+    put(database, "a", version=2)
+    assert database.write(lambda tx: timers.claim(tx, database.dialect, stale), actor=SYSTEM) is False
+    assert [timer.version for timer in claim(database)] == [2]
+
+
 def test_the_earliest_come_first_and_a_turn_is_bounded(database: Database, clock: FakeClock) -> None:
     for second in range(timers.TURN + 10, 0, -1):
         put(database, f"{second}", seconds=second)

@@ -187,7 +187,9 @@ def test_of_targets_in_turn_the_first_that_has_anybody_is_called() -> None:
 
 def test_somebody_behind_several_targets_is_called_once() -> None:
     team = Target(TargetKind.TEAM, "shop")
-    called = call(Step((ANA, team, Target(TargetKind.CHANNEL, "ops"))), {ANA: ["ana"], team: ["rui", "ana"]})
+    ops = Target(TargetKind.CHANNEL, "ops")
+    gone = Target(TargetKind.CHANNEL, "gone")
+    called = call(Step((ANA, team, ops, gone)), {ANA: ["ana"], team: ["rui", "ana"], ops: []})
     assert list(called.people) == ["ana", "rui"]
     assert called.people["ana"] == ANA
     assert called.channels == ("ops",)

@@ -78,6 +78,16 @@ def defaults(tx: ReadTx) -> list[str]:
     return list(tx.execute(statement).scalars())
 
 
+def usable(tx: ReadTx, names: Collection[str]) -> set[str]:
+    """Those of these channels that would take a message: they are enabled, or one is that they fall back to."""
+    if not names:
+        return set()
+    fallback = channels.alias()
+    helped = select(fallback.c.name).where(fallback.c.name == channels.c.fallback, fallback.c.enabled).exists()
+    statement = select(channels.c.name).where(channels.c.name.in_(sorted(names)), channels.c.enabled | helped)
+    return set(tx.execute(statement).scalars())
+
+
 def first_of_kinds(tx: ReadTx, kinds: Collection[str]) -> dict[str, str]:
     """The name of the first enabled channel of each of these kinds that has one."""
     if not kinds:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.cursors import decode_cursor, encode_cursor
-from tocsin.kit.errors import Invalid, NotFound
+from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.kit.events import DrillBegan, DrillMissed, DrillPassed, Recorded, TicketOpened, TicketReopened
 from tocsin.kit.priorities import Priority
 from tocsin.logs.decode import decode
@@ -24,7 +24,7 @@ from tocsin.notify.drilling import DRILL_TAG, MARK, Step
 from tocsin.notify.message import Kind
 from tocsin.notify.routing import CONSOLE
 from tocsin.notify.shielding import attempted
-from tocsin.oncall import item_service, item_store
+from tocsin.oncall import item_service, item_store, people_store
 from tocsin.oncall.item_service import DRILL
 from tocsin.oncall.item_store import Item
 from tocsin.storage import timers
@@ -74,7 +74,7 @@ def take_turn(tx: Tx, timer: Timer) -> None:
     if item is None:
         return
     drill = drilling.drill_of(item.definition)
-    if drill.enabled:
+    if drill.enabled and not _runs(tx, drill.service):  # one that somebody began says as much
         begin(tx, drill.service, within_s=drill.within_s, name=item.name)
     _set_turn(tx, item.name, drill)
 
@@ -83,15 +83,24 @@ def take_turn(tx: Tx, timer: Timer) -> None:
 
 
 def begin(tx: Tx, service: str, *, within_s: int, name: str | None = None) -> DrillRun:
-    """Run a drill now. Raises Invalid."""
+    """Run a drill now. Raises Invalid, and Conflict while one of that service runs."""
     errors = drilling.within_errors(within_s)
     if errors:
         raise Invalid(f"within_s: {errors[0].detail}", errors=tuple(errors))
+    if _runs(tx, service):
+        raise Conflict(detail=f"a drill of {service} runs already: its record would be taken for that of another one")
     drill_id = store.add(tx, name=name, service=service, within_s=within_s)
     tx.emit(DrillBegan(drill_id, service, name, within_s=within_s))
     timers.put(tx, SEND, str(drill_id), due_at=tx.now, version=0)
     timers.put(tx, LOOK, str(drill_id), due_at=tx.now + _LOOKS_EVERY, version=0)
     return get(tx, drill_id)
+
+
+def _runs(tx: Tx, service: str) -> bool:
+    """Whether a drill of a service runs. Nobody else can begin one, or change who is called, until this transaction
+    ends. (The lock of drills' definitions is taken before their timers, and a turn has its timer already.)"""
+    people_store.lock(tx)
+    return any(run.service == service for run in store.running(tx))
 
 
 def get(tx: ReadTx, drill_id: int) -> DrillRun:

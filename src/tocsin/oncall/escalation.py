@@ -192,6 +192,8 @@ class What(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     HEARD = "heard"  # resumed because a silence ended, and it fires still
+    ASKED = "asked"  # something asks for it to be called for: a route
+    ASKED_BY_HAND = "asked_by_hand"
     OVER = "over"
 
 
@@ -263,6 +265,16 @@ def _unassigned(policy: Policy, run: Run, what: Happening, now: datetime) -> Aft
     return _again(policy, run, "it is nobody's again", now) if run.state is State.WAITING else After(run)
 
 
+def _asked(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
+    """What called everybody in vain calls anew."""
+    return _again(policy, run, what.why, now) if run.state is State.SPENT else After(run)
+
+
+def _asked_by_hand(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
+    """Somebody wants people called, also where one has it already."""
+    return After(run) if run.state is State.CALLING else _again(policy, run, what.why, now)
+
+
 def _prioritised(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
     priority = run.priority if what.priority is None else what.priority
     louder = priority < run.priority
@@ -325,6 +337,8 @@ _DECIDED: Final = {
     What.PAUSED: _paused,
     What.RESUMED: _resumed,
     What.HEARD: _heard,
+    What.ASKED: _asked,
+    What.ASKED_BY_HAND: _asked_by_hand,
     What.OVER: _over,
 }
 
@@ -346,8 +360,8 @@ class Called:
 
 
 def call(step: Step, people_of: Mapping[Target, Sequence[str]], turn: int = 0) -> Called:
-    """Whom a step calls, each once. `people_of` says who stands behind each target now; of targets in turn, the first
-    from `turn` on that has anybody."""
+    """Whom a step calls, each once. `people_of` says who stands behind each target now (a channel is there if it is
+    in it); of targets in turn, the first from `turn` on that has anybody."""
     if not step.round_robin:
         return _called(step.targets, people_of)
     for offset in range(len(step.targets)):
@@ -362,7 +376,7 @@ def _called(targets: Iterable[Target], people_of: Mapping[Target, Sequence[str]]
     people: dict[str, Target] = {}
     channels: list[str] = []
     for target in targets:
-        if target.kind is TargetKind.CHANNEL:
+        if target.kind is TargetKind.CHANNEL and target in people_of:
             channels.append(target.name)
         for name in people_of.get(target, ()):
             people.setdefault(name, target)

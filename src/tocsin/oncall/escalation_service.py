@@ -1,12 +1,12 @@
 """Use cases of escalation: policies; runs that begin, follow what happens to their tickets, and call people in time.
 
-Locks are taken in the order tickets, runs: whoever has changed a ticket holds it already, and a step that is due takes
-its run alone.
+Locks are taken in the order tickets, runs, timers: whoever has changed a ticket holds it already. What is due has taken
+its timer off the table, and so waits for no run: one that somebody else holds is tried again a moment later.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -27,6 +27,7 @@ from tocsin.kit.events import (
     Event,
     NobodyOnCall,
     PersonPaged,
+    PersonUnreachable,
     Recorded,
     SilenceBroken,
     SilenceEnded,
@@ -56,11 +57,18 @@ from tocsin.storage.dialects import environment_fault
 from tocsin.storage.timers import Timer
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import store as tickets
+from tocsin.tickets.store import Ticket
 from tocsin.tickets.workflow import Status
 
 STEP: Final = "escalation.step"
 SILENCES: Final = "escalation.silences"
 SILENCE: Final = "silence"
+# What a timer of silences is for: one run, those that silences pause, or (the number of a silence) all that go on.
+_RUN: Final = "run:"
+_PAUSED: Final = "paused"
+_AT_ONCE: Final = 20  # runs that are weighed in one turn of the write lock
+_LOOK_AGAIN: Final = timedelta(seconds=45)
+_BUSY: Final = timedelta(milliseconds=100)  # until a run is tried again that somebody else holds
 Work = Callable[[Tx], None]
 
 log = structlog.get_logger("tocsin.oncall")
@@ -106,19 +114,65 @@ def begin(
     message: str = "",
     has_assignee: bool = False,
 ) -> RunRow | None:
-    """Begin a run and take its first step; None when one of that policy goes on for the ticket.
+    """Begin a run and take its first step, or begin a round of the one that is spent; None when one goes on calling.
 
-    Where somebody has the ticket already nobody is called, until they are silent for too long. Raises NotFound.
+    Where somebody has the ticket already nobody is called, until they are silent for too long; where it is on hold, or
+    a silence pauses another run of it, this one stands still too. Whoever asks by hand (without a route) has people
+    called whatever stands still, and one that stopped called anew. Raises NotFound.
     """
     found = policy(tx, policy_name)
     run = escalation.begin(found, priority, tx.now)
-    if has_assignee:
+    ticket = tickets.get(tx, ticket_id)
+    nobody = _nobody_known(tx, ticket, rota) if has_assignee and ticket is not None else None
+    if has_assignee and nobody is None:
         run = escalation.happen(found, run, Happening(What.ASSIGNED), tx.now).run
+    pauses = _pauses(tx, ticket) if route is not None and ticket is not None else []
+    for pause in pauses:
+        run = escalation.happen(found, run, Happening(What.PAUSED, pause), tx.now).run
     row = store.add(tx, ticket_id, run, policy=found.name, policy_version=found.version, route=route, message=message)
     if row is None:
-        return None
-    tx.emit(EscalationBegan(ticket_id, row.id, found.name, policy_version=found.version, why=why, route=route))
+        what = What.ASKED if route is not None else What.ASKED_BY_HAND
+        return _ask_again(tx, ticket_id, found.name, Happening(what, why), rota, message=message)
+    told = f"{why}; it stands still: {' and '.join(pauses)}" if pauses else why
+    tx.emit(EscalationBegan(ticket_id, row.id, found.name, policy_version=found.version, why=told, route=route))
+    if nobody is not None:
+        tx.emit(_goes_on(ticket_id, nobody))
     return _go_on(tx, row, found, rota, why)
+
+
+def _pauses(tx: ReadTx, ticket: Ticket) -> list[str]:
+    """What makes a run of this ticket stand still now."""
+    found = [escalation.HOLD] if ticket.is_held(tx.now) else []
+    silent = any(SILENCE in row.run.paused for row in store.live_of(tx, [ticket.id]))
+    return [*found, SILENCE] if silent else found
+
+
+def _nobody_known(tx: Tx, ticket: Ticket, rota: Rota) -> str | None:
+    """The assignee of a ticket that nobody has acknowledged, if we know nobody of that name."""
+    if ticket.status is Status.IN_PROGRESS or ticket.assignee is None or _is_known(tx, ticket.assignee, rota):
+        return None
+    return ticket.assignee
+
+
+def _is_known(tx: Tx, assignee: str, rota: Rota) -> bool:
+    """Whether that is somebody: a user, or whoever does this."""
+    return assignee == tx.actor.name or assignee in rota.people(tx, [assignee])
+
+
+def _goes_on(ticket_id: int, assignee: str) -> Event:
+    return PersonUnreachable(
+        ticket_id, assignee, reason=f"{assignee} is nobody known here", fallback="the escalation policy"
+    )
+
+
+def _ask_again(tx: Tx, ticket_id: int, policy_name: str, what: Happening, rota: Rota, *, message: str) -> RunRow | None:
+    """Ask the run that goes on to call anew; None when it need not."""
+    for row in store.hold_live(tx, [ticket_id]):
+        if row.policy == policy_name:
+            asked = replace(row, message=message or row.message)
+            after = _happened(tx, asked, _policy_of(tx, row), what, rota)
+            return None if after.version == row.version else after
+    return None
 
 
 def take_due(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Records) -> Work:
@@ -126,12 +180,18 @@ def take_due(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Reco
 
     What silences cover is told by the newest records of the ticket's alerts, read outside of any lock.
     """
-    seen = database.read(lambda tx: store.get(tx, int(timer.subject)))
-    alerts = [] if seen is None else hushing.look(database, logs, seen.ticket_id)
+    run_id = int(timer.subject)
+    seen = database.read(lambda tx: store.get(tx, run_id))
+    if seen is None:
+        return lambda _: None
+    alerts = hushing.look(database, logs, seen.ticket_id)
 
     def work(tx: Tx) -> None:
-        row = store.hold(tx, int(timer.subject))
-        if row is None or row.version != timer.version or not row.run.is_due(tx.now):
+        row = store.hold_free(tx, database.dialect, run_id)
+        if row is None:
+            timers.put(tx, STEP, timer.subject, due_at=tx.now + _BUSY, version=timer.version)
+            return
+        if not row.run.is_due(tx.now):
             return
         found = _policy_of(tx, row)
         by = hushing.hushed_by(tx, alerts)
@@ -143,19 +203,44 @@ def take_due(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Reco
     return work
 
 
-def weigh_silences(database: Database, _: Timer, *, rota: Rota, logs: hushing.Records) -> Work:
+def weigh_silences(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Records) -> Work:
     """Silences began or ended, or something joined what they cover: runs all of whose alerts they cover stand still,
-    those that they paused before go on, and what still fires of these is heard at once."""
-    rows = [row for row in database.read(store.live) if SILENCE in row.run.paused or row.run.next_at is not None]
+    those that they paused before go on, and what still fires of these is heard at once.
+
+    A few runs in one transaction; the timer is put again for those after them. Its version is the last run looked at.
+    What a silence has paused is looked at now and then: an alert may have joined after the look and before the pause,
+    and records that it doesn't cover may be counted on an alert that it did.
+    """
+    alone = timer.subject.removeprefix(_RUN) if timer.subject.startswith(_RUN) else None
+    rows = database.read(lambda tx: _to_weigh(tx, timer, alone))
     looked = {row.id: hushing.look(database, logs, row.ticket_id) for row in rows}
 
     def work(tx: Tx) -> None:
         for run_id in sorted(looked):
-            row = store.hold(tx, run_id)
-            if row is not None and row.ended_at is None:
+            row = store.hold_free(tx, database.dialect, run_id)
+            if row is None:
+                timers.put(tx, SILENCES, f"{_RUN}{run_id}", due_at=tx.now + _BUSY, version=0)
+            elif row.ended_at is None:
                 _weigh_alone(tx, row, looked[run_id], rota)
+        if alone is None and len(rows) == _AT_ONCE:
+            timers.put(tx, SILENCES, timer.subject, due_at=tx.now, version=rows[-1].id)
+        elif timer.subject == _PAUSED and store.any_live(tx, paused_by=SILENCE):
+            _look_again(tx)
 
     return work
+
+
+def _to_weigh(tx: ReadTx, timer: Timer, alone: str | None) -> list[RunRow]:
+    if alone is None:
+        only = SILENCE if timer.subject == _PAUSED else None
+        return store.live_after(tx, timer.version, limit=_AT_ONCE, paused_by=only)
+    row = store.get(tx, int(alone))
+    return [] if row is None else [row]
+
+
+def _look_again(tx: Tx) -> None:
+    """Have what silences pause looked at in a while, unless that is going to be done already."""
+    timers.put_if_none(tx, SILENCES, _PAUSED, due_at=tx.now + _LOOK_AGAIN, version=0)
 
 
 def _weigh_alone(tx: Tx, row: RunRow, alerts: Sequence[hushing.Firing], rota: Rota) -> None:
@@ -222,6 +307,8 @@ def _go_on(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: b
         timers.drop(tx, STEP, str(row.id))
     else:
         timers.put(tx, STEP, str(row.id), due_at=run.next_at, version=row.version)
+    if SILENCE in run.paused:
+        _look_again(tx)
     return row
 
 
@@ -242,6 +329,9 @@ def _take(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: bo
         )
         if fallback is not None:
             called = escalation.call(Step((fallback,)), who(tx, [fallback], rota, tx.now))
+    nowhere = not called.anybody and run.step == len(found.steps)
+    if nowhere:  # nothing comes after it: somebody has to hear of it
+        called = escalation.Called({}, tuple(rota.otherwise(tx)))
     taken = EscalationStepTaken(
         row.ticket_id,
         row.id,
@@ -254,11 +344,11 @@ def _take(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: bo
         fallback=fallback is not None,
         why=why,
     )
-    tx.emit(taken, *_pages(row, called, fallback=fallback is not None, again=again))
+    tx.emit(taken, *_pages(row, called, fallback=fallback is not None, again=again, nowhere=nowhere))
     return called.anybody
 
 
-def _pages(row: RunRow, called: Called, *, fallback: bool, again: bool) -> list[Event]:
+def _pages(row: RunRow, called: Called, *, fallback: bool, again: bool, nowhere: bool) -> list[Event]:
     run = row.run
     where = f"step {run.step} of escalation policy {row.policy}, round {run.round}"
     shared: dict[str, Any] = {
@@ -274,7 +364,8 @@ def _pages(row: RunRow, called: Called, *, fallback: bool, again: bool) -> list[
     for name, target in called.people.items():
         why = f"{where}: fallback, nobody was on call" if fallback else f"{where}: {escalation.by(target)}"
         pages.append(PersonPaged(row.ticket_id, name, why=why, **shared))
-    pages += [ChannelPaged(row.ticket_id, channel, why=where, **shared) for channel in called.channels]
+    why = f"{where}: nobody else is there to be called" if nowhere else where
+    pages += [ChannelPaged(row.ticket_id, channel, why=why, **shared) for channel in called.channels]
     return pages
 
 
@@ -305,11 +396,14 @@ def named(tx: ReadTx, target: Target, rota: Rota) -> list[str]:
 
 def who(tx: ReadTx, targets: Collection[Target], rota: Rota, at: datetime) -> dict[Target, list[str]]:
     """The people behind each target who are there and not away. A schedule or a team that there is not, or that can't
-    be worked out, has nobody."""
+    be worked out, has nobody. A channel that would take nothing is not among them."""
     meant = {target: _named(tx, target, rota, at) for target in targets if target.kind is not TargetKind.CHANNEL}
     people = rota.people(tx, {name for names in meant.values() for name in names})
     there = {name for name, person in people.items() if not person.is_away(at)}
-    return {target: [name for name in names if name in there] for target, names in meant.items()}
+    channels = {target for target in targets if target.kind is TargetKind.CHANNEL}
+    usable = rota.channels(tx, {target.name for target in channels}) if channels else ()
+    found = {target: [name for name in names if name in there] for target, names in meant.items()}
+    return found | {target: [] for target in channels if target.name in usable}
 
 
 def _named(tx: ReadTx, target: Target, rota: Rota, at: datetime) -> Sequence[str]:
@@ -376,31 +470,40 @@ def commented(tx: Tx, batch: Sequence[Recorded[TicketCommented | TicketAnswered]
     if tx.actor == SYSTEM:
         return
     active = {one.event.ticket_id for one in batch}
-    _all(tx, rota, {ticket_id: Happening(What.ACTIVE, "somebody works on it") for ticket_id in _attended(tx, active)})
+    _all(
+        tx,
+        rota,
+        {ticket_id: Happening(What.ACTIVE, "somebody works on it") for ticket_id in _attended(tx, active, rota)},
+    )
 
 
-def _attended(tx: ReadTx, ticket_ids: Collection[int]) -> list[int]:
+def _attended(tx: Tx, ticket_ids: Collection[int], rota: Rota) -> list[int]:
     """Those of these tickets that somebody has."""
-    found = [tickets.get(tx, ticket_id) for ticket_id in sorted(ticket_ids)]
-    return [one.id for one in found if one is not None and (one.assignee or one.status is Status.IN_PROGRESS)]
+    found = [one for one in (tickets.get(tx, ticket_id) for ticket_id in sorted(ticket_ids)) if one is not None]
+    had = [one for one in found if one.assignee or one.status is Status.IN_PROGRESS]
+    return [one.id for one in had if _nobody_known(tx, one, rota) is None]
 
 
 def edited(tx: Tx, batch: Sequence[Recorded[TicketEdited]], rota: Rota) -> None:
-    """A ticket that becomes somebody's is theirs to hear of; one that is nobody's again is called for anew."""
+    """A ticket that becomes somebody's is theirs to hear of; one that is nobody's again is called for anew. A name that
+    nobody has is nobody's."""
     for one in batch:
         ticket_id, after = one.event.ticket_id, one.event.after
         if "assignee" not in after:
-            attended = [] if tx.actor == SYSTEM else _attended(tx, [ticket_id])
+            attended = [] if tx.actor == SYSTEM else _attended(tx, [ticket_id], rota)
             _all(tx, rota, {number: Happening(What.ACTIVE, "somebody works on it") for number in attended})
             continue
         assignee = after["assignee"]
-        if assignee is not None:
+        if assignee is not None and _is_known(tx, str(assignee), rota):
             _all(tx, rota, {ticket_id: Happening(What.ASSIGNED, f"it was assigned to {assignee}")})
             tell_assignee(tx, ticket_id, str(assignee), rota)
             continue
         ticket = tickets.get(tx, ticket_id)
-        if ticket is not None and ticket.status is Status.OPEN:
-            _all(tx, rota, {ticket_id: Happening(What.UNASSIGNED)})
+        if ticket is None or ticket.status is not Status.OPEN:
+            continue
+        _all(tx, rota, {ticket_id: Happening(What.UNASSIGNED)})
+        if assignee is not None and store.live_of(tx, [ticket_id]):
+            tx.emit(_goes_on(ticket_id, str(assignee)))
 
 
 def reopened(tx: Tx, batch: Sequence[Recorded[TicketReopened]], rota: Rota) -> None:
@@ -424,13 +527,16 @@ def end(tx: Tx, row: RunRow, rota: Rota, why: str) -> None:
 
 def silences_changed(tx: Tx, batch: Sequence[Recorded[SilenceStarted | SilenceEnded | SilenceBroken]]) -> None:
     """Have the runs that go on looked at, outside of this transaction."""
-    if store.live(tx):
+    if store.any_live(tx):
         for one in batch:
             timers.put(tx, SILENCES, str(one.event.silence_id), due_at=tx.now, version=0)
 
 
 def joined(tx: Tx, batch: Sequence[Recorded[AlertJoined]]) -> None:
     """What joins a ticket that is silent may not be covered."""
-    silent = {row.ticket_id for row in store.live(tx) if SILENCE in row.run.paused}
-    if silent & {one.event.ticket_id for one in batch}:
-        timers.put(tx, SILENCES, "joined", due_at=tx.now, version=0)
+    due_at_of = {
+        f"{_RUN}{row.id}": tx.now
+        for row in store.live_of(tx, {one.event.ticket_id for one in batch})
+        if SILENCE in row.run.paused
+    }
+    timers.put_many(tx, SILENCES, due_at_of, version=0)

@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Text, cast, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.oncall.escalation import Run, State
 from tocsin.oncall.escalation_model import escalation_runs, escalation_steps, escalation_turns
+from tocsin.storage.dialects import Dialect
 from tocsin.storage.tx import ReadTx, Tx
 
+IN_CLAUSE: Final = 500
 _RUN: Final = ("priority", "round", "step", "last_round", "next_at")
 
 
@@ -77,6 +80,13 @@ def hold(tx: Tx, run_id: int) -> RunRow | None:
     return None if found is None else _row(found)
 
 
+def hold_free(tx: Tx, dialect: Dialect, run_id: int) -> RunRow | None:
+    """As `hold`; None also for one that somebody else holds."""
+    statement = dialect.claim(select(escalation_runs).where(escalation_runs.c.id == run_id))
+    found = tx.execute(statement).one_or_none()
+    return None if found is None else _row(found)
+
+
 def hold_live(tx: Tx, ticket_ids: Collection[int]) -> list[RunRow]:
     """The runs that go on for these tickets; nobody else can change them until this transaction ends."""
     mine = escalation_runs.c.ticket_id.in_(sorted(ticket_ids)) & escalation_runs.c.ended_at.is_(None)
@@ -95,17 +105,51 @@ def of_ticket(tx: ReadTx, ticket_id: int) -> list[RunRow]:
     return [_row(found) for found in tx.execute(select(escalation_runs).where(mine).order_by(escalation_runs.c.id))]
 
 
-def live(tx: ReadTx) -> list[RunRow]:
-    """The runs that go on, of all tickets."""
-    statement = select(escalation_runs).where(escalation_runs.c.ended_at.is_(None)).order_by(escalation_runs.c.id)
-    return [_row(found) for found in tx.execute(statement)]
+def live_of(tx: ReadTx, ticket_ids: Collection[int]) -> list[RunRow]:
+    """The runs that go on for these tickets."""
+    found: list[RunRow] = []
+    wanted = sorted(ticket_ids)
+    for start in range(0, len(wanted), IN_CLAUSE):
+        mine = escalation_runs.c.ticket_id.in_(wanted[start : start + IN_CLAUSE])
+        statement = select(escalation_runs).where(mine, escalation_runs.c.ended_at.is_(None))
+        found += [_row(row) for row in tx.execute(statement)]
+    return found
+
+
+def live_after(tx: ReadTx, run_id: int, *, limit: int, paused_by: str | None = None) -> list[RunRow]:
+    """Some of the runs that go on, of all tickets, after this one: all, or those that something pauses."""
+    statement = select(escalation_runs).where(_going_on(paused_by), escalation_runs.c.id > run_id)
+    return [_row(found) for found in tx.execute(statement.order_by(escalation_runs.c.id).limit(limit))]
+
+
+def any_live(tx: ReadTx, *, paused_by: str | None = None) -> bool:
+    """Whether a run goes on, or one that this pauses."""
+    statement = select(escalation_runs.c.id).where(_going_on(paused_by)).limit(1)
+    return tx.execute(statement).one_or_none() is not None
+
+
+def _going_on(paused_by: str | None) -> ColumnElement[bool]:
+    live = escalation_runs.c.ended_at.is_(None)
+    return live if paused_by is None else live & cast(escalation_runs.c.paused, Text).contains(f'"{paused_by}"')
+
+
+def ended_before(tx: ReadTx, before: datetime, *, limit: int) -> list[int]:
+    """Some runs that ended before an instant."""
+    statement = select(escalation_runs.c.id).where(escalation_runs.c.ended_at < before)
+    return list(tx.execute(statement.order_by(escalation_runs.c.id).limit(limit)).scalars())
+
+
+def forget(tx: Tx, run_ids: Collection[int]) -> None:
+    """Take out runs that are over, with their steps."""
+    tx.execute(delete(escalation_steps).where(escalation_steps.c.run_id.in_(sorted(run_ids))))
+    tx.execute(delete(escalation_runs).where(escalation_runs.c.id.in_(sorted(run_ids))))
 
 
 def save(tx: Tx, row: RunRow, run: Run) -> RunRow:
     """Write down where a run stands, which this transaction holds."""
     ended_at = tx.now if run.state is State.ENDED else None
     mine = escalation_runs.c.id == row.id
-    changes = {**_values(run), "version": row.version + 1, "ended_at": ended_at}
+    changes = {**_values(run), "message": row.message, "version": row.version + 1, "ended_at": ended_at}
     tx.execute(update(escalation_runs).where(mine).values(**changes))
     return replace(row, run=run, version=row.version + 1, ended_at=ended_at)
 

@@ -11,15 +11,27 @@ from tocsin.oncall.person import Method, Person
 from tocsin.storage.tx import ReadTx
 
 
+def _all_there(_: ReadTx, names: Collection[str]) -> Collection[str]:
+    """Channels belong to a later stage, which says what there is of them."""
+    return names
+
+
+def _nowhere(_: ReadTx) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Rota:
     """`on_call`: who a schedule calls at an instant (raises NotFound without such a schedule). `members` of a team
-    (the same). `people` of these names that there are. `methods`: their ways to be reached, in their order."""
+    (the same). `people` of these names that there are. `methods`: their ways to be reached, in their order. `channels`
+    of these names that would take a message. `otherwise`: the channels that are called where nobody is."""
 
     on_call: Callable[[ReadTx, str, datetime], Sequence[str]]
     members: Callable[[ReadTx, str], Sequence[str]]
     people: Callable[[ReadTx, Collection[str]], Mapping[str, Person]]
     methods: Callable[[ReadTx, Collection[str]], Mapping[str, Sequence[Method]]]
+    channels: Callable[[ReadTx, Collection[str]], Collection[str]] = _all_there
+    otherwise: Callable[[ReadTx], Sequence[str]] = _nowhere
 
 
 def _members(tx: ReadTx, team: str) -> Sequence[str]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import ColumnElement
 
 from tocsin.storage.dialects import Dialect
 from tocsin.storage.model import timers
@@ -49,6 +50,14 @@ def put_many(tx: Tx, kind: str, due_at_of: Mapping[str, datetime], *, version: i
     tx.wakes.add(WAKE)
 
 
+def put_if_none(tx: Tx, kind: str, subject: str, *, due_at: datetime, version: int) -> None:
+    """Set the timer of this kind and subject; one that is set already stays as it is."""
+    upsert = postgresql.insert(timers) if tx.dialect == "postgresql" else sqlite.insert(timers)
+    row = {"kind": kind, "subject": subject, "due_at": due_at, "version": version, "attempts": 0}
+    tx.execute(upsert.on_conflict_do_nothing(index_elements=["kind", "subject"]), row)
+    tx.wakes.add(WAKE)
+
+
 def drop(tx: Tx, kind: str, subject: str) -> None:
     tx.execute(delete(timers).where(timers.c.kind == kind, timers.c.subject == subject))
 
@@ -70,10 +79,15 @@ def due(tx: ReadTx) -> list[Timer]:
     return [Timer(**row._mapping) for row in tx.execute(statement)]
 
 
+def _same(timer: Timer) -> ColumnElement[bool]:
+    """The row, unless it was set anew: also for the same moment, by something that happened meanwhile."""
+    mine = (timers.c.kind == timer.kind) & (timers.c.subject == timer.subject)
+    return mine & (timers.c.due_at == timer.due_at) & (timers.c.version == timer.version)
+
+
 def claim(tx: Tx, dialect: Dialect, timer: Timer) -> bool:
     """Take a timer off the table; False when it was set anew or another worker has it. A rollback puts it back."""
-    same = (timers.c.kind == timer.kind) & (timers.c.subject == timer.subject) & (timers.c.due_at == timer.due_at)
-    if tx.execute(dialect.claim(select(timers.c.kind).where(same))).one_or_none() is None:
+    if tx.execute(dialect.claim(select(timers.c.kind).where(_same(timer)))).one_or_none() is None:
         return False
     drop(tx, timer.kind, timer.subject)
     return True
@@ -82,8 +96,7 @@ def claim(tx: Tx, dialect: Dialect, timer: Timer) -> bool:
 def set_back(tx: Tx, timer: Timer) -> None:
     """Its handler raised: later each time, so that it can't hold up the others; unless it was set anew meanwhile."""
     wait = min(timedelta(seconds=2 ** min(timer.attempts, 12)), _LONGEST_BACKOFF)
-    same = (timers.c.kind == timer.kind) & (timers.c.subject == timer.subject) & (timers.c.due_at == timer.due_at)
-    tx.execute(update(timers).where(same).values(due_at=tx.now + wait, attempts=timer.attempts + 1))
+    tx.execute(update(timers).where(_same(timer)).values(due_at=tx.now + wait, attempts=timer.attempts + 1))
 
 
 def any_of(tx: ReadTx, kind: str) -> bool:
