@@ -1,14 +1,16 @@
 """What routes and pages work with, given as functions: who is on call, and where deliveries are asked for."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from tocsin.notify import delivery_service
 from tocsin.notify.wanted import Wanted
 from tocsin.oncall import rota
+from tocsin.oncall.person import Person
 from tocsin.oncall.rota import Rota
-from tocsin.storage.tx import Tx
+from tocsin.storage.tx import ReadTx, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,23 @@ class Callers:
     rota: Rota
     plan: Callable[[Tx, Sequence[Wanted]], object]
     cancel: Callable[[Tx, int], object]
+
+    def remembering(self) -> "Callers":
+        """The same for one batch: who is on call now, and who people are, is asked once for all of it."""
+        return replace(self, rota=_remembering(self.rota))
+
+
+def _remembering(kept: Rota) -> Rota:
+    known: dict[str, Person | None] = {}
+
+    def people(tx: ReadTx, names: Collection[str]) -> Mapping[str, Person]:
+        new = set(names) - known.keys()
+        if new:
+            found = kept.people(tx, new)
+            known.update({name: found.get(name) for name in new})
+        return {name: person for name in names if (person := known[name]) is not None}
+
+    return replace(kept, on_call=cache(kept.on_call), members=cache(kept.members), people=people)
 
 
 def _cancel(tx: Tx, ticket_id: int) -> object:

@@ -33,7 +33,7 @@ def notice(tx: Tx, batch: Sequence[Recorded[Any]], callers: Callers) -> None:
 
 
 def _tell(tx: Tx, one: Recorded[Told], callers: Callers) -> None:
-    found = route_service.decide_by(tx, route_service.all_of(tx), Facts({}), Kind.NOTICE)
+    found = route_service.book_of(tx).decide(Facts({}), Kind.NOTICE, tx.now)
     spared = one.event.name if isinstance(one.event, ChannelDisabled) else None
     channels = {channel: route for channel, route in found.channels.items() if channel != spared}
     callers.plan(tx, [_wanted(one, channel, route) for channel, route in channels.items()])

@@ -110,7 +110,8 @@ class Tx(ReadTx):
     def settle(self) -> None:
         """Run the handlers of all events emitted so far, and of those they emit, in order; alike ones together."""
         while self._waiting:
-            turn = list(self._waiting)
+            # Without those that nothing follows from: they would part what can be handled together.
+            turn = [one for one in self._waiting if type(one.event) in self._routes]
             self._waiting.clear()
             for kind, batch in groupby(turn, key=lambda r: type(r.event)):
                 self._hand_on(kind, list(batch))
