@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
+from typing import Final, Protocol
 
 from tocsin.notify import delivery_service
 from tocsin.notify.wanted import Wanted
@@ -15,15 +15,19 @@ from tocsin.storage.tx import ReadTx, Tx
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """`plan` writes deliveries; `cancel` takes back what was not sent of a ticket's calls."""
+    """`plan` writes deliveries; `cancel` takes back what was not sent of a ticket's calls, or of one run's."""
 
     rota: Rota
     plan: Callable[[Tx, Sequence[Wanted]], object]
-    cancel: Callable[[Tx, int], object]
+    cancel: "Cancel"
 
     def remembering(self) -> "Callers":
         """The same for one batch: who is on call now, and who people are, is asked once for all of it."""
         return replace(self, rota=_remembering(self.rota))
+
+
+class Cancel(Protocol):
+    def __call__(self, tx: Tx, ticket_id: int, run_id: int | None = None) -> object: ...
 
 
 def _remembering(kept: Rota) -> Rota:
@@ -39,8 +43,8 @@ def _remembering(kept: Rota) -> Rota:
     return replace(kept, on_call=cache(kept.on_call), members=cache(kept.members), people=people)
 
 
-def _cancel(tx: Tx, ticket_id: int) -> object:
-    return delivery_service.cancel_pages(tx, ticket_id, why="it is not called for any more")
+def _cancel(tx: Tx, ticket_id: int, run_id: int | None = None) -> object:
+    return delivery_service.cancel_pages(tx, ticket_id, run_id=run_id, why="it is not called for any more")
 
 
 KEPT: Final = Callers(rota.KEPT, delivery_service.plan, _cancel)

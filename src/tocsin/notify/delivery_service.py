@@ -66,9 +66,9 @@ def cancel(tx: Tx, ticket_id: int, *, why: str, only_unless_acknowledged: bool =
     return store.cancel(tx, conditions, why=why)
 
 
-def cancel_pages(tx: Tx, ticket_id: int, *, why: str) -> int:
-    """Call off the calls about a ticket that wait and are not on their way; how many."""
-    return store.cancel(tx, store.pages_of(ticket_id), why=why)
+def cancel_pages(tx: Tx, ticket_id: int, *, why: str, run_id: int | None = None) -> int:
+    """Call off the calls about a ticket, or those of one run, that wait and are not on their way; how many."""
+    return store.cancel(tx, store.pages_of(ticket_id, run_id), why=why)
 
 
 @dataclass(frozen=True, slots=True)

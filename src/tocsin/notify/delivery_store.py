@@ -196,9 +196,10 @@ def of_ticket(ticket_id: int, *, only_unless_acknowledged: bool) -> list[ColumnE
     return found
 
 
-def pages_of(ticket_id: int) -> list[ColumnElement[bool]]:
-    """What `cancel` takes: all calls about a ticket."""
-    return [deliveries.c.ticket_id == ticket_id, deliveries.c.kind == Kind.PAGE.value]
+def pages_of(ticket_id: int, run_id: int | None = None) -> list[ColumnElement[bool]]:
+    """What `cancel` takes: all calls about a ticket, or those that one run asked for."""
+    found = [deliveries.c.ticket_id == ticket_id, deliveries.c.kind == Kind.PAGE.value]
+    return found if run_id is None else [*found, deliveries.c.why["run_id"].as_integer() == run_id]
 
 
 # What the sending loop asks.

@@ -89,9 +89,9 @@ def call_people(tx: Tx, batch: Sequence[Recorded[PersonPaged]], callers: Callers
 def take_back(
     tx: Tx, batch: Sequence[Recorded[EscalationStopped | EscalationPaused | EscalationEnded]], callers: Callers
 ) -> None:
-    """Nobody is called any more, or for now: what was not sent is not sent."""
+    """A run calls nobody any more, or for now: what it asked for and was not sent is not sent. Others go on."""
     for one in batch:
-        callers.cancel(tx, one.event.ticket_id)
+        callers.cancel(tx, one.event.ticket_id, one.event.run_id)
 
 
 def call_channels(tx: Tx, batch: Sequence[Recorded[ChannelPaged]], callers: Callers) -> None:
