@@ -5,12 +5,22 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import event
 
-from desk import Desk, critical
-from paged import CURSED, asked_for, hire, paged, put_on_call, save_route
+from desk import ANA, Desk, critical
+from paged import CURSED, asked_for, hire, paged, put_on_call, save_policy, save_route
+from tocsin.kit.actors import SYSTEM
 from tocsin.kit.events import TicketOpened
+from tocsin.kit.priorities import Priority
+from tocsin.notify import channel_service
+from tocsin.notify.delivery_store import State
 from tocsin.notify.message import Kind
 from tocsin.settings import Settings
+from tocsin.storage.tx import Tx
+from tocsin.tickets import merge_service, split_service
+from tocsin.tickets import service as tickets
+from tocsin.tickets.split_service import Parting
+from tocsin.tickets.store import Ticket
 from tocsin.tickets.storming import StormLimits
+from tocsin.tickets.workflow import Status
 
 LOOKED_UP = ("FROM oncall_items", "FROM users", "FROM contact_methods", "FROM tickets WHERE", "FROM channels")
 
@@ -54,3 +64,63 @@ def test_what_is_broken_for_one_ticket_of_a_commit_stops_none_of_the_others(
     assert [one.ticket_id for one in asked_for(desk) if one.channel == "ops"] == [1, 2, 3]
     [failed] = desk.events(kind="RoutingFailed")
     assert failed.data["part"] == "channel cursed"
+
+
+def change(desk: Desk, ticket_id: int = 1, *, status: Status | None = None, **edits: object) -> None:
+    desk.database.write(lambda tx: tickets.change(tx, ticket_id, status=status, edits=edits), actor=ANA)
+
+
+def split(desk: Desk, *alert_ids: int) -> Ticket:
+    parting = Parting(alert_ids, "Disk full", "something else")
+    return desk.database.write(lambda tx: split_service.split(tx, 1, parting), actor=ANA)
+
+
+def test_a_run_that_ends_takes_back_its_own_calls_alone(desk: Desk) -> None:
+    save_policy(desk, "a", ("user:ana", 3000))
+    save_policy(desk, "b", ("user:rui", 3000))
+    save_route(desk, "a", escalation_policy="a", goes_on=True)
+    save_route(desk, "b", query="-tag:known", escalation_policy="b")
+    desk.post(critical())
+    change(desk, tags=["known"])
+    states = {(one.person, one.state) for one in asked_for(desk, Kind.PAGE)}
+    assert states == {("ana", State.WAITING), ("rui", State.CANCELLED)}
+
+
+@pytest.mark.parametrize("assignee", [None, "rui"])
+def test_what_is_split_from_a_ticket_that_somebody_works_on_calls_nobody(desk: Desk, assignee: str | None) -> None:
+    save_policy(desk, "pay", ("user:eva", 300))
+    save_route(desk, escalation_policy="pay", schedule="primary", channels=["ops"])
+    desk.post(critical("database connection lost"))
+    desk.post(critical("disk full"))
+    desk.database.write(lambda tx: merge_service.merge(tx, 2, 1), actor=ANA)
+    change(desk, status=Status.IN_PROGRESS, assignee=assignee)
+    before = paged(desk)
+    assert split(desk, 2).status is Status.IN_PROGRESS
+    assert paged(desk) == before
+
+
+def test_who_is_on_call_is_called_when_a_ticket_is_opened_for_nobody_we_know(desk: Desk) -> None:
+    save_route(desk, schedule="primary", channels=["ops"])
+    for assignee in ("Bob (vendor)", "eva"):
+        desk.database.write(
+            lambda tx, assignee=assignee: tickets.open_by_hand(  # type: ignore[misc]
+                tx, title="x", description="", priority=Priority.P1, service="pay", assignee=assignee
+            ),
+            actor=ANA,
+        )
+    assert [paged(desk, number) for number in (1, 2)] == [["ana"], ["eva"]]
+    [told] = desk.events(kind="RoutingFailed")
+    assert (told.subject, told.data["part"]) == ("ticket:1", "the assignee")
+
+
+def test_what_waited_before_an_attempt_that_fails_is_handled_all_the_same(desk: Desk) -> None:
+    """A courier's turn: an answer disables a channel, and what it claims next is broken."""
+    desk.save_channel("hook", url="https://hook.example/x")
+
+    def turn(tx: Tx) -> None:
+        channel_service.disable(tx, "hook", "410 Gone")
+        with pytest.raises(RuntimeError), tx.attempt():
+            raise RuntimeError("a poison row")
+
+    desk.database.write(turn, actor=SYSTEM)
+    assert [one.channel for one in asked_for(desk, Kind.NOTICE)] == ["console"]

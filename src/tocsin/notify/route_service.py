@@ -314,9 +314,16 @@ def _call(
     tx: Tx, callers: Callers, news: _News, found: Decision, ticket: Ticket, *, why: str = "", guard: Guard = shielded
 ) -> None:
     """Begin the policies of the routes that matched, and call whoever is on call in their schedules and teams."""
-    assigned = isinstance(news.event, TicketOpened) and ticket.assignee is not None
-    if assigned and ticket.assignee is not None:
-        escalation_service.tell_assignee(tx, ticket.id, ticket.assignee, callers.rota)
+    opened = isinstance(news.event, TicketOpened)
+    # What was split from a ticket that somebody works on is theirs already: they know.
+    taken = opened and ticket.status is not Status.OPEN
+    assignee = ticket.assignee if opened and not taken else None
+    assigned = assignee is not None and _is_somebody(tx, callers, assignee)
+    if assignee is not None and assigned:
+        escalation_service.tell_assignee(tx, ticket.id, assignee, callers.rota)
+    elif assignee is not None and (found.policies or found.schedules or found.teams):
+        error = f"it is assigned to {assignee}, who is nobody known here: others are called"
+        tell(tx, callers, error, part="the assignee", **news.names())
     for policy, route in found.policies.items():
         begin = partial(
             escalation_service.begin,
@@ -330,8 +337,13 @@ def _call(
             has_assignee=assigned or ticket.status is Status.IN_PROGRESS,
         )
         guard(tx, callers, begin, part=f"escalation policy {policy}", **news.names())
-    if not assigned:
+    if not assigned and not taken:
         _call_once(tx, callers, news, found)
+
+
+def _is_somebody(tx: ReadTx, callers: Callers, assignee: str) -> bool:
+    """Whether an assignee can hear of a ticket; anybody may be named."""
+    return assignee in callers.rota.people(tx, [assignee])
 
 
 def _call_once(tx: Tx, callers: Callers, news: _News, found: Decision) -> None:
@@ -401,7 +413,7 @@ def _replan(tx: Tx, news: _News, callers: Callers, book: Callable[[], Book]) -> 
         escalation_service.end(tx, row, callers.rota, "no route asks for it any more")
     if gone and len(gone) == len(live):
         callers.cancel(tx, ticket.id)
-    if ticket.assignee is not None:
+    if ticket.assignee is not None and _is_somebody(tx, callers, ticket.assignee):
         return
     louder = isinstance(news.event, TicketPrioritised) and Priority[news.event.after] < Priority[news.event.before]
     begun = {row.policy for row in live}
