@@ -11,8 +11,12 @@ from tocsin.kit.actors import SYSTEM
 from tocsin.kit.events import TicketOpened
 from tocsin.kit.priorities import Priority
 from tocsin.notify import channel_service
+from tocsin.notify.channels.table import CHANNELS
+from tocsin.notify.claiming import Claiming, MethodBook, no_methods
 from tocsin.notify.delivery_store import State
-from tocsin.notify.message import Kind
+from tocsin.notify.jobs import Answer, Job
+from tocsin.notify.message import DeliveryFailed, Kind
+from tocsin.notify.recording import record
 from tocsin.settings import Settings
 from tocsin.storage.tx import Tx
 from tocsin.tickets import merge_service, split_service
@@ -124,3 +128,31 @@ def test_what_waited_before_an_attempt_that_fails_is_handled_all_the_same(desk: 
 
     desk.database.write(turn, actor=SYSTEM)
     assert [one.channel for one in asked_for(desk, Kind.NOTICE)] == ["console"]
+
+
+def claim(desk: Desk, channel: str, *, methods: MethodBook = no_methods) -> list[Job]:
+    claiming = Claiming(desk.database.dialect, CHANNELS, methods)
+    return [*desk.database.write(lambda tx: claiming.claim(tx, channel, 10), actor=SYSTEM).jobs]
+
+
+def hear_back(desk: Desk, job: Job, failure: DeliveryFailed | None) -> None:
+    answer = Answer(job, 5, failure=failure)
+    desk.database.write(lambda tx: record(tx, [answer], patience=1.0, chances=[0.5]), actor=SYSTEM)
+
+
+@pytest.mark.parametrize("ends", ["failed", "interrupted", "lost"])
+def test_a_call_on_its_way_when_the_ticket_is_acknowledged_is_not_tried_again(desk: Desk, ends: str) -> None:
+    save_policy(desk, "pay", ("channel:hook", 300))
+    save_route(desk, escalation_policy="pay", channels=["ops"])
+    desk.save_channel("hook", url="https://hook.example/x", is_default=False)
+    desk.post(critical())
+    [job] = claim(desk, "hook")
+    assert asked_for(desk, Kind.PAGE)[0].unless_acknowledged
+    change(desk, status=Status.IN_PROGRESS)
+    if ends != "lost":
+        hear_back(desk, job, DeliveryFailed("503") if ends == "failed" else None)
+    desk.clock.advance(minutes=2)
+    assert claim(desk, "hook") == []
+    [page] = asked_for(desk, Kind.PAGE)
+    assert (page.state, page.lease, page.ended_at is None) == (State.CANCELLED, None, False)
+    assert [one.outcome for one in desk.attempts(page.id)] == [ends]

@@ -69,6 +69,7 @@ class Delivery:
     give_up_at: datetime
     lease: str | None
     leased_at: datetime | None
+    unwanted_at: datetime | None
     attempts: int
     tried: int
     answer: str | None
@@ -174,7 +175,7 @@ def revive(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
         .values(
             {name: bindparam(f"b_{name}", type_=deliveries.c[name].type) for name in names}
             | {"state": State.WAITING.value, "due_at": tx.now, "tried": 0, "ways": [], "ended_at": None}
-            | {"unless_acknowledged": False, "lease": None, "leased_at": None, "answer": None}
+            | {"unless_acknowledged": False, "unwanted_at": None, "lease": None, "leased_at": None, "answer": None}
         )
     )
     tx.wakes.add(WAKE)
@@ -182,7 +183,9 @@ def revive(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
 
 
 def cancel(tx: Tx, conditions: Sequence[ColumnElement[bool]], *, why: str) -> int:
-    """Call off what waits and is not on its way."""
+    """Call off what waits; how many. What is on its way may arrive, but is not tried again."""
+    leased = (_WAITING, deliveries.c.lease.is_not(None))
+    tx.execute(update(deliveries).where(*leased, *conditions).values(unwanted_at=tx.now, answer=why))
     idle = (_WAITING, deliveries.c.lease.is_(None))
     values = {"state": State.CANCELLED.value, "ended_at": tx.now, "answer": why}
     return tx.execute(update(deliveries).where(*idle, *conditions).values(**values)).rowcount

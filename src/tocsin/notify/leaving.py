@@ -1,4 +1,4 @@
-"""Messages that can't go the way they are on: they take the next one, or are given up."""
+"""Messages that can't go the way they are on: they take the next one, or are given up; what was called off ends."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,13 +32,15 @@ def leave(tx: Tx, deliveries: Sequence[Delivery], fallback: str | None, *, why: 
 
 def _left(tx: Tx, one: Delivery, fallback: str | None, why: str) -> Mapping[str, Any]:
     here = Way(one.channel, one.method_id, one.otherwise)
-    following = None if one.give_up_at <= tx.now else next_of(one, fallback)
-    if following is None:
+    over = one.give_up_at <= tx.now or one.unwanted_at is not None
+    following = None if over else next_of(one, fallback)
+    ended = State.DEAD if one.unwanted_at is None else State.CANCELLED
+    if following is None and ended is State.DEAD:
         log.error("delivery_dead", id=one.id, kind=one.kind.value, ticket=one.ticket_id, way=here.name, why=why)
     way = following or here
     return {
         "id": one.id,
-        "state": State.DEAD.value if following is None else State.WAITING.value,
+        "state": ended.value if following is None else State.WAITING.value,
         "channel": way.channel,
         "method_id": way.method_id,
         "otherwise": list(way.otherwise),

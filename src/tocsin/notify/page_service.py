@@ -96,7 +96,8 @@ def take_back(
 
 def call_channels(tx: Tx, batch: Sequence[Recorded[ChannelPaged]], callers: Callers) -> None:
     """Ask for the delivery of each call of a channel: of all together, and one by one where that raises."""
-    wanted = [_of_channel(one) for one in batch]
+    about = tickets.get_many(tx, {one.event.ticket_id for one in batch})
+    wanted = [_of_channel(one, about.get(one.event.ticket_id)) for one in batch]
     if together(tx, partial(callers.plan, tx, wanted), part="the calls"):
         return
     for one, call in zip(batch, wanted, strict=True):
@@ -111,7 +112,7 @@ def call_channels(tx: Tx, batch: Sequence[Recorded[ChannelPaged]], callers: Call
         )
 
 
-def _of_channel(one: Recorded[ChannelPaged]) -> Wanted:
+def _of_channel(one: Recorded[ChannelPaged], ticket: Ticket | None) -> Wanted:
     event = one.event
     return Wanted(
         key=f"page:{one.id}",
@@ -119,6 +120,7 @@ def _of_channel(one: Recorded[ChannelPaged]) -> Wanted:
         event_id=one.id,
         ticket_id=event.ticket_id,
         channel=event.channel,
+        unless_acknowledged=ticket is not None and ticket.status is Status.OPEN,
         urgent=True,
         why=_why(event),
         facts=_facts(event),

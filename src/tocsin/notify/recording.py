@@ -20,6 +20,7 @@ from tocsin.notify.message import DeliveryFailed
 from tocsin.storage.tx import Tx
 
 MOST_CHARS: Final = 500
+_UNWANTED: Final = "it was called off on its way"
 
 log = structlog.get_logger("tocsin.notify")
 
@@ -133,14 +134,16 @@ def _record_deliveries(tx: Tx, answers: Sequence[Answer]) -> None:
 def _record_interrupted(tx: Tx, answers: Sequence[Answer], ours: Mapping[int, Delivery]) -> None:
     """They are due at once, as if that try had not been."""
     rows = [ours[one.job.delivery_id] for one in answers if one.job.delivery_id in ours]
+    leave(tx, [one for one in rows if one.unwanted_at is not None], None, why=_UNWANTED)
     idle = {"lease": None, "leased_at": None, "due_at": tx.now}
-    store.set_many(tx, [{"id": one.id, "tried": max(one.tried - 1, 0), **idle} for one in rows])
+    again = [one for one in rows if one.unwanted_at is None]
+    store.set_many(tx, [{"id": one.id, "tried": max(one.tried - 1, 0), **idle} for one in again])
 
 
 def _go_on(
     tx: Tx, delivery: Delivery, failure: DeliveryFailed, fallback: str | None, *, chance: float, patience: float
 ) -> None:
-    """Try again later, or go another way, or give up."""
+    """Try again later, or go another way, or give up; nothing of the kind for what was called off meanwhile."""
     has_next_way = next_of(delivery, fallback) is not None
     at = next_try_at(
         delivery.kind,
@@ -153,7 +156,7 @@ def _go_on(
         patience=patience,
     )
     detail = _storable(failure.detail)
-    if at is None:
+    if at is None or delivery.unwanted_at is not None:
         leave(tx, [delivery], fallback, why=detail)
     else:
         store.set_many(tx, [{"id": delivery.id, "due_at": at, "lease": None, "leased_at": None, "answer": detail}])

@@ -314,10 +314,10 @@ def _call(
     tx: Tx, callers: Callers, news: _News, found: Decision, ticket: Ticket, *, why: str = "", guard: Guard = shielded
 ) -> None:
     """Begin the policies of the routes that matched, and call whoever is on call in their schedules and teams."""
-    opened = isinstance(news.event, TicketOpened)
+    opened, taken = isinstance(news.event, TicketOpened), ticket.status is not Status.OPEN
     # What was split from a ticket that somebody works on is theirs already: they know.
-    taken = opened and ticket.status is not Status.OPEN
-    assignee = ticket.assignee if opened and not taken else None
+    known = opened and taken and news.event.split_from is not None
+    assignee = ticket.assignee if opened and not known else None
     assigned = assignee is not None and _is_somebody(tx, callers, assignee)
     if assignee is not None and assigned:
         escalation_service.tell_assignee(tx, ticket.id, assignee, callers.rota)
@@ -337,7 +337,7 @@ def _call(
             has_assignee=assigned or ticket.status is Status.IN_PROGRESS,
         )
         guard(tx, callers, begin, part=f"escalation policy {policy}", **news.names())
-    if not assigned and not taken:
+    if not assigned and not (opened and taken):
         _call_once(tx, callers, news, found)
 
 
