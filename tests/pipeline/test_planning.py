@@ -7,6 +7,7 @@ from sqlalchemy import event
 
 from desk import ANA, Desk, critical
 from paged import CURSED, asked_for, hire, paged, put_on_call, save_policy, save_route
+from receivers import Receiver
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.events import TicketOpened
 from tocsin.kit.priorities import Priority
@@ -17,6 +18,8 @@ from tocsin.notify.delivery_store import State
 from tocsin.notify.jobs import Answer, Job
 from tocsin.notify.message import DeliveryFailed, Kind
 from tocsin.notify.recording import record
+from tocsin.oncall import people_service, people_store
+from tocsin.oncall.people import MethodKind
 from tocsin.settings import Settings
 from tocsin.storage.tx import Tx
 from tocsin.tickets import merge_service, split_service
@@ -156,3 +159,24 @@ def test_a_call_on_its_way_when_the_ticket_is_acknowledged_is_not_tried_again(de
     [page] = asked_for(desk, Kind.PAGE)
     assert (page.state, page.lease, page.ended_at is None) == (State.CANCELLED, None, False)
     assert [one.outcome for one in desk.attempts(page.id)] == [ends]
+
+
+def test_a_code_is_kept_nowhere_once_it_was_sent(settings: Settings, open_desk: Callable[..., Desk]) -> None:
+    receiver = Receiver()
+    desk = open_desk(settings.model_copy(update={"allow_private": "127.0.0.1"}))
+    hire(desk, "ana")
+    desk.save_channel("hook", url="https://hook.example/x", is_default=False)
+
+    def ask(tx: Tx) -> str | None:
+        method = people_service.add_method(tx, "ana", MethodKind.WEBHOOK, receiver.url)
+        people_service.ask_code(tx, "ana", method.id)
+        return people_store.code_to_send(tx, method.id)
+
+    code = desk.database.write(ask, actor=ANA) or "none"
+    desk.deliver()
+    receiver.close()
+    [heard] = receiver.heard
+    assert code in heard.body.decode()
+    [kept] = asked_for(desk, Kind.CODE)
+    assert (kept.state, code in str(kept)) == (State.DELIVERED, False)
+    assert desk.database.read(lambda tx: people_store.code_to_send(tx, kept.method_id or 0)) is None

@@ -9,6 +9,7 @@ from tocsin.notify import delivery_store as store
 from tocsin.notify.delivery_store import Delivery, State
 from tocsin.notify.message import Kind
 from tocsin.notify.ways import Way, next_way
+from tocsin.oncall import people_store
 from tocsin.storage.tx import Tx
 
 log = structlog.get_logger("tocsin.notify")
@@ -26,8 +27,17 @@ def leave(tx: Tx, deliveries: Sequence[Delivery], fallback: str | None, *, why: 
     """Let each go its next way, or give it up, and say why. The rows are held by the caller."""
     rows = [_left(tx, one, fallback, why) for one in deliveries]
     store.set_many(tx, rows)
+    ended = {row["id"] for row in rows if row["state"] != State.WAITING.value}
+    drop_codes(tx, [one for one in deliveries if one.id in ended])
     if any(row["state"] == State.WAITING.value for row in rows):
         tx.wakes.add(store.WAKE)
+
+
+def drop_codes(tx: Tx, over: Sequence[Delivery]) -> None:
+    """Codes that were sent, or never will be, are not kept."""
+    for one in over:
+        if one.kind is Kind.CODE and one.method_id is not None:
+            people_store.drop_code(tx, one.method_id)
 
 
 def _left(tx: Tx, one: Delivery, fallback: str | None, why: str) -> Mapping[str, Any]:

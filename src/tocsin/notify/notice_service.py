@@ -63,10 +63,10 @@ def _said(event: Told) -> tuple[str, str]:
 
 
 def send_codes(tx: Tx, batch: Sequence[Recorded[ContactMethodCodeWanted]], callers: Callers) -> None:
-    """Ask for the delivery of each code, by the very method that it is to verify."""
+    """Ask for the delivery of each code, by the very method that it is to verify. What is kept of deliveries must not
+    hold the code: it is looked up when it is written (`writing`), and dropped once it was sent."""
     for one in batch:
-        code = people_store.code_to_send(tx, one.event.method_id)
-        if code is None:
+        if people_store.code_to_send(tx, one.event.method_id) is None:
             continue
         wanted = Wanted(
             f"code:{one.id}",
@@ -77,6 +77,6 @@ def send_codes(tx: Tx, batch: Sequence[Recorded[ContactMethodCodeWanted]], calle
             person=one.event.name,
             urgent=True,
             why={"why": f"{one.event.name} asked for a code"},
-            facts={"code": code},
+            facts={"method_id": one.event.method_id},
         )
         callers.plan(tx, [wanted])

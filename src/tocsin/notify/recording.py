@@ -15,7 +15,7 @@ from tocsin.notify.breaker import after_failure, after_success
 from tocsin.notify.channel_store import StateRow
 from tocsin.notify.delivery_store import Delivery, Outcome, State
 from tocsin.notify.jobs import Answer
-from tocsin.notify.leaving import leave, next_of
+from tocsin.notify.leaving import drop_codes, leave, next_of
 from tocsin.notify.message import DeliveryFailed
 from tocsin.storage.tx import Tx
 
@@ -33,7 +33,7 @@ def record(tx: Tx, answers: Sequence[Answer], *, patience: float, chances: Seque
         _follow(tx, name, [one for one, _ in some])
     ours = store.ours(tx, {one.job.delivery_id: one.job.lease for one in answers})
     store.add_attempts(tx, [_attempt(one, tx.now) for one in answers])
-    _record_deliveries(tx, [one for one in answers if one.receipt is not None])
+    _record_deliveries(tx, [one for one in answers if one.receipt is not None], ours)
     _record_interrupted(tx, [one for one in answers if one.receipt is None and one.failure is None], ours)
     for name, some in _by_channel(together):
         row = channel_store.get(tx, name)
@@ -110,7 +110,7 @@ def _storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MOST_CHARS]
 
 
-def _record_deliveries(tx: Tx, answers: Sequence[Answer]) -> None:
+def _record_deliveries(tx: Tx, answers: Sequence[Answer], ours: Mapping[int, Delivery]) -> None:
     """Delivered is delivered, also when the lease was over by then."""
     rows = []
     for one in answers:
@@ -129,6 +129,7 @@ def _record_deliveries(tx: Tx, answers: Sequence[Answer]) -> None:
             }
         )
     store.settle(tx, rows)
+    drop_codes(tx, [ours[one.job.delivery_id] for one in answers if one.job.delivery_id in ours])
 
 
 def _record_interrupted(tx: Tx, answers: Sequence[Answer], ours: Mapping[int, Delivery]) -> None:
