@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 from desk import ANA, Desk, critical
 from paged import CURSED, asked_for, hire, paged, put_on_call, save_policy, save_route
-from receivers import Receiver
+from receivers import Receiver, answer
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.events import TicketOpened
 from tocsin.kit.priorities import Priority
@@ -18,6 +18,7 @@ from tocsin.notify.delivery_store import State
 from tocsin.notify.jobs import Answer, Job
 from tocsin.notify.message import DeliveryFailed, Kind
 from tocsin.notify.recording import record
+from tocsin.notify.wanted import Wanted
 from tocsin.oncall import people_service, people_store
 from tocsin.oncall.people import MethodKind
 from tocsin.settings import Settings
@@ -139,8 +140,8 @@ def claim(desk: Desk, channel: str, *, methods: MethodBook = no_methods) -> list
 
 
 def hear_back(desk: Desk, job: Job, failure: DeliveryFailed | None) -> None:
-    answer = Answer(job, 5, failure=failure)
-    desk.database.write(lambda tx: record(tx, [answer], patience=1.0, chances=[0.5]), actor=SYSTEM)
+    heard = Answer(job, 5, failure=failure)
+    desk.database.write(lambda tx: record(tx, [heard], patience=1.0, chances=[0.5]), actor=SYSTEM)
 
 
 @pytest.mark.parametrize("ends", ["failed", "interrupted", "lost"])
@@ -180,3 +181,21 @@ def test_a_code_is_kept_nowhere_once_it_was_sent(settings: Settings, open_desk: 
     [kept] = asked_for(desk, Kind.CODE)
     assert (kept.state, code in str(kept)) == (State.DELIVERED, False)
     assert desk.database.read(lambda tx: people_store.code_to_send(tx, kept.method_id or 0)) is None
+
+
+def test_a_method_that_wants_no_more_is_disabled_and_its_channel_goes_on(
+    settings: Settings, open_desk: Callable[..., Desk]
+) -> None:
+    receiver = Receiver(answer(410))
+    desk = open_desk(settings.model_copy(update={"allow_private": "127.0.0.1"}))
+    hire(desk, "ana")
+    desk.save_channel("hook", url="https://hook.example/x", is_default=False)
+    method = desk.database.write(
+        lambda tx: people_service.add_method(tx, "ana", MethodKind.WEBHOOK, receiver.url), actor=ANA
+    )
+    desk.plan(Wanted("page", Kind.PAGE, None, None, method_id=method.id, person="ana"))
+    desk.deliver()
+    receiver.close()
+    found = desk.database.read(lambda tx: people_service.method(tx, "ana", method.id))
+    assert (found.disabled_reason, desk.kinds("user:ana")[-1]) == ("410 ok", "ContactMethodDisabled")
+    assert desk.watched().row.definition.enabled

@@ -17,6 +17,8 @@ from tocsin.notify.delivery_store import Delivery, Outcome, State
 from tocsin.notify.jobs import Answer
 from tocsin.notify.leaving import drop_codes, leave, next_of
 from tocsin.notify.message import DeliveryFailed
+from tocsin.notify.refused_addresses import refuses_address
+from tocsin.oncall import people_service
 from tocsin.storage.tx import Tx
 
 MOST_CHARS: Final = 500
@@ -45,6 +47,17 @@ def record(tx: Tx, answers: Sequence[Answer], *, patience: float, chances: Seque
         gone = [one.failure.detail for one, _ in some if one.failure is not None and _wants_no_more(one)]
         if gone:
             channel_service.disable(tx, name, _storable(gone[0]))
+    _disable_methods(tx, answers)
+
+
+def _disable_methods(tx: Tx, answers: Sequence[Answer]) -> None:
+    """What refuses a person's address for good disables that method alone, not the channel that it went over."""
+    for one in sorted(answers, key=lambda one: one.job.method_id or 0):
+        method_id, failure = one.job.method_id, one.failure
+        if method_id is None or failure is None or one.our_fault:
+            continue
+        if refuses_address(one.job.channel_kind, failure):
+            people_service.disable_method(tx, method_id, _storable(failure.detail))
 
 
 def _by_channel(together: Sequence[tuple[Answer, float]]) -> list[tuple[str, list[tuple[Answer, float]]]]:
