@@ -159,12 +159,16 @@ def book_of(tx: ReadTx) -> Book:
 
 def decide(tx: ReadTx, ticket: Ticket, kind: Kind, book: Book) -> Decision:
     """Which routes match an event of a ticket, and what they lead to, now."""
-    return book.decide(facts_of(tx, [ticket], book)[ticket.id], kind, tx.now)
+    return book.decide(_facts_of(tx, [ticket], with_sla=book.asks_for_sla)[ticket.id], kind, tx.now)
 
 
-def facts_of(tx: ReadTx, about: Collection[Ticket], book: Book) -> dict[int, Facts]:
-    """What routes look at in tickets, by ticket."""
-    standings = sla_service.standings(tx, about) if book.asks_for_sla else {}
+def facts_of(tx: ReadTx, ticket: Ticket) -> Facts:
+    """What routes look at in a ticket."""
+    return _facts_of(tx, [ticket], with_sla=True)[ticket.id]
+
+
+def _facts_of(tx: ReadTx, about: Collection[Ticket], *, with_sla: bool) -> dict[int, Facts]:
+    standings = sla_service.standings(tx, about) if with_sla else {}
     return {ticket.id: _facts(ticket, standings.get(ticket.id)) for ticket in about}
 
 
@@ -244,7 +248,7 @@ def _hear(tx: Tx, callers: Callers, news: Sequence[_News], guard: Guard) -> None
 def _decide_all(tx: Tx, news: Sequence[_News], about: Mapping[int, Ticket]) -> list[tuple[_News, Decision]]:
     """What routes say of each. Raises NotFound."""
     book = book_of(tx)
-    facts = facts_of(tx, about.values(), book)
+    facts = _facts_of(tx, about.values(), with_sla=book.asks_for_sla)
     for one in news:
         if one.ticket_id not in facts:
             raise NotFound(what="ticket", id=one.ticket_id)
