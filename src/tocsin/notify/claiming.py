@@ -144,16 +144,18 @@ class Claiming:
         return store.claimable(tx, self.dialect, channel, limit=4 * room + 8, busy_tickets=tickets_)
 
     def _wanted_still(self, tx: Tx, row: ChannelRow, due: Sequence[Delivery]) -> list[Delivery]:
-        """Without those whose ticket was acknowledged, whose contact method is gone, or that a worker which ended had
-        tried for the last time."""
+        """Without those that were called off, whose ticket was acknowledged, whose contact method is gone, or that a
+        worker which ended had tried for the last time."""
         found = tickets.get_many(tx, {one.ticket_id for one in due if one.ticket_id is not None})
         over = [
             one
             for one in due
-            if one.unless_acknowledged and one.ticket_id is not None and _is_taken(found.get(one.ticket_id))
+            if one.unwanted_at is not None
+            or (one.unless_acknowledged and one.ticket_id is not None and _is_taken(found.get(one.ticket_id)))
         ]
-        why = {"state": State.CANCELLED.value, "ended_at": tx.now, "answer": "the ticket was acknowledged before"}
-        store.set_many(tx, [{"id": one.id, "lease": None, **why} for one in over])
+        _keep_lost(tx, [one for one in over if one.lease is not None])
+        ended = {"state": State.CANCELLED.value, "ended_at": tx.now, "lease": None}
+        store.set_many(tx, [{"id": one.id, "answer": _why_over(one), **ended} for one in over])
         spent = [one for one in due if one.lease is not None and one not in over and _is_spent(one, row, tx.now)]
         _keep_lost(tx, spent)
         leave(tx, spent, row.definition.fallback, why=_LOST)
@@ -247,6 +249,10 @@ def _switched_off(row: ChannelRow) -> str:
 
 def _is_taken(ticket: Ticket | None) -> bool:
     return ticket is None or ticket.acknowledged_at is not None or ticket.status is not Status.OPEN
+
+
+def _why_over(delivery: Delivery) -> str | None:
+    return "the ticket was acknowledged before" if delivery.unwanted_at is None else delivery.answer
 
 
 def _is_spent(delivery: Delivery, row: ChannelRow, now: datetime) -> bool:

@@ -60,15 +60,16 @@ def _row(tx: Tx, wanted: Wanted) -> Mapping[str, Any]:
 
 
 def cancel(tx: Tx, ticket_id: int, *, why: str, only_unless_acknowledged: bool = False) -> int:
-    """Call off what waits for a ticket and is not on its way; how many. What was asked for `unless_acknowledged` is
-    not sent anyway once the ticket is acknowledged."""
+    """Call off what waits for a ticket; how many. What is on its way is not tried again. What was asked for
+    `unless_acknowledged` is not sent anyway once the ticket is acknowledged."""
     conditions = store.of_ticket(ticket_id, only_unless_acknowledged=only_unless_acknowledged)
     return store.cancel(tx, conditions, why=why)
 
 
-def cancel_pages(tx: Tx, ticket_id: int, *, why: str) -> int:
-    """Call off the calls about a ticket that wait and are not on their way; how many."""
-    return store.cancel(tx, store.pages_of(ticket_id), why=why)
+def cancel_pages(tx: Tx, ticket_id: int, *, why: str, run_id: int | None = None) -> int:
+    """Call off the calls about a ticket that wait, or those of one run; how many. What is on its way is not tried
+    again."""
+    return store.cancel(tx, store.pages_of(ticket_id, run_id), why=why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class Delivery:
     give_up_at: datetime
     lease: str | None
     leased_at: datetime | None
+    unwanted_at: datetime | None
     attempts: int
     tried: int
     answer: str | None
@@ -174,7 +175,7 @@ def revive(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
         .values(
             {name: bindparam(f"b_{name}", type_=deliveries.c[name].type) for name in names}
             | {"state": State.WAITING.value, "due_at": tx.now, "tried": 0, "ways": [], "ended_at": None}
-            | {"unless_acknowledged": False, "lease": None, "leased_at": None, "answer": None}
+            | {"unless_acknowledged": False, "unwanted_at": None, "lease": None, "leased_at": None, "answer": None}
         )
     )
     tx.wakes.add(WAKE)
@@ -182,7 +183,9 @@ def revive(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
 
 
 def cancel(tx: Tx, conditions: Sequence[ColumnElement[bool]], *, why: str) -> int:
-    """Call off what waits and is not on its way."""
+    """Call off what waits; how many. What is on its way may arrive, but is not tried again."""
+    leased = (_WAITING, deliveries.c.lease.is_not(None))
+    tx.execute(update(deliveries).where(*leased, *conditions).values(unwanted_at=tx.now, answer=why))
     idle = (_WAITING, deliveries.c.lease.is_(None))
     values = {"state": State.CANCELLED.value, "ended_at": tx.now, "answer": why}
     return tx.execute(update(deliveries).where(*idle, *conditions).values(**values)).rowcount
@@ -196,9 +199,10 @@ def of_ticket(ticket_id: int, *, only_unless_acknowledged: bool) -> list[ColumnE
     return found
 
 
-def pages_of(ticket_id: int) -> list[ColumnElement[bool]]:
-    """What `cancel` takes: all calls about a ticket."""
-    return [deliveries.c.ticket_id == ticket_id, deliveries.c.kind == Kind.PAGE.value]
+def pages_of(ticket_id: int, run_id: int | None = None) -> list[ColumnElement[bool]]:
+    """What `cancel` takes: all calls about a ticket, or those that one run asked for."""
+    found = [deliveries.c.ticket_id == ticket_id, deliveries.c.kind == Kind.PAGE.value]
+    return found if run_id is None else [*found, deliveries.c.why["run_id"].as_integer() == run_id]
 
 
 # What the sending loop asks.

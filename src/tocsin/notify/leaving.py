@@ -1,4 +1,4 @@
-"""Messages that can't go the way they are on: they take the next one, or are given up."""
+"""Messages that can't go the way they are on: they take the next one, or are given up; what was called off ends."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from tocsin.notify import delivery_store as store
 from tocsin.notify.delivery_store import Delivery, State
 from tocsin.notify.message import Kind
 from tocsin.notify.ways import Way, next_way
+from tocsin.oncall import people_store
 from tocsin.storage.tx import Tx
 
 log = structlog.get_logger("tocsin.notify")
@@ -26,19 +27,30 @@ def leave(tx: Tx, deliveries: Sequence[Delivery], fallback: str | None, *, why: 
     """Let each go its next way, or give it up, and say why. The rows are held by the caller."""
     rows = [_left(tx, one, fallback, why) for one in deliveries]
     store.set_many(tx, rows)
+    ended = {row["id"] for row in rows if row["state"] != State.WAITING.value}
+    drop_codes(tx, [one for one in deliveries if one.id in ended])
     if any(row["state"] == State.WAITING.value for row in rows):
         tx.wakes.add(store.WAKE)
 
 
+def drop_codes(tx: Tx, over: Sequence[Delivery]) -> None:
+    """Codes that were sent, or never will be, are not kept."""
+    for one in over:
+        if one.kind is Kind.CODE and one.method_id is not None:
+            people_store.drop_code(tx, one.method_id)
+
+
 def _left(tx: Tx, one: Delivery, fallback: str | None, why: str) -> Mapping[str, Any]:
     here = Way(one.channel, one.method_id, one.otherwise)
-    following = None if one.give_up_at <= tx.now else next_of(one, fallback)
-    if following is None:
+    over = one.give_up_at <= tx.now or one.unwanted_at is not None
+    following = None if over else next_of(one, fallback)
+    ended = State.DEAD if one.unwanted_at is None else State.CANCELLED
+    if following is None and ended is State.DEAD:
         log.error("delivery_dead", id=one.id, kind=one.kind.value, ticket=one.ticket_id, way=here.name, why=why)
     way = following or here
     return {
         "id": one.id,
-        "state": State.DEAD.value if following is None else State.WAITING.value,
+        "state": ended.value if following is None else State.WAITING.value,
         "channel": way.channel,
         "method_id": way.method_id,
         "otherwise": list(way.otherwise),

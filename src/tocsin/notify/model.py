@@ -80,6 +80,7 @@ deliveries = Table(
     Column("give_up_at", Instant, nullable=False),
     Column("lease", Text),
     Column("leased_at", Instant),
+    Column("unwanted_at", Instant),  # called off while it was on its way: this try is the last one
     Column("attempts", Integer, nullable=False),
     Column("tried", Integer, nullable=False),  # attempts on the present way
     Column("answer", Text),

@@ -33,7 +33,7 @@ def notice(tx: Tx, batch: Sequence[Recorded[Any]], callers: Callers) -> None:
 
 
 def _tell(tx: Tx, one: Recorded[Told], callers: Callers) -> None:
-    found = route_service.decide_by(tx, route_service.all_of(tx), Facts({}), Kind.NOTICE)
+    found = route_service.book_of(tx).decide(Facts({}), Kind.NOTICE, tx.now)
     spared = one.event.name if isinstance(one.event, ChannelDisabled) else None
     channels = {channel: route for channel, route in found.channels.items() if channel != spared}
     callers.plan(tx, [_wanted(one, channel, route) for channel, route in channels.items()])
@@ -63,10 +63,10 @@ def _said(event: Told) -> tuple[str, str]:
 
 
 def send_codes(tx: Tx, batch: Sequence[Recorded[ContactMethodCodeWanted]], callers: Callers) -> None:
-    """Ask for the delivery of each code, by the very method that it is to verify."""
+    """Ask for the delivery of each code, by the very method that it is to verify. What is kept of deliveries must not
+    hold the code: it is looked up when it is written (`writing`), and dropped once it was sent."""
     for one in batch:
-        code = people_store.code_to_send(tx, one.event.method_id)
-        if code is None:
+        if people_store.code_to_send(tx, one.event.method_id) is None:
             continue
         wanted = Wanted(
             f"code:{one.id}",
@@ -77,6 +77,6 @@ def send_codes(tx: Tx, batch: Sequence[Recorded[ContactMethodCodeWanted]], calle
             person=one.event.name,
             urgent=True,
             why={"why": f"{one.event.name} asked for a code"},
-            facts={"code": code},
+            facts={"method_id": one.event.method_id},
         )
         callers.plan(tx, [wanted])

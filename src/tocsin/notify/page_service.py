@@ -1,7 +1,9 @@
 """Use cases of calling people: each page becomes deliveries by that person's own rules."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from tocsin.kit.calendar import Calendar
@@ -22,17 +24,18 @@ from tocsin.notify.callers import Callers
 from tocsin.notify.message import Kind
 from tocsin.notify.paging import Calls, Rules
 from tocsin.notify.routing import CONSOLE
-from tocsin.notify.shielding import shielded
+from tocsin.notify.shielding import shielded, together
 from tocsin.notify.wanted import Wanted
 from tocsin.oncall import escalation_service, item_service, item_store, people_store
 from tocsin.oncall.escalation import Target, TargetKind, by
 from tocsin.oncall.item_service import NOTIFICATION_RULES
 from tocsin.oncall.item_store import Item
-from tocsin.oncall.person import Person
+from tocsin.oncall.person import Method, Person
 from tocsin.oncall.rota import Rota
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import service as ticket_service
 from tocsin.tickets import sla_store
+from tocsin.tickets import store as tickets
 from tocsin.tickets.calendars import kept_calendar
 from tocsin.tickets.store import Ticket
 from tocsin.tickets.workflow import Status
@@ -67,12 +70,15 @@ def check_known(tx: ReadTx, person: str, rota: Rota) -> None:
 
 
 def call_people(tx: Tx, batch: Sequence[Recorded[PersonPaged]], callers: Callers) -> None:
-    """Ask for the deliveries of each page."""
+    """Ask for the deliveries of each page: of all together, and one by one where that raises."""
+    callers = callers.remembering()
+    if together(tx, partial(_call, tx, batch, callers), part="the calls"):
+        return
     for one in batch:
         shielded(
             tx,
             callers,
-            lambda one=one: _call(tx, one, callers),  # type: ignore[misc]
+            partial(_call, tx, [one], callers),
             part=f"the call of {one.event.person}",
             about=Kind.PAGE,
             event_id=one.id,
@@ -83,59 +89,91 @@ def call_people(tx: Tx, batch: Sequence[Recorded[PersonPaged]], callers: Callers
 def take_back(
     tx: Tx, batch: Sequence[Recorded[EscalationStopped | EscalationPaused | EscalationEnded]], callers: Callers
 ) -> None:
-    """Nobody is called any more, or for now: what was not sent is not sent."""
+    """A run calls nobody any more, or for now: what it asked for and was not sent is not sent. Others go on."""
     for one in batch:
-        callers.cancel(tx, one.event.ticket_id)
+        callers.cancel(tx, one.event.ticket_id, one.event.run_id)
 
 
 def call_channels(tx: Tx, batch: Sequence[Recorded[ChannelPaged]], callers: Callers) -> None:
-    """Ask for the delivery of each call of a channel."""
-    for one in batch:
-        event = one.event
-        wanted = Wanted(
-            key=f"page:{one.id}",
-            kind=Kind.PAGE,
-            event_id=one.id,
-            ticket_id=event.ticket_id,
-            channel=event.channel,
-            urgent=True,
-            why=_why(event),
-            facts=_facts(event),
-        )
+    """Ask for the delivery of each call of a channel: of all together, and one by one where that raises."""
+    about = tickets.get_many(tx, {one.event.ticket_id for one in batch})
+    wanted = [_of_channel(one, about.get(one.event.ticket_id)) for one in batch]
+    if together(tx, partial(callers.plan, tx, wanted), part="the calls"):
+        return
+    for one, call in zip(batch, wanted, strict=True):
         shielded(
             tx,
             callers,
-            lambda wanted=wanted: callers.plan(tx, [wanted]),  # type: ignore[misc]
-            part=f"channel {event.channel}",
+            partial(callers.plan, tx, [call]),
+            part=f"channel {one.event.channel}",
             about=Kind.PAGE,
             event_id=one.id,
-            ticket_id=event.ticket_id,
+            ticket_id=one.event.ticket_id,
         )
 
 
-def _call(tx: Tx, recorded: Recorded[PersonPaged], callers: Callers) -> None:
-    event = recorded.event
-    ticket = ticket_service.get(tx, event.ticket_id)
-    person = callers.rota.people(tx, [event.person]).get(event.person)
-    if person is None:
-        _unreachable(tx, recorded, callers, f"{event.person} is nobody known here", "the console")
-        return
-    found = calls_of(tx, person, ticket.priority, callers.rota)
-    if not found.calls and person.email is not None:
-        _add_email(tx, person.name, person.email)
-        found = calls_of(tx, person, ticket.priority, callers.rota)
-    if found.warning is not None:
-        fallback = "email" if found.calls else "the console"
-        _unreachable(tx, recorded, callers, found.warning, fallback)
-    callers.plan(tx, [_wanted(recorded, call, place, ticket) for place, call in enumerate(found.calls, 1)])
+def _of_channel(one: Recorded[ChannelPaged], ticket: Ticket | None) -> Wanted:
+    event = one.event
+    return Wanted(
+        key=f"page:{one.id}",
+        kind=Kind.PAGE,
+        event_id=one.id,
+        ticket_id=event.ticket_id,
+        channel=event.channel,
+        unless_acknowledged=ticket is not None and ticket.status is Status.OPEN,
+        urgent=True,
+        why=_why(event),
+        facts=_facts(event),
+    )
+
+
+def _call(tx: Tx, batch: Sequence[Recorded[PersonPaged]], callers: Callers) -> None:
+    about = tickets.get_many(tx, {one.event.ticket_id for one in batch})
+    people = callers.rota.people(tx, {one.event.person for one in batch})
+    ways = _ways_of(tx, list(people), callers.rota)
+    wanted: list[Wanted] = []
+    for one in batch:
+        ticket, person = about.get(one.event.ticket_id), people.get(one.event.person)
+        if ticket is None:
+            raise NotFound(what="ticket", id=one.event.ticket_id)
+        if person is None:
+            wanted.append(_unreachable(tx, one, f"{one.event.person} is nobody known here", "the console"))
+            continue
+        found = ways.calls(person, ticket.priority, tx.now)
+        if not found.calls and person.email is not None:
+            _add_email(tx, person.name, person.email)
+            ways.methods.update(callers.rota.methods(tx, [person.name]))
+            found = ways.calls(person, ticket.priority, tx.now)
+        if found.warning is not None:
+            wanted.append(_unreachable(tx, one, found.warning, "email" if found.calls else "the console"))
+        wanted += [_wanted(one, call, place, ticket) for place, call in enumerate(found.calls, 1)]
+    callers.plan(tx, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """How people can be called, and want to be, looked up for many at once."""
+
+    methods: dict[str, Sequence[Method]]
+    rules: Mapping[str, Rules]
+    calendars: Mapping[str, Calendar]
+
+    def calls(self, person: Person, priority: int, at: datetime) -> Calls:
+        methods, rules = self.methods.get(person.name, ()), self.rules.get(person.name, {})
+        return paging.calls(person, methods, rules, priority=priority, at=at, calendars=self.calendars)
+
+
+def _ways_of(tx: ReadTx, names: Sequence[str], rota: Rota) -> _Ways:
+    items = item_store.some(tx, NOTIFICATION_RULES.name, names)
+    rules = {name: paging.rules_of(item.definition) for name, item in items.items()}
+    said = [rule for mine in rules.values() for some in mine.values() for rule in some]
+    named = {rule.calendar for rule in said if rule.calendar is not None}
+    return _Ways(dict(rota.methods(tx, names)), rules, calendars(tx, named))
 
 
 def calls_of(tx: ReadTx, person: Person, priority: int, rota: Rota, *, at: datetime | None = None) -> Calls:
     """How somebody would be called, now or at an instant, for a ticket of that priority."""
-    rules = rules_of(tx, person.name)
-    named = {rule.calendar for some in rules.values() for rule in some if rule.calendar is not None}
-    methods = rota.methods(tx, [person.name]).get(person.name, ())
-    return paging.calls(person, methods, rules, priority=priority, at=at or tx.now, calendars=calendars(tx, named))
+    return _ways_of(tx, [person.name], rota).calls(person, priority, at or tx.now)
 
 
 def calendars(tx: ReadTx, names: set[str]) -> dict[str, Calendar]:
@@ -177,11 +215,12 @@ def _add_email(tx: Tx, name: str, email: str) -> None:
     tx.emit(ContactMethodAdded(name, method_id=method_id, method=paging.EMAIL))
 
 
-def _unreachable(tx: Tx, recorded: Recorded[PersonPaged], callers: Callers, reason: str, fallback: str) -> None:
+def _unreachable(tx: Tx, recorded: Recorded[PersonPaged], reason: str, fallback: str) -> Wanted:
+    """Say on the ticket that somebody can't be called; what the console is to hear of it."""
     event = recorded.event
     warning = PersonUnreachable(event.ticket_id, event.person, reason=reason, fallback=fallback)
     tx.emit(warning, causes=[recorded.id])
-    wanted = Wanted(
+    return Wanted(
         key=f"unreachable:{recorded.id}",
         kind=Kind.PAGE,
         event_id=recorded.id,
@@ -192,7 +231,6 @@ def _unreachable(tx: Tx, recorded: Recorded[PersonPaged], callers: Callers, reas
         why={**_why(event), "unreachable": reason},
         facts=_facts(event),
     )
-    callers.plan(tx, [wanted])
 
 
 def page(tx: Tx, ticket_id: int, target: str, message: str, callers: Callers) -> list[str]:

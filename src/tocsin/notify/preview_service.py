@@ -53,7 +53,7 @@ class Preview:
 
 def preview(tx: ReadTx, facts: Facts, kind: Kind, callers: Callers) -> Preview:
     """The routes that would be tried, and everything they would lead to."""
-    found = Preview(route_service.decide_by(tx, route_service.all_of(tx), facts, kind))
+    found = Preview(route_service.book_of(tx).decide(facts, kind, tx.now))
     found.problems.extend(f"route {one.route.name}: {one.error}" for one in found.decision.failed)
     work = _Previewing(tx, callers, int(facts.get("priority") or Priority.P3), found)
     for name, route in found.decision.policies.items():

@@ -15,11 +15,14 @@ from tocsin.notify.breaker import after_failure, after_success
 from tocsin.notify.channel_store import StateRow
 from tocsin.notify.delivery_store import Delivery, Outcome, State
 from tocsin.notify.jobs import Answer
-from tocsin.notify.leaving import leave, next_of
+from tocsin.notify.leaving import drop_codes, leave, next_of
 from tocsin.notify.message import DeliveryFailed
+from tocsin.notify.refused_addresses import refuses_address
+from tocsin.oncall import people_service
 from tocsin.storage.tx import Tx
 
 MOST_CHARS: Final = 500
+_UNWANTED: Final = "it was called off on its way"
 
 log = structlog.get_logger("tocsin.notify")
 
@@ -32,7 +35,7 @@ def record(tx: Tx, answers: Sequence[Answer], *, patience: float, chances: Seque
         _follow(tx, name, [one for one, _ in some])
     ours = store.ours(tx, {one.job.delivery_id: one.job.lease for one in answers})
     store.add_attempts(tx, [_attempt(one, tx.now) for one in answers])
-    _record_deliveries(tx, [one for one in answers if one.receipt is not None])
+    _record_deliveries(tx, [one for one in answers if one.receipt is not None], ours)
     _record_interrupted(tx, [one for one in answers if one.receipt is None and one.failure is None], ours)
     for name, some in _by_channel(together):
         row = channel_store.get(tx, name)
@@ -44,6 +47,17 @@ def record(tx: Tx, answers: Sequence[Answer], *, patience: float, chances: Seque
         gone = [one.failure.detail for one, _ in some if one.failure is not None and _wants_no_more(one)]
         if gone:
             channel_service.disable(tx, name, _storable(gone[0]))
+    _disable_methods(tx, answers)
+
+
+def _disable_methods(tx: Tx, answers: Sequence[Answer]) -> None:
+    """What refuses a person's address for good disables that method alone, not the channel that it went over."""
+    for one in sorted(answers, key=lambda one: one.job.method_id or 0):
+        method_id, failure = one.job.method_id, one.failure
+        if method_id is None or failure is None or one.our_fault:
+            continue
+        if refuses_address(one.job.channel_kind, failure):
+            people_service.disable_method(tx, method_id, _storable(failure.detail))
 
 
 def _by_channel(together: Sequence[tuple[Answer, float]]) -> list[tuple[str, list[tuple[Answer, float]]]]:
@@ -109,7 +123,7 @@ def _storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MOST_CHARS]
 
 
-def _record_deliveries(tx: Tx, answers: Sequence[Answer]) -> None:
+def _record_deliveries(tx: Tx, answers: Sequence[Answer], ours: Mapping[int, Delivery]) -> None:
     """Delivered is delivered, also when the lease was over by then."""
     rows = []
     for one in answers:
@@ -128,19 +142,22 @@ def _record_deliveries(tx: Tx, answers: Sequence[Answer]) -> None:
             }
         )
     store.settle(tx, rows)
+    drop_codes(tx, [ours[one.job.delivery_id] for one in answers if one.job.delivery_id in ours])
 
 
 def _record_interrupted(tx: Tx, answers: Sequence[Answer], ours: Mapping[int, Delivery]) -> None:
     """They are due at once, as if that try had not been."""
     rows = [ours[one.job.delivery_id] for one in answers if one.job.delivery_id in ours]
+    leave(tx, [one for one in rows if one.unwanted_at is not None], None, why=_UNWANTED)
     idle = {"lease": None, "leased_at": None, "due_at": tx.now}
-    store.set_many(tx, [{"id": one.id, "tried": max(one.tried - 1, 0), **idle} for one in rows])
+    again = [one for one in rows if one.unwanted_at is None]
+    store.set_many(tx, [{"id": one.id, "tried": max(one.tried - 1, 0), **idle} for one in again])
 
 
 def _go_on(
     tx: Tx, delivery: Delivery, failure: DeliveryFailed, fallback: str | None, *, chance: float, patience: float
 ) -> None:
-    """Try again later, or go another way, or give up."""
+    """Try again later, or go another way, or give up; nothing of the kind for what was called off meanwhile."""
     has_next_way = next_of(delivery, fallback) is not None
     at = next_try_at(
         delivery.kind,
@@ -153,7 +170,7 @@ def _go_on(
         patience=patience,
     )
     detail = _storable(failure.detail)
-    if at is None:
+    if at is None or delivery.unwanted_at is not None:
         leave(tx, [delivery], fallback, why=detail)
     else:
         store.set_many(tx, [{"id": delivery.id, "due_at": at, "lease": None, "leased_at": None, "answer": detail}])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -30,6 +30,43 @@ def shielded(
             raise
         text = f"{type(error).__name__}: {error}"
         tell(tx, callers, text, part=part, about=about, event_id=event_id, ticket_id=ticket_id)
+        return False
+    return True
+
+
+class Guard(Protocol):
+    """How a part of the planning is run: `shielded`, or `bare` where all parts are shielded together."""
+
+    def __call__(
+        self,
+        tx: Tx,
+        callers: Callers,
+        work: Callable[[], object],
+        *,
+        part: str,
+        about: Kind,
+        event_id: int,
+        ticket_id: int,
+    ) -> bool: ...
+
+
+def bare(
+    tx: Tx, callers: Callers, work: Callable[[], object], *, part: str, about: Kind, event_id: int, ticket_id: int
+) -> bool:
+    """Do the work; what it raises stops the others too."""
+    work()
+    return True
+
+
+def together(tx: Tx, work: Callable[[], object], *, part: str) -> bool:
+    """Whether the work for a whole batch was done; otherwise nothing of it remains, and each is to be done alone."""
+    try:
+        with tx.aside():
+            work()
+    except Exception as error:
+        if environment_fault(error):
+            raise
+        log.warning("planned_one_by_one", part=part, error=f"{type(error).__name__}: {error}")
         return False
     return True
 

@@ -46,6 +46,8 @@ class Writer:
 
     def __call__(self, ticket: TicketFacts | None, wanted: WantedFacts) -> Message:
         """The message of a delivery. A template that fails loses no message: the default one says it."""
+        if wanted.kind is Kind.CODE:
+            wanted = self.database.read(lambda tx: _with_code(tx, wanted))
         seen = self.database.read(lambda tx: _look(tx, ticket, wanted))
         picture = None if seen.picture is None else picture_service.with_record(seen.picture, self.logs)
         occasion = _occasion(wanted, self._actions(ticket, picture, wanted, seen.key), seen.zone)
@@ -81,6 +83,15 @@ class Writer:
             base_url=self.base_url,
             now=picture.now,
         )
+
+
+def _with_code(tx: ReadTx, wanted: WantedFacts) -> WantedFacts:
+    """A code stands in the clear nowhere but where it waits to be sent. Raises LookupError when it waits no more."""
+    method_id = wanted.facts.get("method_id")
+    code = people_store.code_to_send(tx, method_id) if isinstance(method_id, int) else None
+    if code is None:
+        raise LookupError("the code has expired, or was sent")
+    return replace(wanted, facts={"code": code})
 
 
 def _look(tx: ReadTx, ticket: TicketFacts | None, wanted: WantedFacts) -> _Seen:

@@ -110,7 +110,8 @@ class Tx(ReadTx):
     def settle(self) -> None:
         """Run the handlers of all events emitted so far, and of those they emit, in order; alike ones together."""
         while self._waiting:
-            turn = list(self._waiting)
+            # Without those that nothing follows from: they would part what can be handled together.
+            turn = [one for one in self._waiting if type(one.event) in self._routes]
             self._waiting.clear()
             for kind, batch in groupby(turn, key=lambda r: type(r.event)):
                 self._hand_on(kind, list(batch))
@@ -125,8 +126,9 @@ class Tx(ReadTx):
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """A savepoint that ends with `settle`. When anything inside raises, nothing of it remains or still waits."""
-        wakes = set(self.wakes)
+        """A savepoint that ends with `settle`. When anything inside raises, nothing of it remains; what
+        waited before waits still, also what was handled inside."""
+        wakes, waiting = set(self.wakes), list(self._waiting)
         self._depth += 1
         name = f"attempt_{self._depth}"
         # As plain text: SQLAlchemy compiles its own savepoint statements anew each time, 0.1 ms in every commit.
@@ -135,7 +137,7 @@ class Tx(ReadTx):
             yield
             self.settle()
         except BaseException:
-            self._waiting.clear()
+            self._waiting = deque(waiting)
             self.wakes = wakes
             self.connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
             raise

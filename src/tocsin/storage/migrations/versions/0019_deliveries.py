@@ -85,6 +85,7 @@ def _make_deliveries() -> None:
         sa.Column("give_up_at", Instant(), nullable=False),
         sa.Column("lease", sa.Text(), nullable=True),
         sa.Column("leased_at", Instant(), nullable=True),
+        sa.Column("unwanted_at", Instant(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("tried", sa.Integer(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=True),
