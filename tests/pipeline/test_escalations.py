@@ -152,6 +152,13 @@ def test_an_acknowledged_ticket_without_activity_calls_again(desk: Desk) -> None
     assert len(paged(desk)) == 2
 
 
+def test_whoever_answers_through_somebody_else_is_not_called_for_it(desk: Desk) -> None:
+    desk.post(critical())
+    answer = partial(answering.answer, ticket_id=1, verb=Verb.ACKNOWLEDGE, person="rui", way="cli")
+    desk.database.write(answer, actor=OPS)
+    assert (desk.ticket.assignee, paged(desk)) == ("rui", ["ana"])
+
+
 def test_an_acknowledged_ticket_that_calls_again_is_acknowledged_again(desk: Desk) -> None:
     save_policy(desk, "pay", ("schedule:primary", 300), ack_timeout_s={"P2": 1800})
     desk.post(critical())

@@ -74,7 +74,8 @@ class Claiming:
         if row is None:
             gone = [*store.claimable(tx, self.dialect, channel, limit=SLICE)]
             gone += store.claimable(tx, self.dialect, channel, limit=SLICE, tests=True)
-            leave(tx, gone, None, why=f"there is no channel {channel}")
+            default = next(iter(channel_store.defaults(tx)), None)
+            leave(tx, gone, default, why=f"there is no channel {channel}")
             return Claimed(more=len(gone) >= SLICE)
         state = self._hold(tx, channel)
         if state is None:

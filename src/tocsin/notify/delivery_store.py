@@ -389,8 +389,8 @@ def queues(tx: ReadTx, channel: str | None = None) -> dict[str, Queue]:
 
 
 def count_dead(tx: ReadTx, channel: str | None = None) -> dict[str, int]:
-    """What was given up, by channel."""
-    conditions = [deliveries.c.state == State.DEAD.value]
+    """What was given up, by channel; a test that failed was told to whoever asked for it."""
+    conditions = [deliveries.c.state == State.DEAD.value, deliveries.c.kind != Kind.TEST.value]
     if channel is not None:
         conditions.append(deliveries.c.channel == channel)
     statement = select(deliveries.c.channel, func.count().label("n")).where(*conditions)

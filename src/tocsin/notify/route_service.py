@@ -367,7 +367,7 @@ def call_again(tx: Tx, batch: Sequence[Recorded[TicketHandedBack | TicketUnmerge
     """Tickets that wait for somebody again, and that no run calls for: as if they had been reopened."""
     book = cache(partial(book_of, tx))
     for one in batch:
-        if one.event.after == HANDED_BACK.value and not escalation_store.hold_live(tx, [one.event.ticket_id]):
+        if one.event.after == HANDED_BACK.value and not escalation_store.goes_on(tx, one.event.ticket_id):
             _call_as_reopened(tx, callers, one, one.event.ticket_id, book, why="it waits for somebody again")
 
 
@@ -378,7 +378,7 @@ def call_for_calmed(tx: Tx, batch: Sequence[Recorded[AlertReleased]], callers: C
     for one in flapped:
         for alert in alerts.open_alerts_by_id(tx, [one.event.alert_id]):
             ticket = None if alert.ticket_id is None else tickets.get(tx, alert.ticket_id)
-            if ticket is None or ticket.status is not Status.OPEN or escalation_store.hold_live(tx, [ticket.id]):
+            if ticket is None or ticket.status is not Status.OPEN or escalation_store.goes_on(tx, ticket.id):
                 continue
             _call_as_reopened(tx, callers, one, ticket.id, book, why="it fires on, and flaps no more")
 

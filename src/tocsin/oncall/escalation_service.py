@@ -515,7 +515,8 @@ def reopened(tx: Tx, batch: Sequence[Recorded[TicketReopened]], rota: Rota) -> N
 
 def tell_assignee(tx: Tx, ticket_id: int, assignee: str, rota: Rota) -> None:
     """Call somebody because a ticket is theirs now, unless they took it themselves, or are nobody we know."""
-    if assignee != tx.actor.name and assignee in rota.people(tx, [assignee]):
+    took_it = assignee == tx.actor.name or store.answers_now(tx, ticket_id, assignee)
+    if not took_it and assignee in rota.people(tx, [assignee]):
         by = "" if tx.actor == SYSTEM else f" by {tx.actor.name}"
         tx.emit(PersonPaged(ticket_id, assignee, why=f"it was assigned to them{by}"))
 

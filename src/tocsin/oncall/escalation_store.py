@@ -9,9 +9,11 @@ from sqlalchemy import Text, cast, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
+from tocsin.kit.events import TicketAnswered
 from tocsin.oncall.escalation import Run, State
 from tocsin.oncall.escalation_model import escalation_runs, escalation_steps, escalation_turns
 from tocsin.storage.dialects import Dialect
+from tocsin.storage.model import events
 from tocsin.storage.tx import ReadTx, Tx
 
 IN_CLAUSE: Final = 500
@@ -92,6 +94,18 @@ def hold_live(tx: Tx, ticket_ids: Collection[int]) -> list[RunRow]:
     mine = escalation_runs.c.ticket_id.in_(sorted(ticket_ids)) & escalation_runs.c.ended_at.is_(None)
     statement = select(escalation_runs).where(mine).order_by(escalation_runs.c.id).with_for_update()
     return [_row(found) for found in tx.execute(statement)]
+
+
+def answers_now(tx: ReadTx, ticket_id: int, person: str) -> bool:
+    """Whether somebody answers for this ticket in this transaction, whoever writes that down for them."""
+    answers = (events.c.subject == f"ticket:{ticket_id}") & (events.c.kind == TicketAnswered.__name__)
+    found = tx.execute(select(events.c.data).where(answers, events.c.at == tx.now)).scalars()
+    return any(data["person"] == person for data in found)
+
+
+def goes_on(tx: Tx, ticket_id: int) -> bool:
+    """Whether a run of this ticket has steps left to take; nobody else changes it until this transaction ends."""
+    return any(row.run.state is not State.SPENT for row in hold_live(tx, [ticket_id]))
 
 
 def is_calling(tx: ReadTx, ticket_id: int) -> bool:
