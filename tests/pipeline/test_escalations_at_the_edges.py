@@ -218,7 +218,8 @@ def test_a_ticket_that_opens_for_a_name_that_nobody_has_is_called_for(desk: Desk
         actor=ANA,
     )
     assert paged(desk) == ["ana"]
-    assert len(desk.events(kind="PersonUnreachable")) == 1
+    [told] = desk.events(kind="RoutingFailed")
+    assert "nobody known here" in told.data["error"]
 
 
 def test_runs_that_ended_long_ago_are_forgotten_with_their_steps(desk: Desk) -> None:

@@ -123,8 +123,7 @@ def begin(
     found = policy(tx, policy_name)
     run = escalation.begin(found, priority, tx.now)
     ticket = tickets.get(tx, ticket_id)
-    nobody = _nobody_known(tx, ticket, rota) if has_assignee and ticket is not None else None
-    if has_assignee and nobody is None:
+    if has_assignee:
         run = escalation.happen(found, run, Happening(What.ASSIGNED), tx.now).run
     pauses = _pauses(tx, ticket) if route is not None and ticket is not None else []
     for pause in pauses:
@@ -135,8 +134,6 @@ def begin(
         return _ask_again(tx, ticket_id, found.name, Happening(what, why), rota, message=message)
     told = f"{why}; it stands still: {' and '.join(pauses)}" if pauses else why
     tx.emit(EscalationBegan(ticket_id, row.id, found.name, policy_version=found.version, why=told, route=route))
-    if nobody is not None:
-        tx.emit(_goes_on(ticket_id, nobody))
     return _go_on(tx, row, found, rota, why)
 
 
