@@ -1,9 +1,10 @@
 """How what follows from tickets is planned: many at once, what is broken alone, and what nobody wants any more."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from desk import ANA, Desk, critical
 from paged import CURSED, asked_for, hire, paged, put_on_call, save_policy, save_route
@@ -11,12 +12,12 @@ from receivers import Receiver, answer
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.events import TicketOpened
 from tocsin.kit.priorities import Priority
-from tocsin.notify import channel_service
 from tocsin.notify.channels.table import CHANNELS
 from tocsin.notify.claiming import Claiming, MethodBook, no_methods
 from tocsin.notify.delivery_store import State
 from tocsin.notify.jobs import Answer, Job
 from tocsin.notify.message import DeliveryFailed, Kind
+from tocsin.notify.model import deliveries
 from tocsin.notify.recording import record
 from tocsin.notify.wanted import Wanted
 from tocsin.oncall import people_service, people_store
@@ -121,17 +122,24 @@ def test_who_is_on_call_is_called_when_a_ticket_is_opened_for_nobody_we_know(des
     assert (told.subject, told.data["part"]) == ("ticket:1", "the assignee")
 
 
-def test_what_waited_before_an_attempt_that_fails_is_handled_all_the_same(desk: Desk) -> None:
-    """A courier's turn: an answer disables a channel, and what it claims next is broken."""
-    desk.save_channel("hook", url="https://hook.example/x")
-
-    def turn(tx: Tx) -> None:
-        channel_service.disable(tx, "hook", "410 Gone")
-        with pytest.raises(RuntimeError), tx.attempt():
-            raise RuntimeError("a poison row")
-
-    desk.database.write(turn, actor=SYSTEM)
-    assert [one.channel for one in asked_for(desk, Kind.NOTICE)] == ["console"]
+def test_a_notice_of_a_disabled_channel_follows_also_when_what_is_claimed_next_is_broken(
+    settings: Settings, open_desk: Callable[..., Desk]
+) -> None:
+    receiver, answered = Receiver(answer(410)), threading.Event()
+    desk = open_desk(settings.model_copy(update={"allow_private": "127.0.0.1"}))
+    desk.save_channel("hook", url=receiver.url, is_default=False)
+    desk.save_channel("broken", url=receiver.url, is_default=False)
+    desk.plan(Wanted("page", Kind.PAGE, None, None, channel="hook"))
+    desk.courier.on_answer = answered.set
+    desk.courier.turn()
+    assert answered.wait(20)
+    [poison] = desk.plan(Wanted("poison", Kind.PAGE, None, None, channel="broken"))
+    statement = update(deliveries).where(deliveries.c.id == poison).values(kind="no kind at all")
+    desk.database.write(lambda tx: tx.execute(statement), actor=SYSTEM)
+    desk.courier.turn()
+    receiver.close()
+    assert not desk.watched().row.definition.enabled
+    assert [one.kind for one in desk.deliveries("console")] == [Kind.NOTICE]
 
 
 def claim(desk: Desk, channel: str, *, methods: MethodBook = no_methods) -> list[Job]:

@@ -144,6 +144,7 @@ class Courier:
 
     def _exchange(self, tx: Tx, answers: Sequence[Answer], channels: Sequence[str | None]) -> list[Job]:
         self._record(tx, answers)
+        tx.settle()  # what follows from answers must not go with a claim that raises
         jobs: list[Job] = []
         names = {name for name in channels if name is not None}
         if None in channels:

@@ -126,9 +126,9 @@ class Tx(ReadTx):
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """A savepoint that ends with `settle`. When anything inside raises, nothing of it remains; what
-        waited before waits still, also what was handled inside."""
-        wakes, waiting = set(self.wakes), list(self._waiting)
+        """A savepoint that ends with `settle`. When anything inside raises, nothing of it remains, and
+        nothing waits: also not what waited before, which is for `settle` to handle first where it must not be lost."""
+        wakes = set(self.wakes)
         self._depth += 1
         name = f"attempt_{self._depth}"
         # As plain text: SQLAlchemy compiles its own savepoint statements anew each time, 0.1 ms in every commit.
@@ -137,7 +137,7 @@ class Tx(ReadTx):
             yield
             self.settle()
         except BaseException:
-            self._waiting = deque(waiting)
+            self._waiting.clear()
             self.wakes = wakes
             self.connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
             raise
