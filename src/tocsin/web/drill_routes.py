@@ -31,11 +31,14 @@ from tocsin.web.drill_schemas import (
 )
 from tocsin.web.paging_routes import MISSING, STALE, AtDesk, ItemName, With, seen_version
 from tocsin.web.preconditions import IfMatch, seen_tags
-from tocsin.web.schemas import Name, QueryIn
+from tocsin.web.schemas import Name, ProblemOut, QueryIn
 from tocsin.web.tickets_routes import Id
 
 router = APIRouter(tags=["paging"])
 _PERIOD: Final = timedelta(days=30)
+_RUNS_ALREADY: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"model": ProblemOut, "description": "One of this service runs already"}
+}
 _NEW: Final[dict[int | str, dict[str, Any]]] = {201: {"model": DrillOut, "description": "It is new"}}
 
 
@@ -84,7 +87,9 @@ def remove_drill(name: ItemName, at: AtDesk, if_match: IfMatch = None) -> Respon
     return at.write(lambda tx: _answer(tx, drills.remove(tx, name, seen_version=seen_version(tx, DRILL, name, seen))))
 
 
-@router.post("/drill-runs", status_code=201, response_model=DrillRunOut, summary="Run a drill now")
+@router.post(
+    "/drill-runs", status_code=201, response_model=DrillRunOut, summary="Run a drill now", responses=_RUNS_ALREADY
+)
 def run_drill(wanted: DrillRunIn, at: AtDesk) -> Response:
     """Send a marked CRITICAL record of a service, and follow it: to its ticket, to a channel's answer, to an automatic
     acknowledgement and resolution. The ticket has the tag `drill`. People are called by the routes as they stand."""
