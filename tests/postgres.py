@@ -24,10 +24,13 @@ SETTINGS = (
     "autovacuum=off",
     "max_connections=200",
     "shared_buffers=64MB",
+    "max_wal_size=128MB",
     "listen_addresses=",
     "deadlock_timeout=50ms",
 )
 START_TIMEOUT_S = 120
+MEMORY = "/dev/shm"
+ROOM_BYTES = 4 << 30  # clusters of several test processes side by side
 _PR_SET_PDEATHSIG = 1
 
 
@@ -45,7 +48,7 @@ class PostgresServer:
 
     def __init__(self, binaries: Path) -> None:
         self._binaries = binaries
-        self._folder = Path(tempfile.mkdtemp(prefix="tocsin-pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="tocsin-pg-", dir=_memory()))
         self._user = "nobody" if os.geteuid() == 0 else None
         if self._user is not None:
             entry = pwd.getpwnam(self._user)
@@ -122,6 +125,17 @@ class PostgresServer:
 
     def _tail(self) -> str:
         return (self._folder / "server.log").read_text(errors="replace")[-2000:]
+
+
+def _memory() -> str | None:
+    """A folder in memory, where there is room: a database is 600 files, and a test makes and removes one.
+
+    None: the usual place for temporary files.
+    """
+    with contextlib.suppress(OSError):
+        if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM_BYTES:
+            return MEMORY
+    return None
 
 
 def _end_with_parent() -> None:

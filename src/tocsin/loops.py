@@ -15,13 +15,15 @@ log = structlog.get_logger("tocsin.loops")
 @dataclass(frozen=True, slots=True)
 class Loop:
     """`run` at least every `every_s` seconds, and as soon as a commit wakes `wake_on`. While it fails, the pauses grow
-    up to `longest_s`: what is expensive to try is not tried all the time."""
+    up to `longest_s`: what is expensive to try is not tried all the time. The first turn waits for `first_after_s`:
+    what nobody waits for leaves the start to those who do."""
 
     name: str
     every_s: float
     run: Callable[[], None]
     wake_on: str | None = None
     longest_s: float = 0.0
+    first_after_s: float = 0.0
 
 
 def pause_s(loop: Loop, failures: int) -> float:
@@ -62,6 +64,8 @@ class Runner:
 
     def _keep_running(self, loop: Loop) -> None:
         wake = self._wake[loop.name]
+        wake.wait(loop.first_after_s)
+        wake.clear()
         failures = 0
         while not self._stopping.is_set():
             try:

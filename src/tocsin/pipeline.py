@@ -199,6 +199,9 @@ class LogKeeping:
             self.expiry.run()  # on a full disk, this is what makes room
 
 
+SETTLED_S: Final = 2.0  # after a start, what can wait waits so long
+
+
 def loops(
     database: Database,
     metrics: Metrics,
@@ -215,21 +218,24 @@ def loops(
         run_due_timers, database, metrics, book, logs.reader, intake=intake, limits=limits, callers=callers
     )
     found = [
-        Loop("compact", every_s=0.5, run=logs.compact, longest_s=30.0),  # a full disk stays full for a while
+        # A full disk stays full for a while.
+        Loop("compact", every_s=0.5, run=logs.compact, longest_s=30.0, first_after_s=0.5),
         Loop("tail", every_s=1.0, wake_on=WAKE, run=logs.tail.run),
         Loop("timers", every_s=1.0, wake_on=timers.WAKE, run=run_timers),
         Loop("deliveries", every_s=1.0, wake_on=delivery_store.WAKE, run=courier.turn),
-        Loop("forget_deliveries", every_s=600.0, run=lambda: forget_paging(database)),
+        Loop("forget_deliveries", every_s=600.0, run=lambda: forget_paging(database), first_after_s=SETTLED_S),
         Loop("presence", every_s=BEAT_S, run=lambda: absences.note_presence(database)),
-        Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run),
-        Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run),
-        Loop("block_tickets", every_s=60.0, run=block_service.BlockMaker(database).run),
-        Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run),
-        Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database)),
-        Loop("forget_changes", every_s=3600.0, run=lambda: change_service.forget_old(database)),
+        Loop("roll_up", every_s=5.0, run=alerts.RollUp(database).run, first_after_s=SETTLED_S),
+        Loop("break_silences", every_s=5.0, run=silence_ending.BreakWatch(database).run, first_after_s=SETTLED_S),
+        Loop("block_tickets", every_s=60.0, run=block_service.BlockMaker(database).run, first_after_s=SETTLED_S),
+        Loop("fold_pattern_hours", every_s=600.0, run=FoldHours(database).run, first_after_s=SETTLED_S),
+        Loop("forget_keys", every_s=600.0, run=lambda: upkeep.forget_expired_keys(database), first_after_s=SETTLED_S),
+        Loop(
+            "forget_changes", every_s=3600.0, run=lambda: change_service.forget_old(database), first_after_s=SETTLED_S
+        ),
     ]
     if isinstance(database.dialect, Sqlite):
-        found.append(Loop("checkpoint", every_s=10.0, run=lambda: keep_files_short(database)))
+        found.append(Loop("checkpoint", every_s=10.0, run=lambda: keep_files_short(database), first_after_s=SETTLED_S))
     return found
 
 

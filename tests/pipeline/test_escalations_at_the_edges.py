@@ -149,7 +149,7 @@ def call_by_hand(desk: Desk, message: str = "please look") -> list[str]:
 def test_a_policy_that_is_spent_or_stopped_can_be_called_by_hand(desk: Desk) -> None:
     desk.post(critical())
     assert call_by_hand(desk) == ["policy pay goes on already"]
-    desk.idle(seconds=610, step_s=305)
+    desk.idle(seconds=910, step_s=305)
     assert desk.kinds("ticket:1")[-1] == "EscalationSpent"
     assert call_by_hand(desk) == ["policy pay"]
     assert paged(desk) == ["ana", "rui", "ana"]

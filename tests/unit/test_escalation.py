@@ -21,6 +21,7 @@ from tocsin.oncall.escalation import (
     begin,
     call,
     happen,
+    has_to_call,
     policy_of,
     taken,
     target_of,
@@ -41,7 +42,7 @@ class Follower:
         self.take()
 
     def take(self, *, reached: bool = True) -> None:
-        while self.run.state is State.CALLING and self.run.is_due(self.now):
+        while has_to_call(self.policy, self.run, self.now):
             self.taken.append((self.run.round, self.run.step, self.now))
             self.run = taken(self.policy, self.run, self.now, reached=reached)
 
@@ -61,9 +62,11 @@ def steps(follower: Follower) -> list[tuple[int, int, int]]:
 
 def test_steps_are_taken_in_turn_and_repeated_until_every_round_is_over() -> None:
     follower = Follower()
-    for _ in range(40):
+    for _ in range(29):
         follower.wait(60)
     assert steps(follower) == [(1, 1, 0), (1, 2, 300), (2, 1, 900), (2, 2, 1200)]
+    assert follower.run.state is State.CALLING, "the last one called has time to answer"
+    follower.wait(60)
     assert follower.run.state is State.SPENT
     assert follower.run.next_at is None
 

@@ -226,19 +226,31 @@ def happen(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
     if run.state is State.ENDED:
         return After(run)
     after = _DECIDED[what.what](policy, run, what, now)
-    return replace(after, take=after.run.state is State.CALLING and after.run.is_due(now))
+    if has_called_in_vain(policy, after.run, now):
+        return replace(after, run=replace(after.run, state=State.SPENT, next_at=None))
+    return replace(after, take=has_to_call(policy, after.run, now))
+
+
+def has_to_call(policy: Policy, run: Run, now: datetime) -> bool:
+    """Whether its next step is due."""
+    return run.state is State.CALLING and run.is_due(now) and run.step <= len(policy.steps)
+
+
+def has_called_in_vain(policy: Policy, run: Run, now: datetime) -> bool:
+    """Whether the last step had its time as well, and nobody answered."""
+    return run.state is State.CALLING and run.is_due(now) and run.step > len(policy.steps)
 
 
 def taken(policy: Policy, run: Run, now: datetime, *, reached: bool) -> Run:
     """The run after its step was taken. One that found nobody at all is not waited for, but for the last of a round:
-    somebody may be on call later."""
+    somebody may be on call later. After the last of all, its time is waited for as well."""
     step = policy.steps[run.step - 1]
     later = now + timedelta(seconds=step.delay_s)
     if run.step < len(policy.steps):
         return replace(run, step=run.step + 1, next_at=later if reached else now)
     if run.round < run.last_round:
         return replace(run, round=run.round + 1, step=1, next_at=later)
-    return replace(run, state=State.SPENT, step=len(policy.steps) + 1, next_at=None)
+    return replace(run, step=len(policy.steps) + 1, next_at=later)
 
 
 def _due(policy: Policy, run: Run, what: Happening, now: datetime) -> After:

@@ -281,6 +281,8 @@ def _tell(tx: Tx, row: RunRow, run: Run, why: str) -> None:
     told: Event | None = None
     if run.state is State.ENDED:
         told = EscalationEnded(row.ticket_id, row.id, row.policy, why=why)
+    elif run.state is State.SPENT and row.run.state is not State.SPENT:
+        told = EscalationSpent(row.ticket_id, row.id, row.policy)
     elif run.paused and not row.run.paused:
         told = EscalationPaused(row.ticket_id, row.id, row.policy, why=why)
     elif row.run.paused and not run.paused:
@@ -294,11 +296,9 @@ def _tell(tx: Tx, row: RunRow, run: Run, why: str) -> None:
 def _go_on(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: bool = False) -> RunRow:
     """Take the steps that are due, write the run down, and set the timer of its next step."""
     run = row.run
-    while run.state is State.CALLING and run.is_due(tx.now):
+    while escalation.has_to_call(found, run, tx.now):
         reached = _take(tx, replace(row, run=run), found, rota, why, again=again)
         run = escalation.taken(found, run, tx.now, reached=reached)
-        if run.state is State.SPENT:
-            tx.emit(EscalationSpent(row.ticket_id, row.id, row.policy))
     row = store.save(tx, row, run)
     if run.next_at is None:
         timers.drop(tx, STEP, str(row.id))
