@@ -64,8 +64,8 @@ class Runner:
 
     def _keep_running(self, loop: Loop) -> None:
         wake = self._wake[loop.name]
-        wake.wait(loop.first_after_s)
-        wake.clear()
+        if loop.first_after_s:
+            wake.wait(loop.first_after_s)
         failures = 0
         while not self._stopping.is_set():
             try:

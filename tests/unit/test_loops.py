@@ -90,3 +90,19 @@ def test_a_loop_that_works_again_is_back_at_its_pace() -> None:
     runner._keep_running(Loop("compact", every_s=0.5, run=run, longest_s=30))
     assert done.is_set()
     assert pauses[:5] == [1, 2, 0.5, 1, 0.5]
+
+
+def test_a_loop_that_nobody_waits_for_leaves_the_start_to_others_but_comes_when_it_is_woken() -> None:
+    turned = threading.Event()
+    runner = Runner([Loop("lazy", every_s=600, run=turned.set, wake_on="news", first_after_s=600)], metrics=Metrics())
+    assert not turned.wait(0.05)
+    runner.wake({"news"})
+    assert turned.wait(10)
+    assert runner.stop() == []
+
+
+def test_a_loop_that_waits_for_its_first_turn_ends_without_one_when_it_is_told_to() -> None:
+    turns: list[int] = []
+    runner = Runner([Loop("lazy", every_s=600, run=lambda: turns.append(1), first_after_s=600)], metrics=Metrics())
+    assert runner.stop() == []
+    assert turns == []
