@@ -11,7 +11,9 @@ _BLANKS: Final = r"\s\x1c-\x1f"
 _BREAKS: Final = rf"""{_BLANKS}=:,;()\[\]{{}}'"|<>"""
 _ENDS_PATH: Final = rf"""{_BLANKS}"'|<>(){{}}\[\],;"""
 _WITH_DIGIT: Final = rf"[^{_BREAKS}0-9]*[0-9][^{_BREAKS}]*"
-_WORD: Final = rf"(?:^|[{_BREAKS}])[^{_BREAKS}/]*\p{{L}}"  # not within a path
+# Letters that every Python we run on knows (Unicode 14): the miner's blanks and letters are Python's.
+_LETTER: Final = r"[\p{L}&&\p{age:14.0}]"
+_WORD: Final = rf"(?:^|[{_BREAKS}])[^{_BREAKS}/]*{_LETTER}"  # not within a path
 # Where the miner sees more than a token that holds a digit: quotes, dots, URLs, paths that reach over a break.
 _SUBTLE: Final = rf"""['\\]|\.\.|==|://|/[^{_ENDS_PATH}]*[=:]|/[^{_ENDS_PATH}]*\.(?:[{_ENDS_PATH}]|$)"""
 

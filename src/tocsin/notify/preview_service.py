@@ -82,8 +82,8 @@ class _Previewing:
 
     def policy(self, policy: Policy, route: str) -> None:
         run = escalation.begin(policy, self.priority, self.tx.now)
-        while run.next_at is not None and len(self.found.steps) < STEPS_SHOWN:
-            run = escalation.taken(policy, run, run.next_at, reached=self._step(policy, run, run.next_at, route))
+        while (at := run.next_at) and escalation.has_to_call(policy, run, at) and len(self.found.steps) < STEPS_SHOWN:
+            run = escalation.taken(policy, run, at, reached=self._step(policy, run, at, route))
 
     def once(self, target: Target, route: str) -> None:
         people = escalation_service.who(self.tx, [target], self.callers.rota, self.tx.now)[target]
