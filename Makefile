@@ -53,7 +53,7 @@ run: | $(BIN)/tocsin  ## Play an outage of a small shop against a fresh server, 
 	@$(BIN)/tocsin demo
 
 test: $(READY)  ## Run all tests, on SQLite and PostgreSQL (which comes with the environment)
-	@$(BIN)/pytest -n $(WORKERS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 check: $(READY)  ## What every change must pass, in under a minute: lint, types, imports, unit tests, rules of the house
 	@$(BIN)/ruff check

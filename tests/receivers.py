@@ -122,6 +122,7 @@ class Receiver:
 
     def close(self) -> None:
         self.closing.set()
+        self._socket.shutdown(socket.SHUT_RDWR)  # closing alone wakes no `accept`
         self._socket.close()
         with self.guard:
             open_ = list(self._connections)
@@ -154,11 +155,11 @@ class Receiver:
 
 
 def _requests(connection: socket.socket) -> Iterator[Request]:
+    """Until the sender hangs up, be it in the middle of one."""
     received = b""
     while True:
         while b"\r\n\r\n" not in received:
-            part = connection.recv(65_536)
-            if not part:
+            if not (part := connection.recv(65_536)):
                 return
             received += part
         head, _, received = received.partition(b"\r\n\r\n")
@@ -166,7 +167,9 @@ def _requests(connection: socket.socket) -> Iterator[Request]:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         length = int(headers.get("content-length", "0"))
         while len(received) < length:
-            received += connection.recv(65_536)
+            if not (part := connection.recv(65_536)):
+                return
+            received += part
         yield Request(line, headers, received[:length])
         received = received[length:]
 
