@@ -29,16 +29,24 @@ def test_policies_and_routes_are_kept_in_versions_and_order(client):
     assert [one["pointer"] for one in wrong["errors"]] == ["/steps/0/targets/0", "/fallback"]
     assert client.get("/escalation-policies/none").status_code == 404
 
-    route = {"query": "service:payments", "escalation_policy": "pay", "channels": ["console", "gone"], "continue": True}
+    route = {"query": "service:payments", "escalation_policy": "pay", "channels": ["console", "hook"], "continue": True}
+    client.put("/channels/hook", json={"kind": "console"})
     assert client.put("/routes/pay", json=route).json()["continue"] is True
     assert client.put("/routes/rest", json={"channels": ["console"], "place": 1}).json()["place"] == 1
     assert [one["name"] for one in client.get("/routes").json()["items"]] == ["rest", "pay"]
     assert client.post("/routes/order", json={"names": ["pay"]}).json()["errors"][0]["pointer"] == "/names"
     ordered = client.post("/routes/order", json={"names": ["pay", "rest"]}).json()["items"]
     assert [(one["name"], one["place"]) for one in ordered] == [("pay", 1), ("rest", 2)]
-    assert client.delete("/escalation-policies/pay").status_code == 409
-    refused = client.put("/routes/pay", json={"escalation_policy": "none"}).json()
-    assert refused["errors"] == [{"detail": "there is no escalation policy none", "pointer": "/escalation_policy"}]
+    kept = client.delete("/escalation-policies/pay")
+    assert (kept.status_code, kept.json()["type"]) == (409, "urn:tocsin:problem:in-use")
+    assert (kept.json()["used_by"], kept.json()["used_by_count"]) == ([{"kind": "route", "name": "pay"}], 1)
+    refused = client.put("/routes/pay", json={"escalation_policy": "none", "channels": ["consle"]}).json()
+    assert refused["errors"] == [
+        {"detail": "there is no channel consle; did you mean console?", "pointer": "/channels/0"},
+        {"detail": "there is no escalation policy none; there are pay", "pointer": "/escalation_policy"},
+    ]
+    assert client.delete("/channels/hook").status_code == 409
+    assert client.delete("/channels/hook?force=true").status_code == 200
     assert client.delete("/routes/rest").json()["name"] == "rest"
     assert [one["version"] for one in client.get("/routes/rest/versions").json()["items"]] == [2, 1]
     assert client.get("/escalation-policies/pay/versions").json()["items"][0]["definition"]["repeats"] == 1
@@ -53,7 +61,7 @@ def test_policies_and_routes_are_kept_in_versions_and_order(client):
         (2, 2, ["rui"]),
     ]
     assert "ana has no verified way to be reached: their email will be tried" in told["problems"]
-    assert "there is no channel gone" in told["problems"]
+    assert "there is no channel hook" in told["problems"]
     assert client.post("/routes/preview", json={}).status_code == 422
 
 

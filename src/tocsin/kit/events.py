@@ -1165,10 +1165,13 @@ class UserSaved(_OfUser):
 
 @dataclass(frozen=True, slots=True)
 class UserRemoved(_OfUser):
-    """A user was removed, with all addresses; `schedules` still name them, and nobody is paged in their place."""
+    """A user was removed, with all addresses, and out of `teams`. `schedules` and `escalation_policies` still name
+    them: nobody is paged in their place."""
 
     version: int
     schedules: tuple[str, ...]
+    escalation_policies: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class _Previewing:
 
     def policy(self, policy: Policy, route: str) -> None:
         run = escalation.begin(policy, self.priority, self.tx.now)
-        while run.next_at is not None and len(self.found.steps) < STEPS_SHOWN:
+        while run.next_at is not None and run.step <= len(policy.steps) and len(self.found.steps) < STEPS_SHOWN:
             run = escalation.taken(policy, run, run.next_at, reached=self._step(policy, run, run.next_at, route))
 
     def once(self, target: Target, route: str) -> None:

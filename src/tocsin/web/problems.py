@@ -27,6 +27,7 @@ STATUSES: Final[Mapping[type[TocsinError], int]] = {
     kinds.NotFound: 404,
     kinds.Unreadable: 404,
     TransitionRefused: 409,
+    kinds.InUse: 409,
     kinds.Conflict: 409,
     kinds.PreconditionFailed: 412,
     kinds.TooLarge: 413,
@@ -56,6 +57,10 @@ def problem(error: TocsinError) -> tuple[int, dict[str, str], bytes]:
         extra["errors"] = [_field(found) for found in error.errors]
     if isinstance(error, TransitionRefused):
         extra["allowed"] = error.allowed
+    if isinstance(error, kinds.InUse):
+        shown = error.used_by[: kinds.IN_USE_SHOWN]
+        extra["used_by"] = [{"kind": kind, "name": name} for kind, name in shown]
+        extra["used_by_count"] = len(error.used_by)
     if isinstance(error, kinds.PreconditionFailed):
         extra["version"] = error.facts["version"]
     if isinstance(error, kinds.Unavailable):

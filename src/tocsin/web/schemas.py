@@ -410,6 +410,10 @@ class ProblemOut(Out):
     status: int
     detail: str
     errors: list[dict[str, str]] | None = Field(None, description="Each with `detail` and `pointer`.")
+    used_by: list[dict[str, str]] | None = Field(
+        None, description="Of `in-use`: the first that name it, each with `kind` and `name`."
+    )
+    used_by_count: int | None = Field(None, description="Of `in-use`: how many name it.")
 
 
 class IngestedOut(Out):
