@@ -1310,7 +1310,7 @@ class ScheduleCalendarRevoked(_OfSchedule):
 @dataclass(frozen=True, slots=True)
 class ScheduleGapFound(_OfSchedule):
     """Nobody is on call from `start` to `end`, and somebody should be; it begins within the next seven days. Told once,
-    and again if it has become longer. The end is at most 90 days ahead."""
+    and again if it has become longer, or is back. The end is at most 90 days ahead."""
 
     start: datetime
     end: datetime

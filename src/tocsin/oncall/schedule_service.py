@@ -178,6 +178,7 @@ def remove(tx: Tx, name: str, *, seen_version: int | None = None) -> ScheduleRow
         store.end_override(tx, row)
     store.remove(tx, name, found.version + 1)
     timers.drop(tx, GAPS, name)
+    store.set_gaps(tx, name, ())
     tx.emit(ScheduleRemoved(name, version=found.version + 1))
     return found
 
