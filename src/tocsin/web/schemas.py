@@ -105,7 +105,11 @@ QueryText = Annotated[
     AfterValidator(no_nul),
 ]
 LevelIn = Annotated[Level, BeforeValidator(_level, json_schema_input_type=str)]
-Moment = Annotated[datetime, BeforeValidator(moment_of, json_schema_input_type=str)]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(moment_of, json_schema_input_type=str),
+    Field(description="RFC 3339; without an offset it is UTC."),
+]
 InstantIn = Annotated[datetime | timedelta, BeforeValidator(_instant, json_schema_input_type=str)]
 
 
