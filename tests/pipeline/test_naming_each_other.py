@@ -1,11 +1,12 @@
 """Stories of what names what: nothing is saved that leads to nothing, nothing goes that somebody counts on."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from desk import ANA, Desk, critical
+from desk import ANA, Desk, critical, in_threads
 from paged import asked_for, hire, make_team, paged, put_on_call, save_route, save_rules
 from tocsin.kit.errors import Conflict, InUse, Invalid, NotFound
 from tocsin.notify import reference_service as references
@@ -13,6 +14,7 @@ from tocsin.notify import route_service, template_service
 from tocsin.notify.message import Kind
 from tocsin.notify.wording import Template
 from tocsin.oncall import item_store, override_service, people_service, schedule_service
+from tocsin.oncall.people_service import Profile
 from tocsin.oncall.schedules import Layer, Override, Schedule
 from tocsin.settings import Settings
 from tocsin.tickets import sla_service
@@ -130,3 +132,34 @@ def test_a_calendar_that_an_sla_policy_goes_by_stays_also_by_force(desk: Desk) -
     do(desk, sla_service.save_policy, Policy("all", 0, resolve_s=3600, calendar="office"))
     with pytest.raises(Conflict, match="is used by the policy all"):
         do(desk, references.remove_calendar, "office", force=True)
+
+
+def test_what_is_named_and_removed_at_the_same_moment_is_one_or_the_other(desk: Desk) -> None:
+    def steps(channel: str) -> dict[str, Any]:
+        return {"steps": [{"targets": [f"channel:{channel}"]}]}
+
+    def turns(user: str) -> Schedule:
+        return Schedule("UTC", (Layer("one", ((user,),)),))
+
+    for n in range(3):
+        one = f"x{n}"
+        desk.save_channel(one, "console", is_default=False)
+        desk.save_channel(f"helped-{n}", "console", is_default=False)
+        do(desk, people_service.save, one, Profile())
+        pairs: list[tuple[Callable[[], Any], Callable[[], Any]]] = [
+            (
+                partial(do, desk, references.save_policy, one, steps(one)),
+                partial(do, desk, references.remove_channel, one),
+            ),
+            (
+                partial(do, desk, schedule_service.save, one, turns(one)),
+                partial(do, desk, references.remove_user, one),
+            ),
+            (
+                partial(desk.save_channel, "helper", "console", is_default=False, fallback=f"helped-{n}"),
+                partial(do, desk, references.remove_channel, f"helped-{n}"),
+            ),
+        ]
+        for save, remove in pairs:
+            saved, removed = in_threads(save, remove)
+            assert isinstance(saved, Invalid) != isinstance(removed, InUse), (saved, removed)
