@@ -103,3 +103,31 @@ def test_rules_are_a_persons_own_and_drills_are_scheduled_and_run(client):
     assert (run.status_code, run.json()["state"]) == (201, "running")
     assert client.get(run.headers["location"]).json()["service"] == "payments"
     assert [one["id"] for one in client.get("/drill-runs").json()["items"]] == [1]
+
+
+def test_what_others_name_is_removed_by_force_only(client):
+    client.put("/templates/mine", json={})
+    client.put("/channels/hook", json={"kind": "console", "template": "mine"})
+    client.put("/schedules/primary", json={"time_zone": "UTC", "layers": [{"users": ["ana"]}]})
+    client.put("/sla/calendars/office", json={"time_zone": "UTC", "hours": {"mon": [["09:00", "17:00"]]}})
+    client.put("/escalation-policies/pay", json={"steps": [{"targets": ["team:shop", "schedule:primary"]}]})
+    route = {"channels": ["hook"], "calendar": "office", "when": "within", "escalation_policy": "pay"}
+    assert client.put("/routes/pay", json=route).status_code == 201
+    assert client.get("/users/ana").json()["escalation_policies"] == []
+    paths = {
+        "/templates/mine": "channel hook",
+        "/channels/hook": "route pay",
+        "/users/ana": "schedule primary",
+        "/schedules/primary": "escalation policy pay",
+        "/teams/shop": "escalation policy pay",
+        "/sla/calendars/office": "route pay",
+        "/escalation-policies/pay": "route pay",
+    }
+    for path, user in paths.items():
+        kept = client.delete(path)
+        assert (kept.status_code, kept.json()["type"]) == (409, "urn:tocsin:problem:in-use"), path
+        assert f": {user} names it." in kept.json()["detail"]
+        assert client.delete(path, params={"force": True}).status_code == 200, path
+        assert client.delete(path, params={"force": True}).status_code == 404, path
+    metrics = client.get("/metrics").text
+    assert "tocsin_schedules_nobody_on_call 0.0" in metrics
