@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from desk import ANA, Desk
-from tocsin.notify import page_service, route_service
+from tocsin.notify import channel_store, page_service, route_service
 from tocsin.notify.callers import KEPT, Callers
 from tocsin.notify.delivery_store import Delivery
 from tocsin.notify.wanted import Wanted
@@ -53,6 +53,10 @@ def save_policy(desk: Desk, name: str = "pay", *steps: Any, **fields: Any) -> No
 
 
 def save_route(desk: Desk, name: str = "pay", *, place: int | None = None, **fields: Any) -> None:
+    """A route; channels that it names are made if they are not there."""
+    for channel in fields.get("channels", ()):
+        if desk.database.read(lambda tx, channel=channel: channel_store.get(tx, channel)) is None:
+            desk.save_channel(channel, "console", is_default=False)
     desk.database.write(lambda tx: route_service.save(tx, name, fields, place=place), actor=ANA)
 
 

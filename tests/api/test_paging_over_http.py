@@ -29,16 +29,24 @@ def test_policies_and_routes_are_kept_in_versions_and_order(client):
     assert [one["pointer"] for one in wrong["errors"]] == ["/steps/0/targets/0", "/fallback"]
     assert client.get("/escalation-policies/none").status_code == 404
 
-    route = {"query": "service:payments", "escalation_policy": "pay", "channels": ["console", "gone"], "continue": True}
+    route = {"query": "service:payments", "escalation_policy": "pay", "channels": ["console", "hook"], "continue": True}
+    client.put("/channels/hook", json={"kind": "console"})
     assert client.put("/routes/pay", json=route).json()["continue"] is True
     assert client.put("/routes/rest", json={"channels": ["console"], "place": 1}).json()["place"] == 1
     assert [one["name"] for one in client.get("/routes").json()["items"]] == ["rest", "pay"]
     assert client.post("/routes/order", json={"names": ["pay"]}).json()["errors"][0]["pointer"] == "/names"
     ordered = client.post("/routes/order", json={"names": ["pay", "rest"]}).json()["items"]
     assert [(one["name"], one["place"]) for one in ordered] == [("pay", 1), ("rest", 2)]
-    assert client.delete("/escalation-policies/pay").status_code == 409
-    refused = client.put("/routes/pay", json={"escalation_policy": "none"}).json()
-    assert refused["errors"] == [{"detail": "there is no escalation policy none", "pointer": "/escalation_policy"}]
+    kept = client.delete("/escalation-policies/pay")
+    assert (kept.status_code, kept.json()["type"]) == (409, "urn:tocsin:problem:in-use")
+    assert (kept.json()["used_by"], kept.json()["used_by_count"]) == ([{"kind": "route", "name": "pay"}], 1)
+    refused = client.put("/routes/pay", json={"escalation_policy": "none", "channels": ["consle"]}).json()
+    assert refused["errors"] == [
+        {"detail": "there is no channel consle; did you mean console?", "pointer": "/channels/0"},
+        {"detail": "there is no escalation policy none; there are pay", "pointer": "/escalation_policy"},
+    ]
+    assert client.delete("/channels/hook").status_code == 409
+    assert client.delete("/channels/hook?force=true").status_code == 200
     assert client.delete("/routes/rest").json()["name"] == "rest"
     assert [one["version"] for one in client.get("/routes/rest/versions").json()["items"]] == [2, 1]
     assert client.get("/escalation-policies/pay/versions").json()["items"][0]["definition"]["repeats"] == 1
@@ -53,7 +61,7 @@ def test_policies_and_routes_are_kept_in_versions_and_order(client):
         (2, 2, ["rui"]),
     ]
     assert "ana has no verified way to be reached: their email will be tried" in told["problems"]
-    assert "there is no channel gone" in told["problems"]
+    assert "there is no channel hook" in told["problems"]
     assert client.post("/routes/preview", json={}).status_code == 422
 
 
@@ -95,3 +103,31 @@ def test_rules_are_a_persons_own_and_drills_are_scheduled_and_run(client):
     assert (run.status_code, run.json()["state"]) == (201, "running")
     assert client.get(run.headers["location"]).json()["service"] == "payments"
     assert [one["id"] for one in client.get("/drill-runs").json()["items"]] == [1]
+
+
+def test_what_others_name_is_removed_by_force_only(client):
+    client.put("/templates/mine", json={})
+    client.put("/channels/hook", json={"kind": "console", "template": "mine"})
+    client.put("/schedules/primary", json={"time_zone": "UTC", "layers": [{"users": ["ana"]}]})
+    client.put("/sla/calendars/office", json={"time_zone": "UTC", "hours": {"mon": [["09:00", "17:00"]]}})
+    client.put("/escalation-policies/pay", json={"steps": [{"targets": ["team:shop", "schedule:primary"]}]})
+    route = {"channels": ["hook"], "calendar": "office", "when": "within", "escalation_policy": "pay"}
+    assert client.put("/routes/pay", json=route).status_code == 201
+    assert client.get("/users/ana").json()["escalation_policies"] == []
+    paths = {
+        "/templates/mine": "channel hook",
+        "/channels/hook": "route pay",
+        "/users/ana": "schedule primary",
+        "/schedules/primary": "escalation policy pay",
+        "/teams/shop": "escalation policy pay",
+        "/sla/calendars/office": "route pay",
+        "/escalation-policies/pay": "route pay",
+    }
+    for path, user in paths.items():
+        kept = client.delete(path)
+        assert (kept.status_code, kept.json()["type"]) == (409, "urn:tocsin:problem:in-use"), path
+        assert f": {user} names it." in kept.json()["detail"]
+        assert client.delete(path, params={"force": True}).status_code == 200, path
+        assert client.delete(path, params={"force": True}).status_code == 404, path
+    metrics = client.get("/metrics").text
+    assert "tocsin_schedules_nobody_on_call 0.0" in metrics

@@ -43,6 +43,9 @@ def test_people_and_schedules_are_worked_with_at_a_terminal(at_server):
     assert "Ended: override 1" in at_server("schedules", "end-override", "payments", "1").out
     assert "/schedules/payments/calendar.ics?token=" in at_server("schedules", "calendar", "payments").out
     assert at_server("schedules", "swap", "payments", "--give", "ana", "--take", "rui").code == 2
-    assert "still name them: payments" in at_server("users", "remove", "eva").out
+    kept = at_server("users", "remove", "eva")
+    assert (kept.code, "schedule payments names it" in kept.err, "--force" in kept.err) == (4, True, True)
+    gone = at_server("users", "remove", "eva", "--force").out
+    assert "These schedules still name them: payments" in gone
     assert "nobody is on call by it" in at_server("schedules", "remove", "payments").out
     assert at_server("teams", "remove", "shop").code == 0

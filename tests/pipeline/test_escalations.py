@@ -27,7 +27,7 @@ from tocsin.oncall.escalation_model import oncall_versions
 from tocsin.oncall.item_service import ESCALATION_POLICY
 from tocsin.settings import Settings
 from tocsin.storage import timers
-from tocsin.tickets import comment_service, merge_service
+from tocsin.tickets import comment_service, merge_service, sla_service
 from tocsin.tickets import service as tickets
 from tocsin.tickets.store import Ticket
 from tocsin.tickets.workflow import Status, TransitionRefused
@@ -305,6 +305,11 @@ def test_what_opens_is_answered_whatever_is_wrong_with_routes_and_people(
 ) -> None:
     desk = furnish(open_desk(settings, callers=CURSED))
     save_policy(desk, "gone", ("user:ana", 300))
+    put_on_call(desk, "none")
+    desk.database.write(
+        lambda tx: sla_service.save_calendar(tx, "none", {"time_zone": "UTC", "hours": {"mon": [["09:00", "17:00"]]}}),
+        actor=ANA,
+    )
     broken = {"channels": ["cursed"], "escalation_policy": "gone", "schedule": "none", "continue": True}
     save_route(desk, "broken", place=1, goes_on=broken.pop("continue"), **broken)
     desk.database.write(lambda tx: item_service.remove(tx, ESCALATION_POLICY, "gone"), actor=ANA)

@@ -142,7 +142,7 @@ def test_own_rules_go_before_the_default_of_their_priority_only() -> None:
     with pytest.raises(Invalid) as refused:
         rules_of({"P9": [], "P1": [], "P2": [{"after_s": -1, "method": " ", "calendar": "office"}]})
     assert {one.pointer for one in refused.value.errors} == {
-        "/P9", "/P1", "/P2/0/after_s", "/P2/0/method", "/P2/0/calendar",
+        "/rules/P9", "/rules/P1", "/rules/P2/0/after_s", "/rules/P2/0/method", "/rules/P2/0/calendar",
     }  # fmt: skip
     assert Rule().said()["method"] == "loudest"
 

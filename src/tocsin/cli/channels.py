@@ -11,6 +11,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    ForceOption,
     JsonOption,
     KeyFileOption,
     LimitOption,
@@ -276,14 +277,16 @@ def try_channel(
         raise typer.Exit(FAILED)
 
 
-@app.command(epilog=examples("tocsin channels remove ops"))
+@app.command(epilog=examples("tocsin channels remove ops", "tocsin channels remove ops --force"))
 def remove(
     name: NameArgument,
+    force: ForceOption = False,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove a channel. What waits for it is given up."""
+    """Remove a channel that no route, escalation policy or other channel names. What waits for it
+    goes to a default channel."""
     with Server(url, key_file) as server:
-        answer = server.ask("DELETE", f"/channels/{name}")
+        answer = server.remove(f"/channels/{name}", force=force)
     tell(answer, f"Channel {name} removed.", as_json=as_json)

@@ -42,5 +42,6 @@ LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help
 CursorOption = Annotated[
     str | None, typer.Option("--cursor", metavar="CURSOR", help="Go on where the last page ended.")
 ]
+ForceOption = Annotated[bool, typer.Option("--force", help="Also while others name it: they go on without it.")]
 IdsArgument = Annotated[list[int], typer.Argument(metavar="ID...", min=1, help="One or several ids.")]
 IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1)]

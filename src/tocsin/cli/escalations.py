@@ -8,6 +8,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    ForceOption,
     IdArgument,
     JsonOption,
     KeyFileOption,
@@ -128,11 +129,13 @@ def _step_of(text: str) -> dict[str, Any]:
     return {**step, "delay_s": seconds("--step", wait)} if wait else step
 
 
-@app.command(epilog=examples("tocsin escalations remove payments"))
-def remove(name: NameArgument, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None) -> None:
+@app.command(epilog=examples("tocsin escalations remove payments", "tocsin escalations remove payments --force"))
+def remove(
+    name: NameArgument, force: ForceOption = False, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None
+) -> None:
     """Remove an escalation policy that no route names."""
     with Server(url, key_file) as server:
-        server.ask("DELETE", f"/escalation-policies/{name}")
+        server.remove(f"/escalation-policies/{name}", force=force)
     typer.echo(f"Escalation policy {printable(name)} is gone.")
 
 

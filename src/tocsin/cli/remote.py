@@ -122,6 +122,10 @@ class Server:
         except httpx.HTTPError as error:
             raise Unreachable(url=self.url, reason=_reason(error)) from error
 
+    def remove(self, path: str, *, force: bool = False) -> Answer:
+        """DELETE; by `force` also what others name."""
+        return self.ask("DELETE", path, params={"force": "true"} if force else {})
+
     def ask(self, method: str, path: str, **parts: Any) -> Answer:
         """One request. Raises Unreachable, Refused (4xx) or CommandFailed (anything else that is no success)."""
         try:
@@ -170,6 +174,8 @@ def _problem(status: int, data: Any) -> CommandFailed:
         return CommandFailed(detail=detail)
     if status == 401:
         detail += " Here: set TOCSIN_KEY, or name a file with --key-file."
+    if str(data.get("type")).endswith(":in-use"):
+        detail += " Here: --force."
     found = data.get("errors")
     entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
     # What stands in the detail already is not said twice.

@@ -10,6 +10,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    ForceOption,
     JsonOption,
     KeyFileOption,
     LimitOption,
@@ -440,13 +441,18 @@ def calendar(
     )
 
 
-@app.command(epilog=examples("tocsin schedules remove payments"))
+@app.command(epilog=examples("tocsin schedules remove payments", "tocsin schedules remove payments --force"))
 def remove(
-    name: NameArgument, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
+    name: NameArgument,
+    force: ForceOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Remove a schedule: nobody is on call by it from now on. What is past stays."""
+    """Remove a schedule that no route or escalation policy calls: nobody is on call by it from now on. What is past
+    stays."""
     with Server(url, key_file) as server:
-        answer = server.ask("DELETE", f"/schedules/{name}")
+        answer = server.remove(f"/schedules/{name}", force=force)
     tell(answer, f"Schedule {name} is removed: nobody is on call by it from now on.", as_json=as_json)
 
 

@@ -9,6 +9,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    ForceOption,
     JsonOption,
     KeyFileOption,
     LimitOption,
@@ -136,12 +137,19 @@ def _calendar_line(one: dict[str, Any], state: str) -> str:
     return f"Calendar {one['name']} ({state}, {one['time_zone']}): {_hours(one)}"
 
 
-@calendars.command("remove", epilog=examples("tocsin sla calendars remove office"))
+@calendars.command(
+    "remove", epilog=examples("tocsin sla calendars remove office", "tocsin sla calendars remove office --force")
+)
 def remove_calendars(
-    names: NamesArgument, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
+    names: NamesArgument,
+    force: ForceOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Remove calendars that no policy uses; tickets that run by them go on."""
-    _remove("calendars", names, url, key_file, as_json=as_json)
+    """Remove calendars that no policy uses; tickets that run by them go on. By --force also one that a route or
+    notification rules name."""
+    _remove("calendars", names, url, key_file, as_json=as_json, force=force)
 
 
 @policies.command("list", epilog=examples("tocsin sla policies list"))
@@ -394,12 +402,12 @@ def _pause(text: str) -> dict[str, str | None]:
     return {"start": start, "end": end or None}
 
 
-def _remove(what: str, names: list[str], url: str, key_file: str | None, *, as_json: bool) -> None:
+def _remove(what: str, names: list[str], url: str, key_file: str | None, *, as_json: bool, force: bool = False) -> None:
     line = _policy_line if what == "policies" else _calendar_line
     with Server(url, key_file) as server:
         each(
             names,
-            lambda name: server.ask("DELETE", f"/sla/{what}/{name}"),
+            lambda name: server.remove(f"/sla/{what}/{name}", force=force),
             lambda answer: tell(answer, line(answer.data, "removed"), as_json=False),
             as_json=as_json,
         )

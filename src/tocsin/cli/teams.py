@@ -8,6 +8,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    ForceOption,
     JsonOption,
     KeyFileOption,
     LimitOption,
@@ -96,11 +97,15 @@ def save(
     )
 
 
-@app.command(epilog=examples("tocsin teams remove shop"))
+@app.command(epilog=examples("tocsin teams remove shop", "tocsin teams remove shop --force"))
 def remove(
-    name: NameArgument, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
+    name: NameArgument,
+    force: ForceOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Remove a team; its people stay."""
+    """Remove a team that no route or escalation policy calls; its people stay."""
     with Server(url, key_file) as server:
-        answer = server.ask("DELETE", f"/teams/{name}")
+        answer = server.remove(f"/teams/{name}", force=force)
     tell(answer, f"Team {name} is removed.", as_json=as_json)

@@ -8,6 +8,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    ForceOption,
     JsonOption,
     KeyFileOption,
     LimitOption,
@@ -86,6 +87,7 @@ def show(
             ("away", "\n".join(away)),
             ("teams", ", ".join(one["teams"])),
             ("schedules", ", ".join(one["schedules"])),
+            ("policies", ", ".join(one["escalation_policies"])),
             ("version", str(one["version"])),
             ("changed", f"{when(one['updated_at'], utc=utc)} by {one['updated_by']}"),
         ]
@@ -133,20 +135,30 @@ def _away(server: Server, name: str) -> list[dict[str, Any]]:
     return found
 
 
-@app.command(epilog=examples("tocsin users remove ana"))
+@app.command(epilog=examples("tocsin users remove ana", "tocsin users remove ana --force"))
 def remove(
-    name: NameArgument, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
+    name: NameArgument,
+    force: ForceOption = False,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Remove a user with all contact methods. Schedules that name them have nobody in their place."""
+    """Remove a user with all contact methods; by --force also one whom schedules or escalation policies name, who have
+    nobody in their place then."""
     with Server(url, key_file) as server:
-        named = server.get(f"/users/{name}").data["schedules"]
-        answer = server.ask("DELETE", f"/users/{name}")
+        one = server.get(f"/users/{name}").data
+        answer = server.remove(f"/users/{name}", force=force)
     if as_json:
         print_json(answer.text)
         return
     typer.echo(printable(f"User {name} is removed."))
-    if named:
-        typer.echo(printable(f"These schedules still name them: {', '.join(named)}"))
+    for said, named in (
+        ("They left these teams", one["teams"]),
+        ("These schedules still name them", one["schedules"]),
+        ("These escalation policies still name them", one["escalation_policies"]),
+    ):
+        if named:
+            typer.echo(printable(f"{said}: {', '.join(named)}"))
 
 
 @app.command(

@@ -3,7 +3,11 @@
 The edges translate: web to a problem document, CLI to one line and an exit code.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+IN_USE_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,19 @@ class Unreadable(NotFound):
 
 class Conflict(TocsinError):
     """This conflicts with the present state: {detail}"""
+
+
+class InUse(Conflict):
+    """The {what} {id} is in use: {by}. Change that first, or remove it by force."""
+
+    def __init__(self, what: str, name: str, used_by: Sequence[tuple[str, str]]) -> None:
+        """`used_by`: each that names it, as its kind and its name."""
+        shown = [f"{kind} {one}" for kind, one in used_by[:IN_USE_SHOWN]]
+        more = [f"{len(used_by) - IN_USE_SHOWN} more"] if len(used_by) > IN_USE_SHOWN else []
+        *first, last = [*shown, *more]
+        names = f"{', '.join(first)} and {last} name it" if first else f"{last} names it"
+        super().__init__(what=what, id=name, by=names)
+        self.used_by = tuple(used_by)
 
 
 class PreconditionFailed(TocsinError):

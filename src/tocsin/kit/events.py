@@ -1165,10 +1165,13 @@ class UserSaved(_OfUser):
 
 @dataclass(frozen=True, slots=True)
 class UserRemoved(_OfUser):
-    """A user was removed, with all addresses; `schedules` still name them, and nobody is paged in their place."""
+    """A user was removed, with all addresses, and out of `teams`. `schedules` and `escalation_policies` still name
+    them: nobody is paged in their place."""
 
     version: int
     schedules: tuple[str, ...]
+    escalation_policies: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -1307,7 +1310,7 @@ class ScheduleCalendarRevoked(_OfSchedule):
 @dataclass(frozen=True, slots=True)
 class ScheduleGapFound(_OfSchedule):
     """Nobody is on call from `start` to `end`, and somebody should be; it begins within the next seven days. Told once,
-    and again if it has become longer. The end is at most 90 days ahead."""
+    and again if it has become longer, or is back. The end is at most 90 days ahead."""
 
     start: datetime
     end: datetime

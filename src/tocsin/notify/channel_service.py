@@ -7,16 +7,18 @@ from typing import Final
 from uuid import uuid4
 
 from tocsin.kit.cursors import decode_cursor, encode_cursor
-from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
+from tocsin.kit.errors import Conflict, NotFound, PreconditionFailed
 from tocsin.kit.events import ChannelDisabled, ChannelRemoved, ChannelSaved
 from tocsin.notify import channel_store as store
-from tocsin.notify import delivery_service, delivery_store, template_store
+from tocsin.notify import delivery_service, delivery_store
 from tocsin.notify.channel_store import ChannelRow, StateRow
 from tocsin.notify.channels.channel import Channel
 from tocsin.notify.definitions import DEFINED, MAX_CHANNELS, Definition, settled
 from tocsin.notify.delivery_store import Attempt, Delivery, Queue, State
 from tocsin.notify.message import Kind
+from tocsin.notify.reference_store import NAMES
 from tocsin.notify.wanted import Wanted
+from tocsin.oncall import reference_service
 from tocsin.storage.database import Database
 from tocsin.storage.tx import ReadTx, Tx
 
@@ -77,7 +79,8 @@ def save(
     before = store.get(tx, definition.name)
     _check_version(before, seen_version)
     meant = settled(definition, None if before is None else before.definition, channels)
-    _check_names(tx, meant)
+    # A ring of fallbacks is no harm: no message takes a way twice.
+    reference_service.check(tx, meant.references(), NAMES)
     if before is not None and before.definition == meant:
         return before, False
     if before is None and store.count(tx) >= MAX_CHANNELS:
@@ -97,28 +100,14 @@ def _check_version(before: ChannelRow | None, seen_version: int | None) -> None:
         raise PreconditionFailed(version=version, wanted=seen_version)
 
 
-def _check_names(tx: ReadTx, definition: Definition) -> None:
-    """A fallback and a template must be there. A ring of fallbacks is no harm: no message takes a way twice."""
-    found: list[FieldError] = []
-    if definition.fallback is not None and store.get(tx, definition.fallback) is None:
-        found.append(FieldError("/fallback", f"there is no channel {definition.fallback}"))
-    if definition.template is not None and template_store.get(tx, definition.template) is None:
-        found.append(FieldError("/template", f"there is no template {definition.template}"))
-    if found:
-        raise Invalid("; ".join(f"{one.pointer[1:]}: {one.detail}" for one in found), errors=tuple(found))
-
-
 def remove(tx: Tx, name: str, *, seen_version: int | None = None) -> ChannelRow:
     """Remove a channel. What waits for it is given up, and can be replayed once there is one of that name again.
 
-    Raises NotFound, Conflict when another one falls back to it, PreconditionFailed.
+    Raises NotFound, PreconditionFailed. Who names it still is looked at before (`reference_service`).
     """
     version = store.next_version(tx)
     found = get(tx, name)
     _check_version(found, seen_version)
-    users = store.naming_as_fallback(tx, name)
-    if users:
-        raise Conflict(detail=f"channel {users[0]} falls back to {name}; change that first")
     store.remove(tx, name)
     tx.emit(ChannelRemoved(name, version))
     tx.wakes.add(delivery_store.WAKE)

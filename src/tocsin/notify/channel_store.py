@@ -63,7 +63,8 @@ def get(tx: ReadTx, name: str) -> ChannelRow | None:
     return None if row is None else _row(row)
 
 
-def page(tx: ReadTx, *, after: str, limit: int) -> list[ChannelRow]:
+def page(tx: ReadTx, *, after: str, limit: int | None) -> list[ChannelRow]:
+    """Channels by name; without a limit, all."""
     statement = select(channels).where(channels.c.name > after).order_by(channels.c.name).limit(limit)
     return [_row(row) for row in tx.execute(statement)]
 
@@ -120,12 +121,6 @@ def switch_off(tx: Tx, name: str, version: int, reason: str) -> bool:
 def remove(tx: Tx, name: str) -> None:
     tx.execute(delete(channels).where(channels.c.name == name))
     tx.execute(delete(channel_states).where(channel_states.c.channel == name))
-
-
-def naming_as_fallback(tx: ReadTx, name: str) -> list[str]:
-    """The channels that fall back to this one."""
-    statement = select(channels.c.name).where(channels.c.fallback == name).order_by(channels.c.name)
-    return list(tx.execute(statement).scalars())
 
 
 def _state(row: Any) -> StateRow:

@@ -9,6 +9,7 @@ from tocsin.kit.errors import FieldError, Invalid
 from tocsin.notify.channels.channel import Channel
 from tocsin.notify.message import Kind
 from tocsin.notify.secrecy import moved, still_hidden, unmasked
+from tocsin.oncall.references import Reference, Referred
 
 MAX_CHANNELS: Final = 500
 MAX_CONCURRENCY: Final = 100
@@ -39,6 +40,15 @@ class Definition:
     kinds: tuple[str, ...] | None = None
     fallback: str | None = None
     template: str | None = None
+
+    def references(self) -> tuple[Reference, ...]:
+        """What it falls back to, and what its messages say."""
+        found = []
+        if self.fallback is not None:
+            found.append(Reference(Referred.CHANNEL, self.fallback, "/fallback"))
+        if self.template is not None:
+            found.append(Reference(Referred.TEMPLATE, self.template, "/template"))
+        return tuple(found)
 
 
 DEFINED: Final = tuple(field.name for field in fields(Definition))

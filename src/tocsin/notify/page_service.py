@@ -26,7 +26,7 @@ from tocsin.notify.paging import Calls, Rules
 from tocsin.notify.routing import CONSOLE
 from tocsin.notify.shielding import shielded, together
 from tocsin.notify.wanted import Wanted
-from tocsin.oncall import escalation_service, item_service, item_store, people_store
+from tocsin.oncall import escalation_service, item_service, item_store, people_store, reference_service
 from tocsin.oncall.escalation import Target, TargetKind, by
 from tocsin.oncall.item_service import NOTIFICATION_RULES
 from tocsin.oncall.item_store import Item
@@ -50,8 +50,10 @@ def save_rules(
     tx: Tx, person: str, definition: Mapping[str, Any], *, seen_version: int | None = None
 ) -> tuple[Item, bool]:
     """Say how somebody wants to be called, and whether that is new. Raises Invalid, PreconditionFailed."""
-    rules = paging.definition_of(paging.rules_of(definition))
-    return item_service.save(tx, NOTIFICATION_RULES, person, rules, seen_version=seen_version)
+    rules = paging.rules_of(definition)
+    item_store.lock(tx)
+    reference_service.check(tx, paging.references_of(rules))
+    return item_service.save(tx, NOTIFICATION_RULES, person, paging.definition_of(rules), seen_version=seen_version)
 
 
 def rules_of(tx: ReadTx, person: str) -> Rules:

@@ -14,6 +14,7 @@ from tocsin.kit.calendar import Calendar, NoWorkingTime, due_at
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority
 from tocsin.oncall.person import Method, Person
+from tocsin.oncall.references import Reference, Referred
 
 LOUDEST: Final = "loudest"
 OTHER: Final = "other"
@@ -58,22 +59,34 @@ def rules_of(definition: Mapping[str, Sequence[Mapping[str, Any]]]) -> Rules:
     found: dict[int, tuple[Rule, ...]] = {}
     for name, said in definition.items():
         if name not in Priority.__members__:
-            errors.append(FieldError(f"/{name}", "expected a priority, P1 to P5"))
+            errors.append(FieldError(f"/rules/{name}", "expected a priority, P1 to P5"))
             continue
         rules = tuple(Rule(**one) for one in said)
         found[int(Priority[name])] = rules
+        pointer = f"/rules/{name}"
         if not 1 <= len(rules) <= MAX_STEPS:
-            errors.append(FieldError(f"/{name}", f"expected 1 to {MAX_STEPS} calls"))
+            errors.append(FieldError(pointer, f"expected 1 to {MAX_STEPS} calls"))
         for place, rule in enumerate(rules):
+            at = f"{pointer}/{place}"
             if not 0 <= rule.after_s <= MAX_AFTER_S:
-                errors.append(FieldError(f"/{name}/{place}/after_s", f"expected 0 to {MAX_AFTER_S} seconds (a day)"))
+                errors.append(FieldError(f"{at}/after_s", f"expected 0 to {MAX_AFTER_S} seconds (a day)"))
             if not rule.method.strip():
-                errors.append(FieldError(f"/{name}/{place}/method", "expected loudest, other, a kind, or a number"))
+                errors.append(FieldError(f"{at}/method", "expected loudest, other, a kind, or a number"))
             if rule.calendar is not None and not rule.working_hours:
-                errors.append(FieldError(f"/{name}/{place}/calendar", "a calendar goes with working_hours"))
+                errors.append(FieldError(f"{at}/calendar", "a calendar goes with working_hours"))
     if errors:
         raise Invalid(f"{errors[0].pointer[1:]}: {errors[0].detail}", errors=tuple(errors))
     return found
+
+
+def references_of(rules: Rules) -> tuple[Reference, ...]:
+    """The calendars that rules go by."""
+    return tuple(
+        Reference(Referred.CALENDAR, rule.calendar, f"/rules/{Priority(priority).name}/{place}/calendar")
+        for priority, some in rules.items()
+        for place, rule in enumerate(some)
+        if rule.calendar is not None
+    )
 
 
 def definition_of(rules: Rules) -> dict[str, Any]:

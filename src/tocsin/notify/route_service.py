@@ -1,6 +1,6 @@
 """Use cases of routes: make, order; and what follows from events of tickets: who hears, who is called."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, partial
@@ -10,7 +10,7 @@ from tocsin.alerts import store as alerts
 from tocsin.alerts.suppression import FLAP, parts
 from tocsin.kit.calendar import Calendar
 from tocsin.kit.clock import to_us
-from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound
+from tocsin.kit.errors import FieldError, Invalid, NotFound
 from tocsin.kit.events import (
     AlertReleased,
     Event,
@@ -37,16 +37,17 @@ from tocsin.kit.priorities import Priority
 from tocsin.notify import channel_store, page_service, routing
 from tocsin.notify.callers import Callers
 from tocsin.notify.message import Kind
+from tocsin.notify.reference_store import NAMES
 from tocsin.notify.routing import CONSOLE, Decision, Facts, Route
 from tocsin.notify.shielding import Guard, bare, shielded, tell, together
 from tocsin.notify.wanted import Wanted
-from tocsin.oncall import escalation_service, escalation_store, item_service, item_store
+from tocsin.oncall import escalation_service, escalation_store, item_service, item_store, reference_service
 from tocsin.oncall.escalation import Target, TargetKind, by
-from tocsin.oncall.item_service import ESCALATION_POLICY, ROUTE
+from tocsin.oncall.item_service import ROUTE
 from tocsin.oncall.item_store import Item
 from tocsin.storage.tx import ReadTx, Tx
 from tocsin.tickets import service as ticket_service
-from tocsin.tickets import sla_service, sla_store
+from tocsin.tickets import sla_service
 from tocsin.tickets import store as tickets
 from tocsin.tickets.fields import TICKETS
 from tocsin.tickets.sla_service import Standing
@@ -86,27 +87,9 @@ def save(
     """Make or replace a route, and whether it is new; a new one is tried last. Raises Invalid, PreconditionFailed."""
     route = routing.route_of(name, definition)
     routing.check(route, tx.now)
-    for pointer, missing in _missing(tx, route):
-        raise Invalid(f"{pointer[1:]}: {missing}", errors=(FieldError(pointer, missing),))
-    return item_service.save(tx, ROUTE, name, route.definition(), seen_version=seen_version, place=place)
-
-
-def _missing(tx: ReadTx, route: Route) -> Iterator[tuple[str, str]]:
-    """What a route names that there is not."""
-    policy, calendar = route.escalation_policy, route.calendar
-    if policy is not None and item_store.get(tx, ESCALATION_POLICY.name, policy) is None:
-        yield "/escalation_policy", f"there is no escalation policy {policy}"
-    if calendar is not None and sla_store.get(tx, sla_store.CALENDAR, calendar) is None:
-        yield "/calendar", f"there is no calendar {calendar}"
-
-
-def remove_policy(tx: Tx, name: str, *, seen_version: int | None = None) -> Item:
-    """Take an escalation policy out of force. Raises NotFound, PreconditionFailed, Conflict while a route names it."""
     item_store.lock(tx)
-    users = [route.name for route in all_of(tx) if route.escalation_policy == name]
-    if users:
-        raise Conflict(detail=f"the escalation policy {name} is used by the route {' and the route '.join(users)}")
-    return item_service.remove(tx, ESCALATION_POLICY, name, seen_version=seen_version)
+    reference_service.check(tx, route.references(), NAMES)
+    return item_service.save(tx, ROUTE, name, route.definition(), seen_version=seen_version, place=place)
 
 
 def reorder(tx: Tx, names: Sequence[str]) -> list[Item]:

@@ -14,6 +14,7 @@ from tocsin.kit.calendar import Calendar, is_open
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority
 from tocsin.notify.message import Kind
+from tocsin.oncall.references import Reference, Referred
 from tocsin.query.errors import QueryError
 from tocsin.query.letters import fold
 from tocsin.query.parse import parse
@@ -28,6 +29,12 @@ OUTSIDE: Final = "outside"
 MAX_CHANNELS: Final = 20
 ROUTABLE: Final = tuple(kind for kind in Kind if kind not in {Kind.CODE, Kind.TEST, Kind.PAGE})
 DEFAULT_KINDS: Final = (Kind.OPENED, Kind.REOPENED, Kind.ACKNOWLEDGED, Kind.RESOLVED)
+_NAMED: Final = {
+    "escalation_policy": Referred.ESCALATION_POLICY,
+    "schedule": Referred.SCHEDULE,
+    "page_team": Referred.TEAM,
+    "calendar": Referred.CALENDAR,
+}
 CALLS: Final = frozenset({Kind.OPENED, Kind.REOPENED, Kind.SLA})  # what people are called for
 
 
@@ -56,6 +63,15 @@ class Route:
         """What it says, as JSON values."""
         values = {name: getattr(self, name) for name in DEFINED}
         return values | {"kinds": [kind.value for kind in self.kinds], "channels": list(self.channels)}
+
+    def references(self) -> tuple[Reference, ...]:
+        """All that it leads to, and the calendar it goes by."""
+        found = [Reference(Referred.CHANNEL, one, f"/channels/{place}") for place, one in enumerate(self.channels)]
+        for field_name, kind in _NAMED.items():
+            name = getattr(self, field_name)
+            if name is not None:
+                found.append(Reference(kind, name, f"/{field_name}"))
+        return tuple(found)
 
 
 DEFINED: Final = tuple(f.name for f in fields(Route) if f.name not in {"name", "version", "place"})

@@ -71,6 +71,11 @@ def gaps(
     return without(stretches(coverage, zone, since, until), merged((shift.start, shift.end) for shift in shifts))
 
 
+def untold(found: Iterable[Stretch], told: Sequence[Stretch]) -> list[Stretch]:
+    """Gaps that nobody was told of, or that are longer now."""
+    return [(start, end) for start, end in found if not any(begun <= start and over >= end for begun, over in told)]
+
+
 def problems_of_people(
     shifts: Sequence[Shift], people: Mapping[str, Person], others: Mapping[str, Sequence[Shift]]
 ) -> list[Problem]:

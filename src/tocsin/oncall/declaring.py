@@ -8,6 +8,7 @@ from typing import Any, Final
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.wallclock import local_of
 from tocsin.kit.zones import is_zone
+from tocsin.oncall.references import Reference, Referred
 from tocsin.oncall.restrictions import DAY_MINUTES, Range, Restriction
 from tocsin.oncall.rotations import Frequency, HandOff, Rotation
 from tocsin.oncall.schedules import FixedShift, Layer, Override, Schedule, Temporary
@@ -94,13 +95,13 @@ def temporary_of(said: Mapping[str, Any], override_id: int = 0) -> Temporary:
     return found
 
 
-def named_in(schedule: Schedule) -> Iterator[tuple[str, str]]:
+def references_of(schedule: Schedule) -> Iterator[Reference]:
     """Everybody whom the layers name, with where."""
     for number, layer in enumerate(schedule.layers):
         for place, group in enumerate(layer.groups):
             for seat, user in enumerate(group):
                 at = f"/{seat}" if len(group) > 1 else ""
-                yield f"/layers/{number}/users/{place}{at}", user
+                yield Reference(Referred.USER, user, f"/layers/{number}/users/{place}{at}")
 
 
 class _Reader:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority
+from tocsin.oncall.references import Reference, Referred
 
 MAX_STEPS: Final = 20
 MAX_TARGETS: Final = 20
@@ -97,6 +98,17 @@ class Policy:
             "fallback": None if self.fallback is None else str(self.fallback),
             "ack_timeout_s": {Priority(p).name: s for p, s in sorted((self.ack_timeout_s or {}).items())},
         }
+
+    def references(self) -> tuple[Reference, ...]:
+        """All whom its steps and its fallback call."""
+        found = [
+            Reference(Referred(target.kind.value), target.name, f"/steps/{place}/targets/{at}")
+            for place, step in enumerate(self.steps)
+            for at, target in enumerate(step.targets)
+        ]
+        if self.fallback is not None:
+            found.append(Reference(Referred(self.fallback.kind.value), self.fallback.name, "/fallback"))
+        return tuple(found)
 
 
 def policy_of(name: str, version: int, definition: Mapping[str, Any]) -> Policy:

@@ -106,7 +106,7 @@ schedule_overrides = Table(
     Index("ix_schedule_overrides_schedule_end", "schedule", "end"),
 )
 
-# Gaps that were told of.
+# Gaps that were told of, and were still there when the schedule was looked at last.
 schedule_gaps = Table(
     "schedule_gaps",
     metadata,

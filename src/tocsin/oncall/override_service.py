@@ -9,11 +9,11 @@ from tocsin.kit.clock import iso
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound
 from tocsin.kit.events import OverrideAdded, OverrideEnded, TemporaryScheduleAdded
-from tocsin.oncall import people_store
+from tocsin.oncall import people_store, reference_service
 from tocsin.oncall import schedule_service as schedules
 from tocsin.oncall import schedule_store as store
 from tocsin.oncall.declaring import MAX_OVERRIDES
-from tocsin.oncall.people_service import check_known
+from tocsin.oncall.references import Reference, Referred
 from tocsin.oncall.schedule_store import OVERRIDE, TEMPORARY, OverrideRow
 from tocsin.oncall.schedules import Override, Temporary
 from tocsin.storage.tx import ReadTx, Tx
@@ -26,9 +26,9 @@ def add_override(tx: Tx, name: str, override: Override, reason: str) -> Override
 
     Raises NotFound, Invalid, Conflict.
     """
-    check_known(
-        tx, [(f"/{field}", who) for field in ("add", "remove") if (who := getattr(override, field)) is not None]
-    )
+    named = [("/add", override.add), ("/remove", override.remove)]
+    people_store.lock(tx)
+    reference_service.check(tx, (Reference(Referred.USER, who, at) for at, who in named if who is not None))
     data = {"add": override.add, "remove": override.remove}
     row = _add(tx, name, OVERRIDE, override.start, override.end, data=data, reason=reason)
     tx.emit(
@@ -78,12 +78,13 @@ def add_temporary(tx: Tx, name: str, temporary: Temporary, reason: str) -> Overr
 
     Raises NotFound, Invalid, Conflict.
     """
+    people_store.lock(tx)
     named = (
-        (f"/shifts/{number}/users/{seat}", user)
+        Reference(Referred.USER, user, f"/shifts/{number}/users/{seat}")
         for number, shift in enumerate(temporary.shifts)
         for seat, user in enumerate(shift.users)
     )
-    check_known(tx, named)
+    reference_service.check(tx, named)
     written = [
         {"start": iso(shift.start), "end": iso(shift.end), "users": list(shift.users)} for shift in temporary.shifts
     ]
@@ -98,7 +99,6 @@ def _add(
 ) -> OverrideRow:
     if end <= tx.now:
         raise schedules.invalid("/end", "expected an end that is still to come: what is past stays as it was")
-    people_store.lock(tx)
     schedules.get(tx, name)
     if len(store.running_overrides(tx, name)) >= MAX_OVERRIDES:
         raise Conflict(detail=f"{name} has {MAX_OVERRIDES} overrides to come, which is as many as there may be")

@@ -22,11 +22,11 @@ from tocsin.kit.events import (
 )
 from tocsin.kit.zones import is_zone
 from tocsin.oncall import people_store as store
-from tocsin.oncall import schedule_store
+from tocsin.oncall import reference_service, references, schedule_store
 from tocsin.oncall.addresses import address_of, is_email
 from tocsin.oncall.codes import AGAIN_AFTER, DIGITS, GOOD_FOR, Pending, Verdict, hashed, judged
-from tocsin.oncall.declaring import kept_schedule
 from tocsin.oncall.people import MAX_AWAY, MAX_MEMBERS, Away, ContactMethod, MethodKind, Team, User
+from tocsin.oncall.references import Reference, Referred
 from tocsin.storage import timers
 from tocsin.storage.database import Database
 from tocsin.storage.timers import Timer
@@ -137,38 +137,39 @@ def _check(profile: Profile) -> None:
 def remove(tx: Tx, name: str, *, seen_version: int | None = None) -> User:
     """Remove a user, with all addresses and out of all teams. Raises NotFound, PreconditionFailed.
 
-    Schedules that name them still do: nobody is on call in their place, which is a problem that the schedule shows.
+    Schedules and policies that name them still do: nobody is called in their place, which is a problem that the
+    schedule shows.
     """
     store.lock(tx)
     found = get(tx, name)
     _agree(found.version, seen_version)
-    for team in [get_team(tx, one) for one in store.teams_of(tx, name)]:
+    teams = store.teams_of(tx, name)
+    for team in [get_team(tx, one) for one in teams]:
         _put_team(tx, team.name, team.display_name, [one for one in team.members if one != name], before=team)
     store.remove_user(tx, found)
     schedules = schedules_naming(tx, name)
     for schedule in schedules:
         schedule_store.look_soon(tx, schedule)
-    tx.emit(UserRemoved(name, version=found.version + 1, schedules=schedules))
+    tx.emit(
+        UserRemoved(
+            name,
+            version=found.version + 1,
+            schedules=schedules,
+            escalation_policies=policies_naming(tx, name),
+            teams=tuple(teams),
+        )
+    )
     return found
 
 
+def policies_naming(tx: ReadTx, name: str) -> tuple[str, ...]:
+    """The escalation policies that call a user by name."""
+    return tuple(one.name for one in references.naming(Referred.USER, name, reference_service.policies(tx)))
+
+
 def schedules_naming(tx: ReadTx, name: str) -> tuple[str, ...]:
-    """The schedules whose layers name a user."""
-    rows = schedule_store.page(tx, after="", limit=None)
-    return tuple(row.name for row in rows if name in kept_schedule(row.definition).people)
-
-
-def check_known(tx: ReadTx, named: Iterable[tuple[str, str]]) -> None:
-    """Raises Invalid for names, each with where it stands, of people whom there are not."""
-    pairs = list(named)
-    known = store.users(tx, [name for _, name in pairs])
-    errors = [
-        FieldError(pointer, f"there is no user {name[:100]}")
-        for pointer, name in pairs
-        if name not in known or known[name].removed
-    ]
-    if errors:
-        raise Invalid(f"{errors[0].pointer[1:]}: {errors[0].detail}", errors=tuple(errors))
+    """The schedules in which a user has turns, or is put on call by an override that is not over."""
+    return tuple(one.name for one in references.naming(Referred.USER, name, reference_service.schedules(tx)))
 
 
 def _agree(version: int, seen_version: int | None) -> None:
@@ -335,8 +336,8 @@ def save_team(
     twice = [place for place, one in enumerate(who) if one in who[:place]]
     if twice:
         raise _invalid(f"/members/{twice[0]}", "is a member already")
-    check_known(tx, ((f"/members/{place}", one) for place, one in enumerate(who)))
     store.lock(tx)
+    reference_service.check(tx, (Reference(Referred.USER, one, f"/members/{place}") for place, one in enumerate(who)))
     before = store.team(tx, name)
     _agree(0 if before is None else before.version, seen_version)
     shown = display_name or name

@@ -88,8 +88,8 @@ def loads(tx: ReadTx, name: str, since: datetime, until: datetime) -> list[Load]
 def tell_gaps(tx: Tx, timer: Timer) -> None:
     """Tell of the gaps of a schedule that begin within the next seven days, each once; and look again tomorrow.
 
-    One that was told of and is longer now is told of again. A shift of people who were all removed is a gap: nobody
-    hears a page.
+    One that was told of and is longer now, or is back, is told of again. A shift of people who were all removed is a
+    gap: nobody hears a page.
     """
     name = timer.subject
     row = store.get(tx, name)
@@ -100,14 +100,20 @@ def tell_gaps(tx: Tx, timer: Timer) -> None:
     mine = schedules.shifts_of(tx, [name], since, until)[name]
     people = _people(tx, mine)
     mine = [shift for shift in mine if any(user in people and people[user].there for user in shift.users)]
-    told = store.told_gaps(tx, name, since)
-    for start, end in coverage.gaps(mine, schedule.coverage, schedule.time_zone, since, until):
-        if end <= tx.now or start >= tx.now + GAPS_AHEAD:
-            continue
-        last = _ENDLESS if end == until else end
-        if not any(begun <= start and over >= last for begun, over in told):
-            tx.emit(ScheduleGapFound(name, start=start, end=end))
-            log.warning("schedule_gap", schedule=name, start=iso(start), end=iso(end))
-            store.tell_gap(tx, name, start, last)
-    store.forget_gaps(tx, name, since)
+    near = [
+        (start, _ENDLESS if end == until else end)
+        for start, end in coverage.gaps(mine, schedule.coverage, schedule.time_zone, since, until)
+        if end > tx.now and start < tx.now + GAPS_AHEAD
+    ]
+    new = [(start, min(end, until)) for start, end in coverage.untold(near, store.told_gaps(tx, name))]
+    tx.emit(*(ScheduleGapFound(name, start=start, end=end) for start, end in new))
+    for start, end in new:
+        log.warning("schedule_gap", schedule=name, start=iso(start), end=iso(end))
+    store.set_gaps(tx, name, near)
     timers.put(tx, GAPS, name, due_at=tx.now + CHECKED_EVERY, version=0)
+
+
+def unattended(tx: ReadTx, within: timedelta) -> int:
+    """How many schedules have nobody on call now, or at some time from now on, and should have; `within` is at most
+    seven days. As of the last look at each: after every change, and daily."""
+    return store.count_with_gaps(tx, tx.now + within)

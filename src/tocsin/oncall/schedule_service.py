@@ -7,10 +7,9 @@ from typing import Any, Final
 from tocsin.kit.cursors import decode_cursor, encode_cursor
 from tocsin.kit.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed
 from tocsin.kit.events import ScheduleRemoved, ScheduleSaved
-from tocsin.oncall import people_store
+from tocsin.oncall import people_store, reference_service
 from tocsin.oncall import schedule_store as store
-from tocsin.oncall.declaring import kept_schedule, named_in
-from tocsin.oncall.people_service import check_known
+from tocsin.oncall.declaring import kept_schedule, references_of
 from tocsin.oncall.schedule_store import GAPS, OVERRIDE, TEMPORARY, OverrideRow, ScheduleRow, ScheduleVersion
 from tocsin.oncall.schedules import Compute, Schedule, Shift, TooManyShifts, on_call_at, shifts_of_versions
 from tocsin.oncall.schedules import next_change as change_after
@@ -152,8 +151,8 @@ def save(tx: Tx, name: str, schedule: Schedule, *, seen_version: int | None = No
 
     Raises Invalid, PreconditionFailed, Conflict when there are too many.
     """
-    check_known(tx, named_in(schedule))
     people_store.lock(tx)
+    reference_service.check(tx, references_of(schedule))
     before = store.get(tx, name)
     _agree(0 if before is None else before.version, seen_version)
     definition = definition_of(schedule)
@@ -179,6 +178,7 @@ def remove(tx: Tx, name: str, *, seen_version: int | None = None) -> ScheduleRow
         store.end_override(tx, row)
     store.remove(tx, name, found.version + 1)
     timers.drop(tx, GAPS, name)
+    store.set_gaps(tx, name, ())
     tx.emit(ScheduleRemoved(name, version=found.version + 1))
     return found
 

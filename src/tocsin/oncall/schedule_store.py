@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Select, and_, delete, func, insert, null, or_, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.oncall.model import schedule_gaps, schedule_overrides, schedule_versions, schedules
 from tocsin.oncall.schedules import FixedShift, Override, Temporary
@@ -216,7 +215,7 @@ def running_overrides(tx: ReadTx, name: str) -> list[OverrideRow]:
     return overrides_between(tx, [name], tx.now, datetime.max.replace(tzinfo=tx.now.tzinfo)).get(name, [])
 
 
-# Gaps that were told of.
+# Gaps that were told of, and are still there.
 
 
 def look_soon(tx: Tx, name: str) -> None:
@@ -224,19 +223,26 @@ def look_soon(tx: Tx, name: str) -> None:
     timers.put(tx, GAPS, name, due_at=tx.now, version=0)
 
 
-def told_gaps(tx: ReadTx, name: str, since: datetime) -> list[tuple[datetime, datetime]]:
-    """Gaps that were told of and end later than that."""
+def told_gaps(tx: ReadTx, name: str) -> list[tuple[datetime, datetime]]:
+    """The gaps of a schedule that were told of, as they were when it was looked at last."""
     c = schedule_gaps.c
-    statement = select(c.start, c.end).where(c.schedule == name, c.end >= since).order_by(c.start)
+    statement = select(c.start, c.end).where(c.schedule == name).order_by(c.start)
     return [(row.start, row.end) for row in tx.execute(statement)]
 
 
-def tell_gap(tx: Tx, name: str, start: datetime, end: datetime) -> None:
-    """Note that a gap was told of, or that it is longer than it was."""
-    upsert = postgresql.insert(schedule_gaps) if tx.dialect == "postgresql" else sqlite.insert(schedule_gaps)
-    row = upsert.values(schedule=name, start=start, end=end)
-    tx.execute(row.on_conflict_do_update(index_elements=["schedule", "start"], set_={"end": upsert.excluded.end}))
+def set_gaps(tx: Tx, name: str, gaps: Sequence[tuple[datetime, datetime]]) -> None:
+    """Note the gaps of a schedule, in the place of those that were noted before."""
+    tx.execute(delete(schedule_gaps).where(schedule_gaps.c.schedule == name))
+    if gaps:
+        tx.execute(insert(schedule_gaps), [{"schedule": name, "start": start, "end": end} for start, end in gaps])
 
 
-def forget_gaps(tx: Tx, name: str, before: datetime) -> None:
-    tx.execute(delete(schedule_gaps).where(schedule_gaps.c.schedule == name, schedule_gaps.c.end < before))
+def count_with_gaps(tx: ReadTx, until: datetime) -> int:
+    """How many schedules have a gap now or at any time up to an instant, which is at most seven days ahead."""
+    c = schedule_gaps.c
+    statement = (
+        select(func.count(c.schedule.distinct()))
+        .join(schedules, schedules.c.name == c.schedule)
+        .where(c.start <= until, c.end > tx.now)
+    )
+    return int(tx.execute(statement).scalar_one())

@@ -14,7 +14,7 @@ from tocsin.alerts.silencing import Silence
 from tocsin.kit.clock import iso
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.web.declaration_schemas import DeclarationIn
-from tocsin.web.problems import faults_within
+from tocsin.web.faults import faults_within
 from tocsin.web.rule_schemas import RuleDefinitionIn, RuleIn
 from tocsin.web.schemas import In, Name, Out
 from tocsin.web.silence_schemas import SilenceIn
@@ -31,7 +31,7 @@ def _read(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     try:
         return handler(value)
     except ValidationError as error:
-        return Faulty(faults_within(error))
+        return Faulty(faults_within(error, value))
 
 
 class SilenceEntryIn(SilenceIn):

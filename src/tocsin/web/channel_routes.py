@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tocsin.notify import channel_service as channels
+from tocsin.notify import reference_service as removing
 from tocsin.notify.channels.table import CHANNELS
 from tocsin.notify.delivery_store import State
 from tocsin.storage.tx import Tx
@@ -19,7 +20,7 @@ from tocsin.web.channel_schemas import (
     channel_fields,
     delivery_detail,
 )
-from tocsin.web.preconditions import IfMatch, agreed, seen_tags
+from tocsin.web.preconditions import IN_USE, Force, IfMatch, agreed, seen_tags
 from tocsin.web.schemas import ProblemOut, QueryIn
 from tocsin.web.services import Desk, Services, desk, services
 
@@ -31,9 +32,7 @@ _MISSING: Final[dict[int | str, dict[str, Any]]] = {404: {"model": ProblemOut}}
 _STALE: Final[dict[int | str, dict[str, Any]]] = {
     412: {"model": ProblemOut, "description": "If-Match names another version"}
 }
-_REFUSED: Final[dict[int | str, dict[str, Any]]] = {
-    409: {"model": ProblemOut, "description": "There are too many, or another one falls back to it"}
-}
+_REFUSED: Final[dict[int | str, dict[str, Any]]] = {409: {"model": ProblemOut, "description": "There are too many"}}
 
 
 def _answer(tx: Tx, name: str, status: int = 200) -> Response:
@@ -91,16 +90,20 @@ def put_channel(name: Name, channel: ChannelIn, at: AtDesk, if_match: IfMatch = 
     "/channels/{name}",
     response_model=ChannelDetailOut,
     summary="Remove a channel",
-    responses={**_MISSING, **_REFUSED, **_STALE},
+    responses={**_MISSING, **IN_USE, **_STALE},
 )
-def remove_channel(name: Name, at: AtDesk, if_match: IfMatch = None) -> Response:
-    """Remove a channel, and answer with what it was. What waits for it is given up, and can be replayed once there is
-    one of that name again."""
+def remove_channel(name: Name, at: AtDesk, if_match: IfMatch = None, force: Force = False) -> Response:
+    """Remove a channel, and answer with what it was. What waits for it goes to a default channel, or else is given up,
+    and can be replayed once there is one of that name again.
+
+    One that a route, an escalation policy or another channel names is kept, unless by `force`: what is still sent
+    there then goes to a default channel, and a step that calls it calls nobody there.
+    """
     seen = seen_tags(if_match)
 
     def work(tx: Tx) -> Response:
         answer = _answer(tx, name)
-        channels.remove(tx, name, seen_version=_agreed(tx, name, seen))
+        removing.remove_channel(tx, name, seen_version=_agreed(tx, name, seen), force=force)
         return answer
 
     return at.write(work)

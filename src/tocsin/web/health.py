@@ -1,6 +1,7 @@
 """Is it alive, is it ready, what does it count."""
 
 import time
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,6 +12,7 @@ from tocsin.kit.errors import Unavailable
 from tocsin.kit.priorities import Priority
 from tocsin.notify import delivery_store as deliveries
 from tocsin.notify.delivery_store import Queue
+from tocsin.oncall import problem_service as schedules
 from tocsin.storage import parking, schema
 from tocsin.storage.database import Database
 from tocsin.storage.dialects import Sqlite
@@ -76,6 +78,7 @@ class StateCollector:
             GaugeMetricFamily("tocsin_parked_now", "Ranges of records whose consequences wait.", value=waiting),
         ]
         found += self._deliveries()
+        found += self._schedules()
         if isinstance(self._database.dialect, Sqlite):
             wal = self._database.dialect.wal_bytes()
             found.append(GaugeMetricFamily("tocsin_wal_bytes", "Size of the write-ahead log.", value=wal))
@@ -97,3 +100,20 @@ class StateCollector:
         for channel, n in given_up.items():
             dead.add_metric([channel], n)
         return [queued, oldest, dead]
+
+    def _schedules(self) -> list[Metric]:
+        """By how many schedules nobody is on call, now and soon."""
+        now: int = self._database.read(lambda tx: schedules.unattended(tx, timedelta(0)))
+        soon: int = self._database.read(lambda tx: schedules.unattended(tx, timedelta(days=1)))
+        return [
+            GaugeMetricFamily(
+                "tocsin_schedules_nobody_on_call",
+                "Schedules by which nobody is on call now, and somebody should be.",
+                value=now,
+            ),
+            GaugeMetricFamily(
+                "tocsin_schedules_nobody_on_call_soon",
+                "Schedules by which nobody is on call at some time in the next 24 hours, and somebody should be.",
+                value=soon,
+            ),
+        ]

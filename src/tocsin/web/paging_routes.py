@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority
-from tocsin.notify import page_service, paging, preview_service, route_service, routing
+from tocsin.notify import page_service, paging, preview_service, reference_service, route_service, routing
 from tocsin.notify.message import Kind
-from tocsin.oncall import escalation_service, escalation_store, item_service, item_store
+from tocsin.oncall import escalation_store, item_service, item_store
 from tocsin.oncall.item_service import ESCALATION_POLICY, NOTIFICATION_RULES, ROUTE, ItemKind
 from tocsin.oncall.item_store import Item
 from tocsin.storage.tx import ReadTx, Tx
@@ -36,7 +36,7 @@ from tocsin.web.paging_schemas import (
     route_out,
     run_out,
 )
-from tocsin.web.preconditions import IfMatch, agreed, seen_tags
+from tocsin.web.preconditions import IN_USE, Force, IfMatch, agreed, seen_tags
 from tocsin.web.schemas import ProblemOut, QueryIn, TicketOut
 from tocsin.web.services import Desk, Services, desk, services
 from tocsin.web.tickets_routes import CHANGES, Id, agreed_version, ticket_answer
@@ -50,7 +50,6 @@ MISSING: Final[dict[int | str, dict[str, Any]]] = {404: {"model": ProblemOut}}
 STALE: Final[dict[int | str, dict[str, Any]]] = {
     412: {"model": ProblemOut, "description": "If-Match names another version"}
 }
-_IN_USE: Final[dict[int | str, dict[str, Any]]] = {409: {"model": ProblemOut, "description": "A route uses it"}}
 _OVER: Final[dict[int | str, dict[str, Any]]] = {
     409: {"model": ProblemOut, "description": "The ticket is over, or nobody is there to be called"}
 }
@@ -118,7 +117,7 @@ def put_policy(name: ItemName, policy: EscalationPolicyIn, at: AtDesk, if_match:
     seen, said = seen_tags(if_match), policy.model_dump()
     return at.write(
         lambda tx: _saved(
-            escalation_service.save_policy(tx, name, said, seen_version=seen_version(tx, ESCALATION_POLICY, name, seen))
+            reference_service.save_policy(tx, name, said, seen_version=seen_version(tx, ESCALATION_POLICY, name, seen))
         )
     )
 
@@ -127,16 +126,18 @@ def put_policy(name: ItemName, policy: EscalationPolicyIn, at: AtDesk, if_match:
     "/escalation-policies/{name}",
     response_model=EscalationPolicyOut,
     summary="Remove an escalation policy",
-    responses={**MISSING, **_IN_USE, **STALE},
+    responses={**MISSING, **IN_USE, **STALE},
 )
-def remove_policy(name: ItemName, at: AtDesk, if_match: IfMatch = None) -> Response:
-    """Remove an escalation policy that no route names, and answer with what it was. Runs of it go on to their end."""
+def remove_policy(name: ItemName, at: AtDesk, if_match: IfMatch = None, force: Force = False) -> Response:
+    """Remove an escalation policy, and answer with what it was. Runs of it go on to their end. One that a route names
+    is kept, unless by `force`: the route then says on each ticket that it failed, and the default channels hear."""
     seen = seen_tags(if_match)
-    return at.write(
-        lambda tx: answer(
-            route_service.remove_policy(tx, name, seen_version=seen_version(tx, ESCALATION_POLICY, name, seen))
-        )
-    )
+
+    def work(tx: Tx) -> Response:
+        version = seen_version(tx, ESCALATION_POLICY, name, seen)
+        return answer(reference_service.remove_policy(tx, name, seen_version=version, force=force))
+
+    return at.write(work)
 
 
 @router.get("/escalation-policies/{name}/versions", summary="An escalation policy's versions", responses=MISSING)

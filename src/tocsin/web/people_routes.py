@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tocsin.kit.errors import Conflict, FieldError, Invalid
+from tocsin.notify import reference_service as removing
 from tocsin.oncall import people_service as people
 from tocsin.oncall import people_store
 from tocsin.oncall.codes import Verdict
@@ -28,7 +29,7 @@ from tocsin.web.people_schemas import (
     UserPageOut,
     VerifyIn,
 )
-from tocsin.web.preconditions import IfMatch, agreed, seen_tags
+from tocsin.web.preconditions import IN_USE, Force, IfMatch, agreed, seen_tags
 from tocsin.web.schemas import Moment, ProblemOut, QueryIn
 from tocsin.web.services import Desk, Services, desk, services
 
@@ -91,6 +92,7 @@ def get_user(name: UserPath, with_: With) -> Response:
             methods=[MethodOut.model_validate(one) for one in people.methods(tx, name)],
             teams=people_store.teams_of(tx, name),
             schedules=list(people.schedules_naming(tx, name)),
+            escalation_policies=list(people.policies_naming(tx, name)),
         )
 
     return _answer(with_.database.read(look))
@@ -116,15 +118,22 @@ def put_user(name: UserPath, user: UserIn, at: AtDesk, if_match: IfMatch = None)
     return at.write(work)
 
 
-@router.delete("/users/{name}", response_model=UserOut, summary="Remove a user", responses={**_MISSING, **_STALE})
-def remove_user(name: UserPath, at: AtDesk, if_match: IfMatch = None) -> Response:
+@router.delete(
+    "/users/{name}", response_model=UserOut, summary="Remove a user", responses={**_MISSING, **IN_USE, **_STALE}
+)
+def remove_user(name: UserPath, at: AtDesk, if_match: IfMatch = None, force: Force = False) -> Response:
     """Remove a user with all contact methods and out of all teams, and answer with what was said of them.
 
-    A schedule that names them still does, and nobody is on call in their place: `GET /schedules/{name}/problems` shows
-    where. What is past keeps the name.
+    Somebody whom a schedule or an escalation policy names is kept, unless by `force`, also while they are on call:
+    nobody is called in their place then, and `GET /schedules/{name}/problems` shows where. What is past keeps the name.
     """
     seen = seen_tags(if_match)
-    return at.write(lambda tx: _user_answer(people.remove(tx, name, seen_version=_agreed(tx, people.get, name, seen))))
+
+    def work(tx: Tx) -> Response:
+        version = _agreed(tx, people.get, name, seen)
+        return _user_answer(removing.remove_user(tx, name, seen_version=version, force=force))
+
+    return at.write(work)
 
 
 @router.post("/users/{name}/away", response_model=UserOut, summary="Note that a user is away", responses=_MISSING)
@@ -256,12 +265,16 @@ def put_team(name: TeamPath, team: TeamIn, at: AtDesk, if_match: IfMatch = None)
     return at.write(work)
 
 
-@router.delete("/teams/{name}", response_model=TeamOut, summary="Remove a team", responses={**_MISSING, **_STALE})
-def remove_team(name: TeamPath, at: AtDesk, if_match: IfMatch = None) -> Response:
-    """Remove a team, and answer with what it was. Its people stay."""
+@router.delete(
+    "/teams/{name}", response_model=TeamOut, summary="Remove a team", responses={**_MISSING, **IN_USE, **_STALE}
+)
+def remove_team(name: TeamPath, at: AtDesk, if_match: IfMatch = None, force: Force = False) -> Response:
+    """Remove a team, and answer with what it was. Its people stay. One that a route or an escalation policy calls is
+    kept, unless by `force`: it has nobody then."""
     seen = seen_tags(if_match)
 
     def work(tx: Tx) -> Response:
-        return _team_answer(people.remove_team(tx, name, seen_version=_agreed(tx, people.get_team, name, seen)))
+        version = _agreed(tx, people.get_team, name, seen)
+        return _team_answer(removing.remove_team(tx, name, seen_version=version, force=force))
 
     return at.write(work)

@@ -77,11 +77,12 @@ class MethodOut(Out):
 
 
 class UserDetailOut(UserOut):
-    """A user with contact methods, teams and the schedules that name them."""
+    """A user with contact methods, teams, and the schedules and escalation policies that name them."""
 
     methods: list[MethodOut]
     teams: list[str]
     schedules: list[str]
+    escalation_policies: list[str]
 
 
 class UserPageOut(Out):

@@ -1,16 +1,22 @@
-"""If-Match (RFC 9110 13.1.1): a change that was decided on one version of a thing is not made to another."""
+"""If-Match (RFC 9110 13.1.1): a change that was decided on one version of a thing is not made to another; and `force`,
+without which what others name is not removed."""
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from fastapi import Header
+from fastapi import Header, Query
 
 from tocsin.kit.errors import FieldError, Invalid, PreconditionFailed
+from tocsin.web.schemas import ProblemOut
 
 IfMatch = Annotated[
     str | None,
     Header(description="The ETag the change was decided on, or several; another version now is answered 412."),
 ]
+Force = Annotated[bool, Query(description="Remove it also while others name it; they go on without it.")]
+IN_USE: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"model": ProblemOut, "description": "Others name it (`used_by`): change them first, or say `force`"}
+}
 # RFC 9110 8.8.3: what stands between the quotes is opaque; a bare number is taken for the tag as well.
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"|(\d{1,15})')
 

@@ -3,19 +3,19 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from tocsin.kit import errors as kinds
 from tocsin.kit.errors import FieldError, TocsinError
 from tocsin.tickets.workflow import TransitionRefused
+from tocsin.web.faults import faults
 
 MEDIA_TYPE: Final = "application/problem+json"
 INTERNAL: Final = "internal-error"
@@ -27,6 +27,7 @@ STATUSES: Final[Mapping[type[TocsinError], int]] = {
     kinds.NotFound: 404,
     kinds.Unreadable: 404,
     TransitionRefused: 409,
+    kinds.InUse: 409,
     kinds.Conflict: 409,
     kinds.PreconditionFailed: 412,
     kinds.TooLarge: 413,
@@ -56,6 +57,10 @@ def problem(error: TocsinError) -> tuple[int, dict[str, str], bytes]:
         extra["errors"] = [_field(found) for found in error.errors]
     if isinstance(error, TransitionRefused):
         extra["allowed"] = error.allowed
+    if isinstance(error, kinds.InUse):
+        shown = error.used_by[: kinds.IN_USE_SHOWN]
+        extra["used_by"] = [{"kind": kind, "name": name} for kind, name in shown]
+        extra["used_by_count"] = len(error.used_by)
     if isinstance(error, kinds.PreconditionFailed):
         extra["version"] = error.facts["version"]
     if isinstance(error, kinds.Unavailable):
@@ -96,49 +101,11 @@ def _on_known(_: Request, error: Exception) -> Response:
 def _on_invalid(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    found = [
-        FieldError("" if item["type"] == "json_invalid" else _pointer(item["loc"]), _detail(item))
-        for item in error.errors()
-    ]
+    found = faults(error.errors(), error.body)
     text = "; ".join(f"{f.pointer or 'body'}: {f.detail}" for f in found[:5])
     if any(item["type"] == "json_invalid" for item in error.errors()):
         return _response(*problem(kinds.Malformed(text, errors=tuple(found))))
     return _response(*problem(kinds.Invalid(text, errors=tuple(found))))
-
-
-def _pointer(location: tuple[Any, ...]) -> str:
-    """A JSON pointer into the body; for a query parameter or header its name."""
-    where, *path = location
-    if where != "body":
-        return str(path[0]) if path else str(where)
-    return _joined(path)
-
-
-def _joined(path: Iterable[Any]) -> str:
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def faults_within(error: ValidationError) -> list[FieldError]:
-    """What is wrong with a part of a body that is checked by itself; the pointers begin there."""
-    return [FieldError(_joined(item["loc"]), _detail(item)) for item in error.errors()]
-
-
-# What pydantic says of its own models' making, in the words of somebody who sends a request.
-_PHRASES: Final = {
-    "extra_forbidden": "does not exist here; see /docs for what there is",
-    "missing": "is required",
-    "string_type": "expected a string",
-    "string_too_short": "must not be empty",
-    "model_attributes_type": "expected a JSON object",
-    "dict_type": "expected a JSON object",
-}
-
-
-def _detail(item: Mapping[str, Any]) -> str:
-    text = str(item["msg"])
-    if item["type"] == "json_invalid":
-        return f"not valid JSON at byte {item['loc'][-1]}: {item.get('ctx', {}).get('error', text)}"
-    return _PHRASES.get(item["type"], text.removeprefix("Value error, "))
 
 
 def _on_http(request: Request, error: Exception) -> Response:

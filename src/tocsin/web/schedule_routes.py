@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tocsin.kit.errors import FieldError, Invalid
+from tocsin.notify import reference_service as removing
 from tocsin.oncall import calendar_service as calendars
 from tocsin.oncall import coverage, people_store, trying
 from tocsin.oncall import override_service as overriding
@@ -17,7 +18,7 @@ from tocsin.oncall.restrictions import Stretch
 from tocsin.oncall.schedule_store import OVERRIDE, OverrideRow, ScheduleRow
 from tocsin.oncall.schedules import Schedule, TooManyShifts
 from tocsin.storage.tx import ReadTx, Tx
-from tocsin.web.preconditions import IfMatch, agreed, seen_tags
+from tocsin.web.preconditions import IN_USE, Force, IfMatch, agreed, seen_tags
 from tocsin.web.schedule_schemas import (
     CalendarAddressOut,
     CalendarGoneOut,
@@ -162,12 +163,23 @@ def put_schedule(name: Name, schedule: ScheduleIn, at: AtDesk, if_match: IfMatch
 
 
 @router.delete(
-    "/schedules/{name}", response_model=ScheduleOut, summary="Remove a schedule", responses={**_MISSING, **_STALE}
+    "/schedules/{name}",
+    response_model=ScheduleOut,
+    summary="Remove a schedule",
+    responses={**_MISSING, **IN_USE, **_STALE},
 )
-def remove_schedule(name: Name, at: AtDesk, if_match: IfMatch = None) -> Response:
-    """Remove a schedule, and answer with what it was: nobody is on call by it from now on. What is past stays."""
+def remove_schedule(name: Name, at: AtDesk, if_match: IfMatch = None, force: Force = False) -> Response:
+    """Remove a schedule, and answer with what it was: nobody is on call by it from now on. What is past stays.
+
+    One that a route or an escalation policy calls is kept, unless by `force`: a step that finds nobody there calls its
+    fallback then.
+    """
     seen = seen_tags(if_match)
-    return at.write(lambda tx: _answer(schedules.remove(tx, name, seen_version=_agreed(tx, name, seen))))
+
+    def work(tx: Tx) -> Response:
+        return _answer(removing.remove_schedule(tx, name, seen_version=_agreed(tx, name, seen), force=force))
+
+    return at.write(work)
 
 
 @router.get("/schedules/{name}/versions", summary="A schedule's versions", responses=_MISSING)

@@ -105,7 +105,11 @@ QueryText = Annotated[
     AfterValidator(no_nul),
 ]
 LevelIn = Annotated[Level, BeforeValidator(_level, json_schema_input_type=str)]
-Moment = Annotated[datetime, BeforeValidator(moment_of, json_schema_input_type=str)]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(moment_of, json_schema_input_type=str),
+    Field(description="RFC 3339; without an offset it is UTC."),
+]
 InstantIn = Annotated[datetime | timedelta, BeforeValidator(_instant, json_schema_input_type=str)]
 
 
@@ -410,6 +414,10 @@ class ProblemOut(Out):
     status: int
     detail: str
     errors: list[dict[str, str]] | None = Field(None, description="Each with `detail` and `pointer`.")
+    used_by: list[dict[str, str]] | None = Field(
+        None, description="Of `in-use`: the first that name it, each with `kind` and `name`."
+    )
+    used_by_count: int | None = Field(None, description="Of `in-use`: how many name it.")
 
 
 class IngestedOut(Out):

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tocsin.kit.errors import FieldError, Invalid
+from tocsin.notify import reference_service as removing
 from tocsin.storage.tx import Tx
 from tocsin.tickets import service as tickets
 from tocsin.tickets import sla_service as sla
 from tocsin.tickets.sla_store import CALENDAR, POLICY, Item
 from tocsin.tickets.store import Ticket
-from tocsin.web.preconditions import IfMatch, agreed, seen_tags
+from tocsin.web.preconditions import Force, IfMatch, agreed, seen_tags
 from tocsin.web.schemas import Out, ProblemOut, QueryIn, TicketOut
 from tocsin.web.services import Desk, Services, desk, services
 from tocsin.web.sla_schemas import (
@@ -128,7 +129,8 @@ def _saved(saved: tuple[Item, bool]) -> Response:
 )
 def remove_policy(name: Name, at: AtDesk, if_match: IfMatch = None) -> Response:
     """Remove an SLA policy, and answer with what it was. Tickets that opened under it keep their clocks."""
-    return _remove(POLICY, name, at, if_match)
+    seen = seen_tags(if_match)
+    return at.write(lambda tx: _answer(sla.remove(tx, POLICY, name, seen_version=_agreed(tx, POLICY, name, seen))))
 
 
 @router.get("/sla/policies/{name}/versions", summary="An SLA policy's versions", responses=_MISSING)
@@ -214,20 +216,22 @@ def put_calendar(name: Name, calendar: CalendarDefinitionIn, at: AtDesk, if_matc
     summary="Remove a calendar",
     responses={**_MISSING, **_IN_USE, **_STALE},
 )
-def remove_calendar(name: Name, at: AtDesk, if_match: IfMatch = None) -> Response:
-    """Remove a calendar that no policy uses, and answer with what it was. Tickets that run by it go on."""
-    return _remove(CALENDAR, name, at, if_match)
+def remove_calendar(name: Name, at: AtDesk, if_match: IfMatch = None, force: Force = False) -> Response:
+    """Remove a calendar that no policy uses, and answer with what it was. Tickets that run by it go on. One that a
+    route or notification rules name is kept, unless by `force`: the route fails then, and calls are made at once."""
+    seen = seen_tags(if_match)
+
+    def work(tx: Tx) -> Response:
+        version = _agreed(tx, CALENDAR, name, seen)
+        return _answer(removing.remove_calendar(tx, name, seen_version=version, force=force))
+
+    return at.write(work)
 
 
 @router.get("/sla/calendars/{name}/versions", summary="A calendar's versions", responses=_MISSING)
 def calendar_versions(name: Name, query: Annotated[QueryIn, Query()], with_: With) -> SlaVersionPageOut:
     """What a calendar said and when, newest first, with who changed it; also of one that was removed."""
     return _versions(CALENDAR, name, query, with_)
-
-
-def _remove(kind: str, name: str, at: Desk, if_match: str | None) -> Response:
-    seen = seen_tags(if_match)
-    return at.write(lambda tx: _answer(sla.remove(tx, kind, name, seen_version=_agreed(tx, kind, name, seen))))
 
 
 def _versions(kind: str, name: str, query: QueryIn, with_: Services) -> SlaVersionPageOut:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tocsin.notify import picture_service, wording
+from tocsin.notify import reference_service as removing
 from tocsin.notify import template_service as templates
 from tocsin.notify.links import LIVES, actions_of
 from tocsin.notify.message import Action, Kind
@@ -16,7 +17,7 @@ from tocsin.notify.template_store import TemplateRow
 from tocsin.notify.templates import TemplateWrong
 from tocsin.notify.wording import Said, Template
 from tocsin.storage.tx import Tx
-from tocsin.web.preconditions import IfMatch, agreed, seen_tags
+from tocsin.web.preconditions import IN_USE, Force, IfMatch, agreed, seen_tags
 from tocsin.web.schemas import ProblemOut, QueryIn
 from tocsin.web.services import Desk, Services, desk, services
 from tocsin.web.template_schemas import FaultOut, PreviewIn, PreviewOut, TemplateIn, TemplateOut, TemplatePageOut
@@ -139,9 +140,17 @@ def put_template(name: Name, template: TemplateIn, at: AtDesk, if_match: IfMatch
 
 
 @router.delete(
-    "/templates/{name}", response_model=TemplateOut, summary="Remove a template", responses={**_MISSING, **_STALE}
+    "/templates/{name}",
+    response_model=TemplateOut,
+    summary="Remove a template",
+    responses={**_MISSING, **IN_USE, **_STALE},
 )
-def remove_template(name: Name, at: AtDesk, if_match: IfMatch = None) -> Response:
-    """Remove a template, and answer with it. Messages that name it are said by the default one."""
+def remove_template(name: Name, at: AtDesk, if_match: IfMatch = None, force: Force = False) -> Response:
+    """Remove a template, and answer with it. One that a channel names is kept, unless by `force`: its messages are
+    said by the default one then."""
     seen = seen_tags(if_match)
-    return at.write(lambda tx: _answer(templates.remove(tx, name, seen_version=_agreed(tx, name, seen))))
+
+    def work(tx: Tx) -> Response:
+        return _answer(removing.remove_template(tx, name, seen_version=_agreed(tx, name, seen), force=force))
+
+    return at.write(work)
