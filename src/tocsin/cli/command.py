@@ -42,5 +42,14 @@ LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help
 CursorOption = Annotated[
     str | None, typer.Option("--cursor", metavar="CURSOR", help="Go on where the last page ended.")
 ]
+FileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="All of it as JSON, or as YAML in a file named .yaml; - for standard input.",
+    ),
+]
 IdsArgument = Annotated[list[int], typer.Argument(metavar="ID...", min=1, help="One or several ids.")]
 IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1)]
