@@ -15,8 +15,18 @@ from sqlalchemy import update
 
 from desk import ANA, RUI, Desk, FakeClock, critical, in_threads
 from paged import (
-    CURSED, asked_for, hire, make_team, paged, put_on_call, save_channel, save_policy, save_route, save_rules, send_away,
-)  # fmt: skip
+    CURSED,
+    asked_for,
+    hire,
+    make_team,
+    paged,
+    put_on_call,
+    save_channel,
+    save_policy,
+    save_route,
+    save_rules,
+    send_away,
+)
 from tocsin.kit.actors import Actor
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.kit.priorities import Priority
