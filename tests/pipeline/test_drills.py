@@ -176,6 +176,13 @@ def test_without_a_person_it_is_told_of_everybody_concerned_and_of_channels(desk
     told = everybody(2)
     assert (told.people, told.summary) == ([], "Nobody was called about ticket 2.")
     assert told.why_nobody == ["No route was about it: it went to the default channels, and nobody was called."]
+    save_policy(desk, "vain", ("schedule:none", 300), ("user:kim", 300), fallback="channel:console")
+    save_route(desk, "vain", query="service:vain", escalation_policy="vain")
+    desk.post(critical(service="vain"))
+    told = everybody(3)
+    step = "step 1 of escalation policy vain, round 1, found nobody behind schedule:none"
+    assert told.warnings == [f"{step}; channel:console was to be called instead"]
+    assert told.people[0].why_not[-1] == "There is no user kim."
     with pytest.raises(NotFound):
         everybody(9)
 

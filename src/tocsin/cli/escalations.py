@@ -223,7 +223,8 @@ def page(
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Call somebody about a ticket now. Where that reaches nobody it says why, and ends with 1."""
+    """Call somebody about a ticket now. Where that reaches nobody it says why, and ends with 1, or with 4 where nobody
+    is there to be called at all."""
     kind, _, name = target.partition(":")
     if kind not in {"user", "schedule", "team", "channel", "policy"} or not name:
         raise WrongUsage(detail="Expected user:NAME, schedule:NAME, team:NAME, channel:NAME or policy:NAME.")

@@ -169,6 +169,7 @@ def preview(
         str | None, typer.Option("--kind", "-k", help="page, opened, resolved, updated, ...", show_default="page")
     ] = None,
     person: Annotated[str | None, typer.Option("--person", "-p", help="Who is told.", show_default="ana")] = None,
+    with_html: Annotated[bool, typer.Option("--html", help="Show the HTML of mails as well.")] = False,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -184,7 +185,7 @@ def preview(
     if as_json:
         print_json(answer.text)
     else:
-        print_fields([(part, _text(found[part])) for part in PARTS])
+        print_fields([(part, _text(found[part])) for part in PARTS if part != "html" or with_html])
         for one in found["problems"]:
             typer.echo(f"tocsin: {printable(one['part'])}: {printable(one['detail'])}", err=True)
     if found["problems"]:

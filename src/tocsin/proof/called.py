@@ -137,8 +137,10 @@ class _Known:
 
     @property
     def failures(self) -> list[str]:
-        failed = (event.data for event in self.events if "error" in event.data)
-        return [f"{one['part']} failed: {one['error']}" for one in failed]
+        """What went wrong for more than one: steps that found nobody, parts that failed."""
+        return [_in_vain(one.data) for one in self.events if one.kind == "NobodyOnCall"] + [
+            f"{one.data['part']} failed: {one.data['error']}" for one in self.events if "error" in one.data
+        ]
 
     def sent(self, one: Delivery) -> Sent:
         return Sent(one, self.attempts.get(one.id, []))
@@ -150,6 +152,12 @@ def _known(tx: ReadTx, ticket_id: int, wish: Wish) -> _Known:
     attempts = delivery_store.attempts_of_all(tx, [one.id for one in deliveries])
     events = store.happened_to(tx, ticket_id, _TOLD)
     return _Known(ticket_id, events, deliveries, attempts, escalation_store.of_ticket(tx, ticket_id))
+
+
+def _in_vain(data: Mapping[str, Any]) -> str:
+    step = f"step {data['step']} of escalation policy {data['policy']}, round {data['round']}"
+    instead = f"; {data['fallback']} was to be called instead" if data["fallback"] else ""
+    return f"{step}, found nobody behind {', '.join(data['wanted'])}{instead}"
 
 
 def _told(tx: ReadTx, known: _Known, person: str) -> Told:
@@ -184,7 +192,9 @@ def _why_not(tx: ReadTx, known: _Known, person: str) -> list[str]:
         return _why_nobody(known)
     said = [_of_run(tx, row, person) for row in runs]
     user = people_store.users(tx, [person]).get(person)
-    if user is not None and any(user.is_away(row.began_at) for row in runs):
+    if user is None or user.removed:
+        said.append(f"There is no user {person}.")
+    elif any(user.is_away(row.began_at) for row in runs):
         said.append(f"{person} was away then.")
     return said
 
