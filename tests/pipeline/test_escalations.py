@@ -349,6 +349,7 @@ def test_a_preview_shows_a_step_that_would_call_nobody_with_the_reason(desk: Des
         (2, (), ("channel gone is gone, or switched off", "there is no team none")),
         (3, ("eva",), ()),
     ]
+    assert "no channel carries a way to reach eva" in found.problems
     assert found.problems[0] == (
         "step 1 of escalation policy pay would call nobody: nobody is on call in schedule empty; there is no team none"
     )

@@ -133,7 +133,7 @@ def preview(
     for step in found["steps"]:
         typer.echo(f"{when(step['at'], utc=utc)}  {printable(_step(step))}")
     for one in found["people"]:
-        calls = "; ".join(f"{call['method']}, {call['rule']}" for call in one["calls"])
+        calls = "; ".join(f"{call['method']}, {call['rule']}" for call in one["calls"]) or one["warning"] or "no call"
         typer.echo(f"{when(one['at'], utc=utc)}  {printable(one['person'])}: {printable(one['why'])}; {calls}")
     for problem in found["problems"]:
         typer.echo(f"problem: {printable(problem)}")

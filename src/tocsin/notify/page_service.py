@@ -306,6 +306,11 @@ def _targets(tx: ReadTx, target: str) -> list[Target]:
     return list(dict.fromkeys([*named, *([] if policy.fallback is None else [policy.fallback])]))
 
 
+def not_carried(name: str) -> str:
+    """That somebody has ways to be reached, and no channel is of their kinds, in words."""
+    return f"no channel carries a way to reach {name}"
+
+
 def _reached(tx: ReadTx, asked: Sequence[Delivery]) -> tuple[list[str], list[str]]:
     """Whoever has a way that a channel carries, and what is wrong with the ways of others."""
     mine = [one for one in asked if one.method_id is not None]
@@ -315,5 +320,5 @@ def _reached(tx: ReadTx, asked: Sequence[Delivery]) -> tuple[list[str], list[str
     for one in mine:
         people[str(one.person)] |= not carried.isdisjoint({one.method_id, *one.otherwise})
     problems = [str(one.why["unreachable"]) for one in asked if "unreachable" in one.why]
-    problems += [f"no channel carries a way to reach {name}" for name, there in people.items() if not there]
+    problems += [not_carried(name) for name, there in people.items() if not there]
     return [name for name, there in people.items() if there], problems

@@ -6,7 +6,7 @@ from typing import Final
 
 from tocsin.kit.errors import NotFound
 from tocsin.kit.priorities import Priority
-from tocsin.notify import channel_store, page_service, route_service
+from tocsin.notify import channel_store, page_service, reaching, route_service
 from tocsin.notify.callers import Callers
 from tocsin.notify.message import Kind
 from tocsin.notify.paging import Calls
@@ -125,4 +125,12 @@ class _Previewing:
             calls = replace(calls, warning=f"{name} has no verified way to be reached: their email will be tried")
         if calls.warning is not None and calls.warning not in self.found.problems:
             self.found.problems.append(calls.warning)
+        if calls.calls and name not in {one.person for one in self.found.calls}:
+            self._check_carried(name, calls)
         self.found.calls.append(CallPreview(name, at, why, calls))
+
+    def _check_carried(self, name: str, calls: Calls) -> None:
+        """A way that no channel carries reaches nobody."""
+        ids = {one_id for call in calls.calls for one_id in (call.method_id, *call.otherwise)}
+        if not reaching.methods(self.tx, ids):
+            self.found.problems.append(page_service.not_carried(name))
