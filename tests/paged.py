@@ -1,12 +1,14 @@
 """People, schedules and policies for stories about paging, and who was called in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from desk import ANA, Desk
-from tocsin.notify import channel_store, page_service, route_service
+from tocsin.notify import channel_service, channel_store, page_service, route_service
 from tocsin.notify.callers import KEPT, Callers
+from tocsin.notify.channels.table import CHANNELS
+from tocsin.notify.definitions import Definition
 from tocsin.notify.delivery_store import Delivery
 from tocsin.notify.wanted import Wanted
 from tocsin.oncall import escalation_service, people_service, schedule_service
@@ -58,6 +60,11 @@ def save_route(desk: Desk, name: str = "pay", *, place: int | None = None, **fie
         if desk.database.read(lambda tx, channel=channel: channel_store.get(tx, channel)) is None:
             desk.save_channel(channel, "console", is_default=False)
     desk.database.write(lambda tx: route_service.save(tx, name, fields, place=place), actor=ANA)
+
+
+def save_channel(desk: Desk, name: str, kind: str, config: Mapping[str, Any]) -> None:
+    definition = Definition(name, kind, config)
+    desk.database.write(lambda tx: channel_service.save(tx, definition, CHANNELS), actor=ANA)
 
 
 def save_rules(desk: Desk, person: str, **rules: Any) -> None:

@@ -26,6 +26,15 @@ def api(sqlite_settings: Settings, open_api: Callable[..., TestClient]) -> TestC
     return open_api(sqlite_settings.model_copy(update={"allow_private": "127.0.0.1"}))
 
 
+def test_every_kind_of_channels_is_listed_with_what_it_needs(api: TestClient) -> None:
+    kinds = {one["kind"]: one for one in api.get("/channel-kinds").json()["items"]}
+    assert kinds["telegram"]["needs"] == [
+        {"setting": "token", "detail": "is required"},
+        {"setting": "chat_id", "detail": "is required"},
+    ]
+    assert kinds["email"]["personal"] is True
+
+
 def test_a_channel_is_kept_without_ever_showing_its_secrets(api: TestClient, receiver: Receiver) -> None:
     config = {"url": receiver.url, "secret": SECRET, "headers": {"Authorization": "Bearer sesame"}}
     made = api.put("/channels/hook", json={"kind": "webhook", "config": config, "is_default": True})

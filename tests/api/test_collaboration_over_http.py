@@ -196,6 +196,18 @@ def test_many_tickets_are_changed_at_once_and_each_outcome_is_told(api: TestClie
     assert api.get("/tickets/2/comments").json()["items"] == [], "all of it or nothing"
 
 
+def test_what_is_open_is_taken_up_before_it_is_resolved_with_many_others(api: TestClient) -> None:
+    for assignee in ("rui", None):
+        opened(api, assignee=assignee)
+    refused = api.post("/tickets/bulk", json={"ids": [1], "status": "RESOLVED"}).json()
+    assert refused["items"][0]["problem"]["status"] == 409
+    done = api.post("/tickets/bulk", json={"ids": [1, 2], "status": "RESOLVED", "taken_up_by": "ana"}).json()
+    assert done["done"] == 2
+    shown = [api.get(f"/tickets/{n}").json() for n in (1, 2)]
+    assert [(one["status"], one["assignee"]) for one in shown] == [("RESOLVED", "rui"), ("RESOLVED", "ana")]
+    assert shown[0]["acknowledged_at"] is not None
+
+
 def test_many_tickets_are_found_by_a_query_and_a_repeat_does_nothing_again(api: TestClient) -> None:
     opened(api, priority="P1")
     opened(api)

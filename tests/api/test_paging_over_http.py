@@ -76,12 +76,17 @@ def test_a_ticket_is_paged_handed_back_and_explained(client):
     assert (back["status"], back["acknowledged_at"]) == ("OPEN", None)
     assert client.post(f"/tickets/{ticket['id']}/hand-back", json={"reason": "again"}).status_code == 409
     called = client.post(f"/tickets/{ticket['id']}/page", json={"team": "shop", "message": "look"}).json()
-    assert called == {"called": ["rui"]}
+    assert called == {"called": ["rui"], "reached": False, "problems": [
+        "rui has no verified way to be reached: their email is tried", "no channel carries a way to reach rui",
+    ]}  # fmt: skip
     assert client.post(f"/tickets/{ticket['id']}/page", json={"user": "a", "team": "b"}).status_code == 422
     assert client.post(f"/tickets/{ticket['id']}/page", json={"user": "kim"}).status_code == 404
     told = client.get(f"/tickets/{ticket['id']}/deliveries/explain", params={"person": "ana"}).json()
     assert (told["paged"], len(told["calls"]), told["calls"][0]["route"]) == (True, 2, "pay")
     assert any("no verified way" in one for one in told["warnings"])
+    told = client.get(f"/tickets/{ticket['id']}/deliveries/explain").json()
+    assert [(one["person"], one["paged"]) for one in told["people"]] == [("ana", True), ("rui", True)]
+    assert client.get("/tickets/9/deliveries/explain").status_code == 404
     assert client.get("/reports/paging", params={"by": "person"}).json()["total"]["pages"] == 3
 
 
@@ -91,6 +96,8 @@ def test_rules_are_a_persons_own_and_drills_are_scheduled_and_run(client):
     saved = client.put("/users/ana/notification-rules", json={"rules": {"P1": [{"method": "email"}]}})
     assert (saved.json()["own"], saved.headers["etag"]) == (["P1"], '"1"')
     assert client.put("/users/ana/notification-rules", json={"rules": {"P1": []}}).status_code == 422
+    refused = client.put("/users/ana/notification-rules", json={"rules": {"P1": [{"method": "pigeon"}]}}).json()
+    assert refused["errors"][0]["pointer"] == "/rules/P1/0/method"
     assert client.delete("/users/ana/notification-rules").json()["own"] == []
     assert client.get("/users/kim/notification-rules").status_code == 404
 

@@ -36,6 +36,9 @@ def test_many_tickets_are_changed_and_those_that_are_refused_are_named(at_server
     at_server("tickets", "resolve", one)
     again = at_server("tickets", "bulk", "-q", f"id:{one} OR id:{other}", "--move", "RESOLVED")
     assert (again.code, again.out, f"ticket {one}: " in again.err) == (4, "1 done, 1 refused\n", True)
+    third = opened(at_server)
+    assert at_server("tickets", "bulk", third, "--move", "resolved").out == "1 done, 0 refused\n"
+    assert json.loads(at_server("tickets", "show", third, "--json").out)["assignee"] == "ana"
 
 
 def test_a_page_is_answered_and_answering_again_does_no_harm(at_server):

@@ -37,6 +37,18 @@ def test_a_dry_run_then_an_import_then_the_same_again(at_server, export):
     assert listed(at_server, "crm") == ["A-1", "A-3"]
 
 
+def test_what_stands_twice_in_a_file_is_told_from_what_was_here_before(at_server, tmp_path):
+    file = tmp_path / "export.csv"
+    again = "A-2,Slow,2026-03-01,OPEN,\nA-1,Mail again,2026-03-01,OPEN,\n"
+    file.write_text(HEAD + ROWS + again)
+    dry = at_server("import-tickets", file, "--format", "csv", "--source", "twice", "--dry-run").out
+    assert "3 would be imported, 0 were here before, 1 doubled in the file, 1 not taken" in dry
+    done = at_server("import-tickets", file, "--format", "csv", "--source", "twice").out
+    assert "3 imported, 0 were here before, 1 doubled in the file, 1 not taken" in done
+    assert "doubled: line 6: A-1 stands in line 2 already" in done
+    assert listed(at_server, "twice") == ["A-1", "A-2", "A-3"]
+
+
 def test_a_map_and_a_zone_are_taken_from_a_file(at_server, tmp_path):
     (tmp_path / "map.json").write_text(json.dumps({"columns": {"external_id": "key"}, "zone": "America/New_York"}))
     (tmp_path / "export.csv").write_text("key,title,opened_at\nB-1,Cold,2026-03-01 10:00:00\n")

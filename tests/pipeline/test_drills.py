@@ -158,6 +158,35 @@ def test_it_is_told_why_somebody_was_called_and_why_another_was_not(desk: Desk) 
         explain("kim")
 
 
+def test_without_a_person_it_is_told_of_everybody_concerned_and_of_channels(desk: Desk) -> None:
+    desk.post(critical())
+    desk.deliver()
+
+    def everybody(ticket_id: int) -> called.EverybodyTold:
+        return desk.database.read(lambda tx: called.explain_all(tx, ticket_id))
+
+    told = everybody(1)
+    assert told.summary == "Called about ticket 1: ana. A message was taken by: nobody so far."
+    assert [(one.person, one.paged) for one in told.people] == [("ana", True), ("rui", False)]
+    assert told.people[1].why_not == ["Escalation policy pay calls rui in step 2; it is at step 2, which is due later."]
+    [sent] = told.channels
+    assert (sent.delivery.channel, sent.delivery.why["route"], len(sent.attempts)) == ("console", "pay", 1)
+    assert (told.why_nobody, [one["routes"] for one in told.routes]) == ([], [["pay"]])
+    desk.post(critical(service="search"))
+    told = everybody(2)
+    assert (told.people, told.summary) == ([], "Nobody was called about ticket 2.")
+    assert told.why_nobody == ["No route was about it: it went to the default channels, and nobody was called."]
+    save_policy(desk, "vain", ("schedule:none", 300), ("user:kim", 300), fallback="channel:console")
+    save_route(desk, "vain", query="service:vain", escalation_policy="vain")
+    desk.post(critical(service="vain"))
+    told = everybody(3)
+    step = "step 1 of escalation policy vain, round 1, found nobody behind schedule:none"
+    assert told.warnings == [f"{step}; channel:console was to be called instead"]
+    assert told.people[0].why_not[-1] == "There is no user kim."
+    with pytest.raises(NotFound):
+        everybody(9)
+
+
 def test_the_cost_of_paging_counts_calls_nights_repeats_and_what_needed_nobody(desk: Desk) -> None:
     desk.post(critical())  # at 02:21
     desk.idle(seconds=300)

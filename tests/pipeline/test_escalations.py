@@ -14,11 +14,23 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from desk import ANA, RUI, Desk, FakeClock, critical, in_threads
-from paged import CURSED, asked_for, hire, make_team, paged, put_on_call, save_policy, save_route, save_rules, send_away
+from paged import (
+    CURSED,
+    asked_for,
+    hire,
+    make_team,
+    paged,
+    put_on_call,
+    save_channel,
+    save_policy,
+    save_route,
+    save_rules,
+    send_away,
+)
 from tocsin.kit.actors import Actor
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.kit.priorities import Priority
-from tocsin.notify import answering, page_service
+from tocsin.notify import answering, page_service, preview_service, routing
 from tocsin.notify.callers import KEPT
 from tocsin.notify.links import Verb
 from tocsin.notify.message import Kind
@@ -33,6 +45,7 @@ from tocsin.tickets.store import Ticket
 from tocsin.tickets.workflow import Status, TransitionRefused
 
 OPS = Actor("local", "ops")
+TEXTS = {"account_sid": "AC" + "0" * 32, "auth_token": "t", "from": "+15005550006"}
 
 
 def furnish(desk: Desk) -> Desk:
@@ -290,6 +303,56 @@ def test_anybody_can_be_called_by_hand(desk: Desk) -> None:
     desk.resolve(1)
     with pytest.raises(Conflict):
         call("user:eva")
+
+
+def test_a_call_by_hand_tells_whom_it_reaches_and_what_keeps_it_from_the_others(desk: Desk) -> None:
+    desk.post(critical(service="search"))
+
+    def call(target: str) -> page_service.Reach:
+        return desk.database.write(
+            lambda tx: page_service.page_and_look(tx, 1, target, "please look", KEPT)[1], actor=RUI
+        )
+
+    none = "no channel carries a way to reach eva"
+    assert call("user:eva") == page_service.Reach((), (), (none,))
+    save_channel(desk, "texts", "sms", TEXTS)
+    assert call("team:shop") == page_service.Reach(("rui", "eva"), (), ())
+    assert call("channel:gone").problems == ("channel gone is gone, or switched off",)
+    assert call("channel:console").channels == ("console",)
+    put_on_call(desk, "empty")
+    send_away(desk, "rui")
+    assert call("team:shop") == page_service.Reach(("eva",), (), ())
+    save_policy(desk, "vain", ("schedule:empty", 300), ("user:rui", 300), ("team:none", 300), fallback="user:kim")
+    reach = call("policy:vain")
+    assert (reach.anybody, reach.problems) == (
+        False,
+        (
+            "nobody is on call in schedule empty",
+            "rui is away",
+            "there is no team none",
+            "there is no user kim",
+        ),
+    )
+    assert call("policy:vain").problems[0] == "policy:vain goes on already, and calls whoever is next by itself"
+    make_team(desk, "out", "rui")
+    with pytest.raises(Conflict, match="nobody is there who is in team out: rui is away"):
+        call("team:out")
+
+
+def test_a_preview_shows_a_step_that_would_call_nobody_with_the_reason(desk: Desk) -> None:
+    put_on_call(desk, "empty")
+    save_policy(desk, "pay", ("schedule:empty", 300), ("channel:gone", 300), ("user:eva", 300), fallback="team:none")
+    facts = routing.facts_of({"service": "payments"})
+    found = desk.database.read(lambda tx: preview_service.preview(tx, facts, Kind.OPENED, KEPT))
+    assert [(step.step, step.people, step.absent) for step in found.steps] == [
+        (1, (), ("nobody is on call in schedule empty", "there is no team none")),
+        (2, (), ("channel gone is gone, or switched off", "there is no team none")),
+        (3, ("eva",), ()),
+    ]
+    assert "no channel carries a way to reach eva" in found.problems
+    assert found.problems[0] == (
+        "step 1 of escalation policy pay would call nobody: nobody is on call in schedule empty; there is no team none"
+    )
 
 
 def test_targets_in_turn_are_called_one_after_the_other_over_all_tickets(desk: Desk) -> None:

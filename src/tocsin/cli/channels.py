@@ -11,6 +11,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    FileOption,
     ForceOption,
     JsonOption,
     KeyFileOption,
@@ -21,9 +22,9 @@ from tocsin.cli.command import (
     make_app,
 )
 from tocsin.cli.deliveries import print_tries
-from tocsin.cli.exits import FAILED
+from tocsin.cli.exits import FAILED, WrongUsage
 from tocsin.cli.given import json_object, listed, pairs, savable
-from tocsin.cli.output import age, duration, print_fields, print_json, printable, styled, when
+from tocsin.cli.output import age, duration, print_fields, print_json, print_table, printable, styled, when
 from tocsin.cli.remote import Server
 
 STATE_STYLES = {"works": "green", "rests": "bold red", "off": "dim", "DISABLED": "bold red", "untried": "dim"}
@@ -31,12 +32,14 @@ _SHOWN_ONLY = (
     "disabled_reason", "disabled_at", "breaker", "failures", "open_since", "next_probe_at", "held_until",
     "last_success_at", "last_error_at", "last_error", "queued", "oldest_queued_at", "dead",
 )  # fmt: skip
+_REQUIRED: Final = "is required"
 _SCALAR: Final = re.compile(r"true|false|null|-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?", re.ASCII)
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The channel's name.")]
 
 app = make_app(
     help="List, show, save, try and remove channels: the ways to reach people.",
     epilog=examples(
+        "tocsin channels kinds",
         "tocsin channels save ops webhook --set url=https://hooks.example.org/tocsin --default",
         "tocsin channels test ops",
     ),
@@ -128,6 +131,55 @@ def show(
     )
 
 
+@app.command(epilog=examples("tocsin channels kinds", "tocsin channels kinds slack"))
+def kinds(
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="Only this one, with all of its settings.")] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the kinds of channels and what each needs, or all settings of one."""
+    with Server(url, key_file) as server:
+        answer = server.get("/channel-kinds")
+    known = {one["kind"]: one for one in answer.data["items"]}
+    if kind is not None and kind not in known:
+        raise WrongUsage(detail=f"there is no kind {kind}; there are {', '.join(sorted(known))}")
+    if as_json:
+        print_json(answer.text if kind is None else json.dumps(known[kind], ensure_ascii=False))
+    elif kind is None:
+        rows = ([one["kind"], _needs(one), ", ".join(_further(one))] for one in known.values())
+        print_table(["Kind", "Needs", "Takes besides"], rows, flexible=["Needs", "Takes besides"])
+    else:
+        _show_kind(known[kind])
+
+
+def _needs(kind: dict[str, Any]) -> str:
+    """What has to be given, in words: a setting that is simply required by its name alone."""
+    told = (
+        one["setting"] if one["detail"] == _REQUIRED else f"{one['setting']}: {one['detail']}" for one in kind["needs"]
+    )
+    return "; ".join(told) or "nothing"
+
+
+def _further(kind: dict[str, Any]) -> list[str]:
+    needed = {one["setting"] for one in kind["needs"]}
+    return [setting for setting in kind["settings"] if setting not in needed]
+
+
+def _show_kind(kind: dict[str, Any]) -> None:
+    print_fields(
+        [
+            ("kind", kind["kind"]),
+            ("needs", _needs(kind)),
+            ("takes besides", ", ".join(_further(kind)) or None),
+            ("never shown", ", ".join(kind["secrets"]) or None),
+            ("about", kind["about"].replace("`", "")),
+            ("for", "people, by their contact methods, and for routes" if kind["personal"] else None),
+            ("keep it", f"tocsin channels save NAME {kind['kind']} --set NAME=VALUE"),
+        ]
+    )
+
+
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}: {part}" for name, part in value.items())
@@ -157,16 +209,15 @@ def setting_value(text: str) -> Any:
     epilog=examples(
         "tocsin channels save ops webhook --set url=https://hooks.example.org/tocsin --default",
         "tocsin channels save mail email --set host=mx.example.org --set port=1025 --set from=tocsin@example.org",
-        "tocsin channels save ops --file ops.json --per-minute 600",
+        "tocsin channels save push ntfy --set topic=a-name-that-nobody-guesses",
+        "tocsin channels save ops --file ops.yaml --per-minute 600",
         "tocsin channels show ops --json | tocsin channels save ops-2 --file -",
     )
 )
 def save(
     name: NameArgument,
-    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="webhook, console, ...")] = None,
-    file: Annotated[
-        str | None, typer.Option("--file", "-f", metavar="FILE", help="All of it as JSON; - for standard input.")
-    ] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="How it sends; see above.")] = None,
+    file: FileOption = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(
@@ -201,7 +252,24 @@ def save(
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a channel, or replace the one of that name. What is not said has its default."""
+    """Make a channel, or replace the one of that name. What is not said has its default.
+
+    KIND is how it sends, and says which settings (--set) it needs:
+
+    - `console`: none; the server's own log
+    - `webhook`: `url`
+    - `email`: `host` and `from`; `to` for a channel of its own, a login with `username` and `password`
+    - `slack`: `url` of an incoming webhook; or `token` of a bot, and `channel`
+    - `teams`, `discord`: `url` of the webhook
+    - `telegram`: `token` of the bot, and `chat_id`
+    - `ntfy`: `topic`
+    - `sms`: `account_sid`; `auth_token`, or `api_key` and `api_secret`; `from` or `messaging_service`
+    - `voice`: `account_sid`; `auth_token`, or `api_key` and `api_secret`; `from`
+    - `apprise`: `url`, for everything else
+
+    `tocsin channels kinds` lists the same as the server knows it; with a KIND, every setting of it. Secrets belong in a
+    file, not on a command line: `--file ops.yaml`.
+    """
     body = {} if file is None else savable(json_object(file), *_SHOWN_ONLY)
     config = {**body.get("config", {}), **_settings(setting)}
     headers = pairs("--header", header)

@@ -43,5 +43,14 @@ CursorOption = Annotated[
     str | None, typer.Option("--cursor", metavar="CURSOR", help="Go on where the last page ended.")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Also while others name it: they go on without it.")]
+FileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="All of it as JSON, or as YAML in a file named .yaml; - for standard input.",
+    ),
+]
 IdsArgument = Annotated[list[int], typer.Argument(metavar="ID...", min=1, help="One or several ids.")]
 IdArgument = Annotated[int, typer.Argument(metavar="ID", min=1)]

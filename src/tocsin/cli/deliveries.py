@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli import called
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
@@ -30,8 +31,12 @@ SinceOption = Annotated[
 ]
 
 app = make_app(
-    help="Find messages, show every try, send again what was given up.",
-    epilog=examples("tocsin deliveries list --state dead", "tocsin deliveries replay --channel ops --since 2h"),
+    help="Find messages, show every try, tell why people were called, send again what was given up.",
+    epilog=examples(
+        "tocsin deliveries list --state dead",
+        "tocsin deliveries explain 7",
+        "tocsin deliveries replay --channel ops --since 2h",
+    ),
 )
 
 
@@ -183,3 +188,8 @@ def replay(
         print_json(answer.text)
     else:
         typer.echo(f"{n} to be sent again.")
+
+
+app.command("explain", epilog=examples("tocsin deliveries explain 7", "tocsin deliveries explain 7 --person ana"))(
+    called.explain
+)

@@ -102,6 +102,7 @@ def _show_ticket(told: dict[str, Any], *, utc: bool) -> None:
             ("recurrence of", None if told["recurrence_of"] is None else str(told["recurrence_of"])),
             ("alerts", "\n".join(_alert_on(alert) for alert in told["alerts"]) + rest or None),
             ("events", _events(told["events"], utc=utc)),
+            ("who was called", f"tocsin deliveries explain {told['id']}"),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""What people give a command: JSON of a file, lists with commas, pairs, lengths of time."""
+"""What people give a command: JSON or YAML of a file, lists with commas, pairs, lengths of time."""
 
 import json
 import re
@@ -9,21 +9,29 @@ from pathlib import Path
 from typing import Any, Final
 
 from tocsin.cli.exits import WrongUsage
+from tocsin.cli.yamlfile import read_yaml
 
 # What the server alone decides of anything that has a name.
 _SHOWN_ONLY: Final = frozenset({"name", "version", "created_at", "updated_at", "updated_by"})
 # Bounded, since Python refuses to read a number of thousands of digits; whether it is too long the server says.
 _LENGTH: Final = re.compile(r"(\d{1,9})(s|m|h|d|w)?")
+_YAML: Final = (".yaml", ".yml")
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def json_object(file: str) -> dict[str, Any]:
-    """The JSON object in a file; `-` is standard input. Raises WrongUsage, OSError."""
-    text = sys.stdin.read() if file == "-" else Path(file).read_text()
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise WrongUsage(detail=f"{file} is not JSON: {error}") from error
+    """The JSON object in a file, which is written as YAML where its name ends so; `-` is standard input, as JSON.
+
+    Raises WrongUsage, OSError.
+    """
+    if file.lower().endswith(_YAML):
+        found, _ = read_yaml(Path(file).read_bytes(), file)
+    else:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text()
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise WrongUsage(detail=f"{file} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise WrongUsage(detail=f"{file} holds no JSON object")
     return found

@@ -41,7 +41,7 @@ app = make_app()
 
 @dataclass(slots=True)
 class Summary:
-    """What became of a file. `bad` and `noted` are lines with what was the matter with them."""
+    """What became of a file. `doubled`, `bad` and `noted` are lines with what was the matter with them."""
 
     file: str
     source: str
@@ -51,6 +51,7 @@ class Summary:
     created: int = 0
     known: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
+    doubled: list[dict[str, Any]] = field(default_factory=list)
     bad: list[dict[str, Any]] = field(default_factory=list)
     noted: list[dict[str, Any]] = field(default_factory=list)
 
@@ -155,16 +156,40 @@ def _send(server: Server, read: Read, found: Summary) -> None:
     console = Console(stderr=True, highlight=False)
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(found.file, total=len(read.tickets))
-        for batch in _batches(read.tickets):
-            body = {"source": found.source, "tickets": batch, "dry_run": found.dry_run}
-            answer = server.post("/tickets/import", body).data
-            found.created += answer["created"]
-            found.known += answer["known"]
-            found.bad += [
-                {"line": one["line"], "detail": f"{one['external_id']}: {one['field']}: {one['detail']}"}
-                for one in answer["rejected"]
+        waiting: Sequence[Foreign] = read.tickets
+        while waiting:
+            firsts, repeats = _each_once(waiting)
+            refused = set[str]()
+            for batch in _batches(list(firsts.values())):
+                refused |= _take_in(server, batch, found)
+                progress.advance(task, len(batch))
+            # What names a ticket once more is taken where the first one was not.
+            waiting = [one for one in repeats if one.external_id in refused]
+            found.doubled += [
+                {"line": one.line, "detail": f"{one.external_id} stands in line {firsts[one.external_id].line} already"}
+                for one in repeats
+                if one.external_id not in refused
             ]
-            progress.advance(task, len(batch))
+
+
+def _take_in(server: Server, batch: list[Any], found: Summary) -> set[str]:
+    """Send some tickets; the names of those that were not taken."""
+    body = {"source": found.source, "tickets": batch, "dry_run": found.dry_run}
+    answer = server.post("/tickets/import", body).data
+    found.created += answer["created"]
+    found.known += answer["known"]
+    found.bad += [
+        {"line": one["line"], "detail": f"{one['external_id']}: {one['field']}: {one['detail']}"}
+        for one in answer["rejected"]
+    ]
+    return {one["external_id"] for one in answer["rejected"]}
+
+
+def _each_once(tickets: Sequence[Foreign]) -> tuple[dict[str, Foreign], list[Foreign]]:
+    """The first ticket of each name, and those that name one once more."""
+    firsts: dict[str, Foreign] = {}
+    repeats = [one for one in tickets if firsts.setdefault(one.external_id, one) is not one]
+    return firsts, repeats
 
 
 def _batches(tickets: Sequence[Foreign]) -> Iterator[list[Any]]:
@@ -207,8 +232,9 @@ def _summarise(found: Summary) -> None:
     name = printable(found.file)
     typer.echo(f"{name}: {found.rows:,} rows, {found.tickets:,} tickets{': ' + statuses if statuses else ''}")
     verb = "would be imported" if found.dry_run else "imported"
-    typer.echo(f"  {found.created:,} {verb}, {found.known:,} were here before, {len(found.bad):,} not taken")
-    for title, lines in (("not taken", found.bad), ("taken, but", found.noted)):
+    doubled = f", {len(found.doubled):,} doubled in the file" if found.doubled else ""
+    typer.echo(f"  {found.created:,} {verb}, {found.known:,} were here before{doubled}, {len(found.bad):,} not taken")
+    for title, lines in (("doubled", found.doubled), ("not taken", found.bad), ("taken, but", found.noted)):
         for one in lines[:MAX_SHOWN]:
             typer.echo(f"  {title}: line {one['line']}: {printable(one['detail'])}")
         if len(lines) > MAX_SHOWN:

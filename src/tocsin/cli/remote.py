@@ -17,6 +17,7 @@ from tocsin.cli.exits import CommandFailed, Refused, Unreachable, WrongUsage
 
 CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 30.0
+_MISSING: Final = 404
 STREAM_TIMEOUT_S: Final = 60.0  # between two parts; a live tail says every 15 s that it is there
 
 
@@ -68,6 +69,15 @@ class Server:
     def get(self, path: str, **filters: object) -> Answer:
         """GET; filters that are None are left out. Raises Unreachable, Refused, CommandFailed."""
         return self.ask("GET", path, params={name: str(value) for name, value in filters.items() if value is not None})
+
+    def find(self, path: str) -> Answer | None:
+        """GET; None where there is nothing. Raises as `ask` does otherwise."""
+        try:
+            return self.get(path)
+        except Refused as error:
+            if error.document.get("status") != _MISSING:
+                raise
+        return None
 
     def post(self, path: str, body: Mapping[str, object]) -> Answer:
         """POST a JSON object."""

@@ -130,8 +130,18 @@ def preview(
     print_fields([(one["route"], f"{'yes' if one['matched'] else 'no'}: {one['why']}") for one in found["tried"]])
     channels = [f"{one['channel']} ({one['route'] or 'by default'})" for one in found["channels"]]
     print_fields([("channels", ", ".join(channels) or "none")])
+    for step in found["steps"]:
+        typer.echo(f"{when(step['at'], utc=utc)}  {printable(_step(step))}")
     for one in found["people"]:
-        calls = "; ".join(f"{call['method']}, {call['rule']}" for call in one["calls"])
+        calls = "; ".join(f"{call['method']}, {call['rule']}" for call in one["calls"]) or one["warning"] or "no call"
         typer.echo(f"{when(one['at'], utc=utc)}  {printable(one['person'])}: {printable(one['why'])}; {calls}")
     for problem in found["problems"]:
         typer.echo(f"problem: {printable(problem)}")
+
+
+def _step(step: dict[str, Any]) -> str:
+    """A step of a policy, also one that would call nobody, with the reason."""
+    called = ", ".join([*step["people"], *(f"channel {name}" for name in step["channels"])]) or "nobody"
+    how = " by the fallback" if step["fallback"] and called != "nobody" else ""
+    why = f" ({'; '.join(step['absent'])})" if step["absent"] else ""
+    return f"policy {step['policy']}, round {step['round']}, step {step['step']}: {called}{how}{why}"

@@ -10,6 +10,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    FileOption,
     JsonOption,
     KeyFileOption,
     LimitOption,
@@ -159,9 +160,7 @@ def show(
 def save(
     name: NameArgument,
     condition: Annotated[str | None, typer.Argument(metavar="QUERY", help="In the filter language.")] = None,
-    file: Annotated[
-        str | None, typer.Option("--file", "-f", metavar="FILE", help="All of it as JSON; - for standard input.")
-    ] = None,
+    file: FileOption = None,
     priority: Annotated[str | None, typer.Option("--priority", "-p", help="Of its tickets.", show_default="P3")] = None,
     threshold: Annotated[int | None, typer.Option("--threshold", min=1, help="Only so many records.")] = None,
     ratio: Annotated[

@@ -10,6 +10,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    FileOption,
     ForceOption,
     JsonOption,
     KeyFileOption,
@@ -29,9 +30,6 @@ _FREQUENCIES: Final = {"h": "hourly", "d": "daily", "w": "weekly", "m": "monthly
 PROBLEM_STYLES: Final = {"gap": "bold red", "removed": "bold red", "unknown": "bold red", "away": "yellow"}
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")]
-FileOption = Annotated[
-    str | None, typer.Option("--file", "-f", metavar="FILE", help="All of it as JSON; - for standard input.")
-]
 ZoneOption = Annotated[
     str | None, typer.Option("--zone", "-z", metavar="ZONE", help="Of the IANA database.", show_default="UTC")
 ]

@@ -10,6 +10,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    FileOption,
     JsonOption,
     KeyFileOption,
     LimitOption,
@@ -103,9 +104,7 @@ def show(
 )
 def save(
     name: NameArgument,
-    file: Annotated[
-        str | None, typer.Option("--file", "-f", metavar="FILE", help="All of it as JSON; - for standard input.")
-    ] = None,
+    file: FileOption = None,
     team: Annotated[str | None, typer.Option("--team", help="Who looks after it.")] = None,
     tier: Annotated[int | None, typer.Option("--tier", help="1 for what matters most, to 5.")] = None,
     depends_on: Annotated[

@@ -9,6 +9,7 @@ from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
     CursorOption,
+    FileOption,
     ForceOption,
     JsonOption,
     KeyFileOption,
@@ -29,9 +30,6 @@ _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 CalendarArgument = Annotated[str, typer.Argument(metavar="NAME", help="The calendar's name.")]
 PolicyArgument = Annotated[str, typer.Argument(metavar="NAME", help="The policy's name.")]
 NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME...", min=1, help="One or several.")]
-FileOption = Annotated[
-    str | None, typer.Option("--file", "-f", metavar="FILE", help="All of it as JSON; - for standard input.")
-]
 ZoneOption = Annotated[
     str | None, typer.Option("--zone", "-z", metavar="ZONE", help="Of the IANA database: Europe/Lisbon.")
 ]

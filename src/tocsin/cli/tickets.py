@@ -546,7 +546,9 @@ app.command("postmortem", epilog=postmortem.EXAMPLES)(postmortem.postmortem)
 def bulk(
     ids: Annotated[list[int] | None, typer.Argument(metavar="ID...", help="Up to 1,000 ids.")] = None,
     query: Annotated[str | None, typer.Option("--query", "-q", help="Or all that this finds, 1,000 at most.")] = None,
-    move: Annotated[str | None, typer.Option("--move", metavar="STATUS", help="To this status.")] = None,
+    move: Annotated[
+        str | None, typer.Option("--move", metavar="STATUS", help="To this status: IN_PROGRESS, RESOLVED or CLOSED.")
+    ] = None,
     code: Annotated[str | None, typer.Option("--code", help="Resolution code, with --move RESOLVED.")] = None,
     note: Annotated[str | None, typer.Option("--note", help="Resolution note, with --move RESOLVED.")] = None,
     assignee: AssigneeOption = None,
@@ -559,10 +561,17 @@ def bulk(
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Move, assign, prioritise, tag or comment on many tickets; each is done wholly or not at all."""
-    said = {"ids": ids, "q": query, "status": move, "resolution_code": code, "resolution_note": note,
-            "assignee": assignee, "team": team, "priority": priority, "add_tags": tag, "remove_tags": untag,
-            "comment": comment}  # fmt: skip
+    """Move, assign, prioritise, tag or comment on many tickets; each is done wholly or not at all.
+
+    With --move RESOLVED, what is still OPEN is taken up first, in your name unless it has an assignee: that is what
+    `tocsin tickets resolve` does.
+    """
+    said: dict[str, Any] = {
+        "ids": ids, "q": query, "status": move, "resolution_code": code, "resolution_note": note, "assignee": assignee,
+        "team": team, "priority": priority, "add_tags": tag, "remove_tags": untag, "comment": comment,
+    }  # fmt: skip
+    if move is not None and move.upper() == _RESOLVED:
+        said["taken_up_by"] = assignee or _login_name()
     with Server(url, key_file, timeout_s=_BULK_TIMEOUT_S) as server:
         answer = server.post("/tickets/bulk", {name: value for name, value in said.items() if value})
     if as_json:

@@ -1,9 +1,10 @@
-"""`tocsin users`: people, when they are away, and the ways to reach them."""
+"""`tocsin users`: people, when they are away, the ways to reach them, and how they want to be called."""
 
 from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli import user_rules
 from tocsin.cli.answers import print_page, tell
 from tocsin.cli.command import (
     DEFAULT_URL,
@@ -17,7 +18,7 @@ from tocsin.cli.command import (
     examples,
     make_app,
 )
-from tocsin.cli.exits import Refused, WrongUsage
+from tocsin.cli.exits import WrongUsage
 from tocsin.cli.given import instant
 from tocsin.cli.output import print_fields, print_json, printable, when
 from tocsin.cli.remote import Server
@@ -26,15 +27,17 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The user's na
 MethodArgument = Annotated[int, typer.Argument(metavar="METHOD", min=1, help="The contact method's id.")]
 
 app = make_app(
-    help="People, when they are away, and the ways to reach them.",
+    help="People, when they are away, the ways to reach them, and how they want to be called.",
     epilog=examples(
         "tocsin users save ana --shown-as 'Ana Sousa' --zone Europe/Lisbon",
         "tocsin users methods add ana sms +351912345678",
+        "tocsin users rules set ana --p1 voice,other@5m --p4 email@working-hours",
         "tocsin users away ana --from 2026-12-21 --until 2027-01-04",
     ),
 )
 methods = make_app(help="The ways to reach a person; one is used once it is verified.")
 app.add_typer(methods, name="methods")
+app.add_typer(user_rules.app, name="rules")
 
 
 @app.command("list", epilog=examples("tocsin users list"))
@@ -126,13 +129,8 @@ def save(
 
 def _away(server: Server, name: str) -> list[dict[str, Any]]:
     """The away dates that are noted of a user; none of one who is new."""
-    try:
-        found: list[dict[str, Any]] = server.get(f"/users/{name}").data["away"]
-    except Refused as error:
-        if error.document.get("status") != 404:
-            raise
-        return []
-    return found
+    found = server.find(f"/users/{name}")
+    return [] if found is None else list(found.data["away"])
 
 
 @app.command(epilog=examples("tocsin users remove ana", "tocsin users remove ana --force"))

@@ -126,6 +126,18 @@ def attempts_of(tx: ReadTx, delivery_id: int) -> list[Attempt]:
     return [Attempt(**{**row._mapping, "outcome": Outcome(row.outcome)}) for row in rows]
 
 
+def attempts_of_all(tx: ReadTx, ids: Sequence[int]) -> dict[int, list[Attempt]]:
+    """All tries of each of these deliveries that has some, oldest first."""
+    found: dict[int, list[Attempt]] = {}
+    for start in range(0, len(ids), IN_CLAUSE):
+        mine = delivery_attempts.c.delivery_id.in_(ids[start : start + IN_CLAUSE])
+        statement = select(delivery_attempts).where(mine)
+        for row in tx.execute(statement.order_by(delivery_attempts.c.delivery_id, delivery_attempts.c.n)):
+            one = Attempt(**{**row._mapping, "outcome": Outcome(row.outcome)})
+            found.setdefault(one.delivery_id, []).append(one)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """Which deliveries; all that is given must hold."""

@@ -19,8 +19,9 @@ from tocsin.kit.events import (
     PersonUnreachable,
     Recorded,
 )
-from tocsin.notify import paging
+from tocsin.notify import channel_store, delivery_store, paging, reaching
 from tocsin.notify.callers import Callers
+from tocsin.notify.delivery_store import Delivery, Wish
 from tocsin.notify.message import Kind
 from tocsin.notify.paging import Calls, Rules
 from tocsin.notify.routing import CONSOLE
@@ -41,6 +42,7 @@ from tocsin.tickets.store import Ticket
 from tocsin.tickets.workflow import Status
 
 _TOLD: Final = ("run_id", "policy", "round", "step", "route")
+MOST_CALLS: Final = 1000
 
 
 # Rules.
@@ -258,3 +260,67 @@ def page(tx: Tx, ticket_id: int, target: str, message: str, callers: Callers) ->
     told: list[Event] = [PersonPaged(ticket_id, person, why=why, message=message) for person in people]
     tx.emit(*told)
     return list(people)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whom a call by hand has a message on its way to, and what keeps it from others, in words."""
+
+    people: tuple[str, ...]
+    channels: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def anybody(self) -> bool:
+        return bool(self.people or self.channels)
+
+
+def page_and_look(tx: Tx, ticket_id: int, target: str, message: str, callers: Callers) -> tuple[list[str], Reach]:
+    """Call as `page` does, and tell what came of it once all that follows is settled. Raises as `page` does."""
+    mine = Wish(ticket_id=ticket_id, kind=Kind.PAGE)
+    before = max((one.id for one in delivery_store.page(tx, mine, before=None, limit=1)), default=0)
+    called = page(tx, ticket_id, target, message, callers)
+    tx.settle()
+    newest = delivery_store.page(tx, mine, before=None, limit=MOST_CALLS)
+    return called, _reach_of(tx, target, [one for one in reversed(newest) if one.id > before], callers)
+
+
+def _reach_of(tx: ReadTx, target: str, asked: Sequence[Delivery], callers: Callers) -> Reach:
+    """A channel counts where it was asked for: what is told to the default ones because nobody is there reaches
+    nobody."""
+    targets = _targets(tx, target)
+    named = {one.name for one in targets if one.kind is TargetKind.CHANNEL}
+    wanted = {one.channel for one in asked if one.person is None and one.channel is not None} & named
+    channels = sorted(channel_store.usable(tx, wanted))
+    people, problems = _reached(tx, asked)
+    problems += escalation_service.absences(tx, targets, callers.rota, tx.now)
+    if not asked:
+        problems.insert(0, f"{target} goes on already, and calls whoever is next by itself")
+    return Reach(tuple(people), tuple(channels), tuple(dict.fromkeys(problems)))
+
+
+def _targets(tx: ReadTx, target: str) -> list[Target]:
+    kind, _, name = target.partition(":")
+    if kind != "policy":
+        return [Target(TargetKind(kind), name)]
+    policy = escalation_service.policy(tx, name)
+    named = [one for step in policy.steps for one in step.targets]
+    return list(dict.fromkeys([*named, *([] if policy.fallback is None else [policy.fallback])]))
+
+
+def not_carried(name: str) -> str:
+    """That somebody has ways to be reached, and no channel is of their kinds, in words."""
+    return f"no channel carries a way to reach {name}"
+
+
+def _reached(tx: ReadTx, asked: Sequence[Delivery]) -> tuple[list[str], list[str]]:
+    """Whoever has a way that a channel carries, and what is wrong with the ways of others."""
+    mine = [one for one in asked if one.method_id is not None]
+    ids = {one_id for one in mine for one_id in (one.method_id, *one.otherwise) if one_id is not None}
+    carried = reaching.methods(tx, ids).keys()
+    people = {str(one.person): False for one in mine}
+    for one in mine:
+        people[str(one.person)] |= not carried.isdisjoint({one.method_id, *one.otherwise})
+    problems = [str(one.why["unreachable"]) for one in asked if "unreachable" in one.why]
+    problems += [not_carried(name) for name, there in people.items() if not there]
+    return [name for name, there in people.items() if there], problems

@@ -13,6 +13,7 @@ from typing import Any, Final
 from tocsin.kit.calendar import Calendar, NoWorkingTime, due_at
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.kit.priorities import Priority
+from tocsin.oncall.people import MethodKind
 from tocsin.oncall.person import Method, Person
 from tocsin.oncall.references import Reference, Referred
 
@@ -44,6 +45,14 @@ class Rule:
             "working_hours": self.working_hours,
             "calendar": self.calendar,
         }
+
+
+def check_way(method: str) -> str:
+    """A way that a rule may ask for, as it is. Raises ValueError."""
+    if method not in {LOUDEST, OTHER, *MethodKind} and not (method.isascii() and method.isdigit()):
+        ways = ", ".join(MethodKind)
+        raise ValueError(f"expected {LOUDEST}, {OTHER}, a kind ({ways}), or the number of a contact method")
+    return method
 
 
 Rules = Mapping[int, tuple[Rule, ...]]

@@ -6,7 +6,7 @@ from typing import Final
 
 from tocsin.kit.errors import NotFound
 from tocsin.kit.priorities import Priority
-from tocsin.notify import channel_store, page_service, route_service
+from tocsin.notify import channel_store, page_service, reaching, route_service
 from tocsin.notify.callers import Callers
 from tocsin.notify.message import Kind
 from tocsin.notify.paging import Calls
@@ -30,7 +30,8 @@ class CallPreview:
 
 @dataclass(frozen=True, slots=True)
 class StepPreview:
-    """A step of a policy, if nobody answers before: when, and whom it would call as things are now."""
+    """A step of a policy, if nobody answers before: when, and whom it would call as things are now. `absent` says why
+    nobody is behind its own targets, and behind the fallback."""
 
     policy: str
     round: int
@@ -39,6 +40,7 @@ class StepPreview:
     people: tuple[str, ...]
     channels: tuple[str, ...]
     fallback: bool
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ class _Previewing:
 
     def policy(self, policy: Policy, route: str) -> None:
         run = escalation.begin(policy, self.priority, self.tx.now)
-        while (at := run.next_at) and escalation.has_to_call(policy, run, at) and len(self.found.steps) < STEPS_SHOWN:
+        while (at := run.next_at) is not None and escalation.has_to_call(policy, run, at):
+            if len(self.found.steps) == STEPS_SHOWN:
+                return
             run = escalation.taken(policy, run, at, reached=self._step(policy, run, at, route))
 
     def once(self, target: Target, route: str) -> None:
@@ -96,14 +100,19 @@ class _Previewing:
         """Whether the step would reach anybody."""
         step, rota = policy.steps[run.step - 1], self.callers.rota
         called = escalation.call(step, escalation_service.who(self.tx, step.targets, rota, at))
+        absent = escalation_service.absences(self.tx, step.targets, rota, at)
         fallback = not called.anybody and policy.fallback is not None
         if policy.fallback is not None and fallback:
             only = escalation.Step((policy.fallback,))
             called = escalation.call(only, escalation_service.who(self.tx, [policy.fallback], rota, at))
-        people = tuple(called.people)
-        self.found.steps.append(StepPreview(policy.name, run.round, run.step, at, people, called.channels, fallback))
+            absent += escalation_service.absences(self.tx, [policy.fallback], rota, at)
+        people, why = tuple(called.people), tuple(absent)
+        self.found.steps.append(
+            StepPreview(policy.name, run.round, run.step, at, people, called.channels, fallback, why)
+        )
         if not called.anybody:
-            self.found.problems.append(f"step {run.step} of escalation policy {policy.name} would call nobody")
+            problem = f"step {run.step} of escalation policy {policy.name} would call nobody: {'; '.join(absent)}"
+            self.found.problems.append(problem)
         for person in people:
             self._call(person, at, f"{route}: step {run.step} of escalation policy {policy.name}, round {run.round}")
         return called.anybody
@@ -116,4 +125,12 @@ class _Previewing:
             calls = replace(calls, warning=f"{name} has no verified way to be reached: their email will be tried")
         if calls.warning is not None and calls.warning not in self.found.problems:
             self.found.problems.append(calls.warning)
+        if calls.calls and name not in {one.person for one in self.found.calls}:
+            self._check_carried(name, calls)
         self.found.calls.append(CallPreview(name, at, why, calls))
+
+    def _check_carried(self, name: str, calls: Calls) -> None:
+        """A way that no channel carries reaches nobody."""
+        ids = {one_id for call in calls.calls for one_id in (call.method_id, *call.otherwise)}
+        if not reaching.methods(self.tx, ids):
+            self.found.problems.append(page_service.not_carried(name))

@@ -18,7 +18,8 @@ _EXPECTED: Final = {
     MethodKind.VOICE: "expected a phone number with its country, such as +351912345678",
     MethodKind.SLACK: "expected a Slack id, such as U0123ABCD, or a name, such as @ana",
     MethodKind.TELEGRAM: "expected a chat id, such as 123456789, or a name, such as @ana_x",
-    MethodKind.NTFY: "expected a topic, such as ana-pager, or its address",
+    MethodKind.NTFY: "expected the name of a topic alone, such as ana-pager: letters, digits, _ and -, at most 64;"
+    " its server is that of the ntfy channel",
     MethodKind.WEBHOOK: "expected an http or https address",
 }
 _PATTERNS: Final = {
@@ -27,6 +28,7 @@ _PATTERNS: Final = {
     MethodKind.VOICE: _PHONE,
     MethodKind.SLACK: _SLACK,
     MethodKind.TELEGRAM: _TELEGRAM,
+    MethodKind.NTFY: _TOPIC,
 }
 
 
@@ -36,10 +38,7 @@ def address_of(kind: MethodKind, given: str) -> str:
     if kind in {MethodKind.SMS, MethodKind.VOICE}:
         text = re.sub(r"[\s().-]", "", text)
     pattern = _PATTERNS.get(kind)
-    if pattern is not None:
-        good = pattern.fullmatch(text) is not None
-    else:
-        good = _is_url(text) or (kind is MethodKind.NTFY and _TOPIC.fullmatch(text) is not None)
+    good = _is_url(text) if pattern is None else pattern.fullmatch(text) is not None
     if not good or len(text) > MAX_ADDRESS_CHARS:
         raise ValueError(_EXPECTED[kind])
     return text

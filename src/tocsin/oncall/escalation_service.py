@@ -387,23 +387,55 @@ def named(tx: ReadTx, target: Target, rota: Rota) -> list[str]:
         rota.on_call(tx, target.name, tx.now)
     people = who(tx, [target], rota, tx.now)[target]
     if not people:
-        raise Conflict(detail=f"nobody is there to be called: {target}")
+        raise Conflict(detail=f"nobody is there to be called: {'; '.join(absences(tx, [target], rota, tx.now))}")
     return people
 
 
 def who(tx: ReadTx, targets: Collection[Target], rota: Rota, at: datetime) -> dict[Target, list[str]]:
     """The people behind each target who are there and not away. A schedule or a team that there is not, or that can't
     be worked out, has nobody. A channel that would take nothing is not among them."""
-    meant = {target: _named(tx, target, rota, at) for target in targets if target.kind is not TargetKind.CHANNEL}
-    people = rota.people(tx, {name for names in meant.values() for name in names})
+    named = {target: _named(tx, target, rota, at) or () for target in targets if target.kind is not TargetKind.CHANNEL}
+    people = rota.people(tx, {name for names in named.values() for name in names})
     there = {name for name, person in people.items() if not person.is_away(at)}
     channels = {target for target in targets if target.kind is TargetKind.CHANNEL}
     usable = rota.channels(tx, {target.name for target in channels}) if channels else ()
-    found = {target: [name for name in names if name in there] for target, names in meant.items()}
+    found = {target: [name for name in names if name in there] for target, names in named.items()}
     return found | {target: [] for target in channels if target.name in usable}
 
 
-def _named(tx: ReadTx, target: Target, rota: Rota, at: datetime) -> Sequence[str]:
+def meant(tx: ReadTx, targets: Collection[Target], rota: Rota, at: datetime) -> list[str]:
+    """Everybody who stands behind these targets, also who is away."""
+    return list(dict.fromkeys(name for target in targets for name in _named(tx, target, rota, at) or ()))
+
+
+def absences(tx: ReadTx, targets: Collection[Target], rota: Rota, at: datetime) -> list[str]:
+    """Of each of these targets that has nobody, why, in words."""
+    there = who(tx, targets, rota, at)
+    return [
+        _absence(tx, target, rota, at)
+        for target in targets
+        if not there.get(target) and not (target.kind is TargetKind.CHANNEL and target in there)
+    ]
+
+
+def _absence(tx: ReadTx, target: Target, rota: Rota, at: datetime) -> str:
+    if target.kind is TargetKind.CHANNEL:
+        return f"channel {target.name} is gone, or switched off"
+    names = _named(tx, target, rota, at)
+    if names is None:
+        return f"there is no {target.kind.value} {target.name}"
+    known = rota.people(tx, names)
+    told = ", ".join(f"{name} is away" if name in known else f"there is no user {name}" for name in names)
+    if target.kind is TargetKind.USER:
+        return told
+    place = f"on call in schedule {target.name}" if target.kind is TargetKind.SCHEDULE else f"in team {target.name}"
+    return f"nobody is there who is {place}: {told}" if names else f"nobody is {place}"
+
+
+def _named(tx: ReadTx, target: Target, rota: Rota, at: datetime) -> Sequence[str] | None:
+    """None for a schedule or a team that there is not."""
+    if target.kind is TargetKind.CHANNEL:
+        return []
     if target.kind is TargetKind.USER:
         return [target.name]
     try:
@@ -411,7 +443,7 @@ def _named(tx: ReadTx, target: Target, rota: Rota, at: datetime) -> Sequence[str
             return rota.members(tx, target.name)
         return rota.on_call(tx, target.name, at)
     except NotFound:
-        return []
+        return None
     except Exception as error:
         if environment_fault(error):
             raise

@@ -1,7 +1,7 @@
-"""Why somebody was called about a ticket, how, and what came of it; or why not. Told from what was written then."""
+"""Why people were called about a ticket, how, and what came of it; or why not. Told from what was written then."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -73,47 +73,142 @@ class Told:
         return f"{self.person} was called about ticket {self.ticket_id} {times}, {heard}."
 
 
+@dataclass(frozen=True, slots=True)
+class EverybodyTold:
+    """The same of everybody whom a ticket concerns, and what channels were told. `why_nobody`: why it is that nobody
+    is concerned."""
+
+    ticket_id: int
+    people: list[Told]
+    channels: list[Sent]
+    warnings: list[str]
+    why_nobody: list[str]
+    routes: list[dict[str, Any]]
+
+    @property
+    def summary(self) -> str:
+        called = [one.person for one in self.people if one.paged]
+        heard = [one.person for one in self.people if one.heard]
+        about = f"about ticket {self.ticket_id}"
+        if not called:
+            return f"Nobody was called {about}."
+        return f"Called {about}: {', '.join(called)}. A message was taken by: {', '.join(heard) or 'nobody so far'}."
+
+
 def explain(tx: ReadTx, ticket_id: int, person: str) -> Told:
     """Everything that is known of one person and one ticket. Raises NotFound."""
-    tickets.get(tx, ticket_id)
-    events = store.happened_to(tx, ticket_id, _TOLD)
-    if person not in people_store.users(tx, [person]) and not _is_named(events, person):
+    known = _known(tx, ticket_id, Wish(ticket_id=ticket_id, person=person))
+    if person not in people_store.users(tx, [person]) and person not in known.people:
         raise NotFound(what="user", id=person)
-    deliveries = delivery_store.matching(tx, Wish(ticket_id=ticket_id, person=person, kind=Kind.PAGE), limit=MOST)
-    mine = [event for event in events if event.data.get("person") == person]
-    calls = [_called(tx, event, deliveries) for event in mine if event.kind == "PersonPaged"]
+    told = _told(tx, known, person)
+    return replace(told, warnings=[*told.warnings, *known.failures])
+
+
+def explain_all(tx: ReadTx, ticket_id: int) -> EverybodyTold:
+    """Everything that is known of one ticket: whoever was called, whoever its escalation policies name, and what
+    channels were told. Raises NotFound."""
+    known = _known(tx, ticket_id, Wish(ticket_id=ticket_id))
+    people = dict.fromkeys([*known.people, *(name for row in known.runs for name in _meant(tx, row))])
+    channels = [known.sent(one) for one in known.deliveries if one.person is None and one.channel is not None]
+    why_nobody = [] if people else _why_nobody(known)
+    return EverybodyTold(
+        ticket_id, [_told(tx, known, one) for one in people], channels, known.failures, why_nobody, known.routes
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was written down of a ticket."""
+
+    ticket_id: int
+    events: Sequence[Any]
+    deliveries: Sequence[Delivery]
+    attempts: Mapping[int, list[Attempt]]
+    runs: Sequence[RunRow]
+
+    @property
+    def people(self) -> list[str]:
+        """Whoever was called, or was to be."""
+        return list(dict.fromkeys(event.data["person"] for event in self.events if event.data.get("person")))
+
+    @property
+    def routes(self) -> list[dict[str, Any]]:
+        return [dict(event.data) for event in self.events if event.kind == "TicketRouted"]
+
+    @property
+    def failures(self) -> list[str]:
+        """What went wrong for more than one: steps that found nobody, parts that failed."""
+        return [_in_vain(one.data) for one in self.events if one.kind == "NobodyOnCall"] + [
+            f"{one.data['part']} failed: {one.data['error']}" for one in self.events if "error" in one.data
+        ]
+
+    def sent(self, one: Delivery) -> Sent:
+        return Sent(one, self.attempts.get(one.id, []))
+
+
+def _known(tx: ReadTx, ticket_id: int, wish: Wish) -> _Known:
+    tickets.get(tx, ticket_id)
+    deliveries = delivery_store.matching(tx, wish, limit=MOST)
+    attempts = delivery_store.attempts_of_all(tx, [one.id for one in deliveries])
+    events = store.happened_to(tx, ticket_id, _TOLD)
+    return _Known(ticket_id, events, deliveries, attempts, escalation_store.of_ticket(tx, ticket_id))
+
+
+def _in_vain(data: Mapping[str, Any]) -> str:
+    step = f"step {data['step']} of escalation policy {data['policy']}, round {data['round']}"
+    instead = f"; {data['fallback']} was to be called instead" if data["fallback"] else ""
+    return f"{step}, found nobody behind {', '.join(data['wanted'])}{instead}"
+
+
+def _told(tx: ReadTx, known: _Known, person: str) -> Told:
+    mine = [event for event in known.events if event.data.get("person") == person]
+    calls = [_called(known, event) for event in mine if event.kind == "PersonPaged"]
     warnings = [
         f"{event.data['reason']}; {event.data['fallback']} was tried" for event in mine if "reason" in event.data
     ]
-    warnings += [f"{event.data['part']} failed: {event.data['error']}" for event in events if "error" in event.data]
-    routes = [dict(event.data) for event in events if event.kind == "TicketRouted"]
-    return Told(ticket_id, person, calls, warnings, [] if calls else _why_not(tx, ticket_id, person, routes), routes)
+    return Told(known.ticket_id, person, calls, warnings, [] if calls else _why_not(tx, known, person), known.routes)
 
 
-def _is_named(events: Sequence[Any], person: str) -> bool:
-    return any(event.data.get("person") == person for event in events)
-
-
-def _called(tx: ReadTx, event: Any, deliveries: Sequence[Delivery]) -> Called:
-    mine = [one for one in deliveries if one.event_id == event.id]
-    sent = [Sent(one, delivery_store.attempts_of(tx, one.id)) for one in mine]
+def _called(known: _Known, event: Any) -> Called:
+    sent = [known.sent(one) for one in known.deliveries if one.event_id == event.id and one.kind is Kind.PAGE]
     told = {name: event.data.get(name) for name in ("why", "route", "policy", "round", "step")}
     return Called(at=event.at, sent=sent, **told)
 
 
-def _why_not(tx: ReadTx, ticket_id: int, person: str, routes: Sequence[dict[str, Any]]) -> list[str]:
-    """The reasons there are, the first ones first."""
-    if not routes:
+def _why_nobody(known: _Known) -> list[str]:
+    """Why nobody is called, where no escalation policy is begun."""
+    if not known.routes:
         return ["No route was about it: it went to the default channels, and nobody was called."]
-    runs = escalation_store.of_ticket(tx, ticket_id)
+    names = ", ".join(sorted({name for one in known.routes for name in one["routes"]}))
+    if not known.runs:
+        return [f"The routes that were about it ({names}) begin no escalation policy, and name nobody else."]
+    return [f"Escalation policy {row.policy} names nobody who is there." for row in known.runs]
+
+
+def _why_not(tx: ReadTx, known: _Known, person: str) -> list[str]:
+    """The reasons there are, the first ones first."""
+    runs = known.runs
+    if not known.routes or not runs:
+        return _why_nobody(known)
     said = [_of_run(tx, row, person) for row in runs]
-    if not runs:
-        names = ", ".join(sorted({name for one in routes for name in one["routes"]}))
-        said = [f"The routes that were about it ({names}) begin no escalation policy, and name nobody else."]
     user = people_store.users(tx, [person]).get(person)
-    if user is not None and any(user.is_away(row.began_at) for row in runs):
+    if user is None or user.removed:
+        said.append(f"There is no user {person}.")
+    elif any(user.is_away(row.began_at) for row in runs):
         said.append(f"{person} was away then.")
     return said
+
+
+def _steps(tx: ReadTx, row: RunRow) -> list[dict[str, Any]]:
+    """The steps of the version that a run goes by."""
+    definition = item_store.definition(tx, ESCALATION_POLICY.name, row.policy, row.policy_version) or {"steps": []}
+    return list(definition["steps"])
+
+
+def _meant(tx: ReadTx, row: RunRow) -> Iterable[str]:
+    """Everybody whom a run's policy names, as things are now."""
+    targets = [target_of(text) for step in _steps(tx, row) for text in step["targets"]]
+    return escalation_service.meant(tx, targets, KEPT, tx.now)
 
 
 def _stands_behind(tx: ReadTx, targets: Sequence[str], person: str) -> bool:
@@ -125,9 +220,7 @@ def _stands_behind(tx: ReadTx, targets: Sequence[str], person: str) -> bool:
 
 
 def _of_run(tx: ReadTx, row: RunRow, person: str) -> str:
-    definition = item_store.definition(tx, ESCALATION_POLICY.name, row.policy, row.policy_version) or {"steps": []}
-    steps = definition["steps"]
-    places = [place for place, step in enumerate(steps, 1) if _stands_behind(tx, step["targets"], person)]
+    places = [place for place, step in enumerate(_steps(tx, row), 1) if _stands_behind(tx, step["targets"], person)]
     name = f"Escalation policy {row.policy}"
     if not places:
         return f"{name} does not name {person}; none of its schedules and teams had them when their step was taken."

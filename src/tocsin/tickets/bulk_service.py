@@ -20,7 +20,11 @@ MAX_TICKETS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What is done to each ticket: all of it, or nothing when a part is refused. `edits` is as for `service.change`."""
+    """What is done to each ticket: all of it, or nothing when a part is refused. `edits` is as for `service.change`.
+
+    One that is still OPEN and is to be RESOLVED is taken up first, by its assignee or else by `taken_up_by`; it is
+    refused where that is None.
+    """
 
     edits: dict[str, Any]
     status: Status | None = None
@@ -29,6 +33,7 @@ class Doing:
     add_tags: Collection[str] = ()
     remove_tags: Collection[str] = ()
     comment: str | None = None
+    taken_up_by: str | None = None
 
 
 def do(tx: Tx, ticket_id: int, doing: Doing) -> Ticket:
@@ -41,10 +46,22 @@ def do(tx: Tx, ticket_id: int, doing: Doing) -> Ticket:
         ]
     if doing.priority is not None:
         service.prioritise(tx, ticket_id, doing.priority)
+    if doing.status is Status.RESOLVED and doing.taken_up_by is not None:
+        edits = _take_up(tx, ticket_id, edits, doing.taken_up_by)
     service.change(tx, ticket_id, status=doing.status, edits=edits, resolution=doing.resolution)
     if doing.comment is not None:
         comment_service.add(tx, ticket_id, doing.comment)
     return service.get(tx, ticket_id)
+
+
+def _take_up(tx: Tx, ticket_id: int, edits: dict[str, Any], person: str) -> dict[str, Any]:
+    """Walk the first of two moves with what is to be edited; what is left to edit with the second."""
+    ticket = service.get(tx, ticket_id)
+    if ticket.status is not Status.OPEN:
+        return edits
+    taken = {"assignee": ticket.assignee or person, **edits}
+    service.change(tx, ticket_id, status=Status.IN_PROGRESS, edits=taken)
+    return {}
 
 
 def found_by(database: Database, condition: Node) -> list[int]:

@@ -23,7 +23,7 @@ from tocsin.web.tickets_routes import status_of
 
 router = APIRouter(tags=["tickets"])
 AtDesk = Annotated[Desk, Depends(desk)]
-_WHICH: Final = {"ids", "q"}
+_WHICH: Final = {"ids", "q", "taken_up_by"}
 _Id = Annotated[int, Field(ge=1, le=2**53)]
 
 
@@ -41,6 +41,11 @@ class BulkIn(In):
     add_tags: list[Word] = Field(default_factory=list, max_length=50)
     remove_tags: list[Word] = Field(default_factory=list, max_length=50)
     comment: Reason | None = None
+    taken_up_by: Name | None = Field(
+        None,
+        description="With RESOLVED: who takes up what is still OPEN and nobody's; without it that is refused (409).",
+        examples=["ana"],
+    )
 
     def doing(self) -> Doing:
         """What is to be done. Raises Invalid for nothing, or for neither or both of `ids` and `q`."""
@@ -58,6 +63,7 @@ class BulkIn(In):
             add_tags=self.add_tags,
             remove_tags=self.remove_tags,
             comment=self.comment,
+            taken_up_by=self.taken_up_by,
         )
 
 

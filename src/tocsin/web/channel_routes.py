@@ -7,18 +7,21 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from tocsin.notify import channel_service as channels
 from tocsin.notify import reference_service as removing
+from tocsin.notify.channels.kinds import kinds_of
 from tocsin.notify.channels.table import CHANNELS
 from tocsin.notify.delivery_store import State
 from tocsin.storage.tx import Tx
 from tocsin.web.channel_schemas import (
     ChannelDetailOut,
     ChannelIn,
+    ChannelKindListOut,
     ChannelOut,
     ChannelPageOut,
     TestedOut,
     channel_detail,
     channel_fields,
     delivery_detail,
+    kind_out,
 )
 from tocsin.web.preconditions import IN_USE, Force, IfMatch, agreed, seen_tags
 from tocsin.web.schemas import ProblemOut, QueryIn
@@ -55,6 +58,12 @@ def list_channels(query: Annotated[QueryIn, Query()], with_: With) -> ChannelPag
     now = with_.clock.now()
     items = [ChannelOut(**channel_fields(row, state, CHANNELS, now)) for row, state in found]
     return ChannelPageOut(items=items, next=cursor)
+
+
+@router.get("/channel-kinds", summary="What kinds of channels need")
+def list_kinds() -> ChannelKindListOut:
+    """Every kind of channels, with the settings it needs, takes, and never shows again."""
+    return ChannelKindListOut(items=[kind_out(kind) for kind in kinds_of(CHANNELS)])
 
 
 @router.get("/channels/{name}", response_model=ChannelDetailOut, summary="One channel", responses=_MISSING)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from tocsin.notify.channel_service import Watched
 from tocsin.notify.channel_store import ChannelRow, StateRow
 from tocsin.notify.channels.channel import Channel
+from tocsin.notify.channels.kinds import ChannelKind
 from tocsin.notify.definitions import Definition
 from tocsin.notify.delivery_store import Attempt, Delivery, State
 from tocsin.notify.message import Kind
@@ -116,6 +117,29 @@ class ChannelDetailOut(ChannelOut):
 class ChannelPageOut(Out):
     items: list[ChannelOut]
     next: str | None
+
+
+class NeededOut(Out):
+    """A setting that has to be given, or what may be given instead."""
+
+    setting: str = Field(examples=["url"])
+    detail: str = Field(examples=["is required"])
+
+
+class ChannelKindOut(Out):
+    """A kind of channels, and what one of it needs."""
+
+    kind: str = Field(examples=["slack"])
+    about: str
+    needs: list[NeededOut] = Field(description="What is wrong with a channel of it without any settings.")
+    settings: list[str] = Field(description="Every setting there is.")
+    secrets: list[str] = Field(description="Those that are never shown again.")
+    personal: bool = Field(description="Whether it reaches one person at an address of theirs.")
+
+
+class ChannelKindListOut(Out):
+    items: list[ChannelKindOut]
+    next: None = None
 
 
 class AttemptOut(Out):
@@ -255,4 +279,15 @@ def delivery_detail(found: Delivery, tries: list[Attempt], now: datetime) -> Del
         **delivery_fields(found, now),
         tries=[AttemptOut.model_validate(one) for one in tries],
         ways=list(found.ways),
+    )
+
+
+def kind_out(kind: ChannelKind) -> ChannelKindOut:
+    return ChannelKindOut(
+        kind=kind.name,
+        about=kind.about,
+        needs=[NeededOut(setting=setting, detail=detail) for setting, detail in kind.needs.items()],
+        settings=list(kind.settings),
+        secrets=list(kind.secrets),
+        personal=kind.personal,
     )

@@ -21,10 +21,12 @@ from tocsin.web.drill_schemas import (
     DrillRunIn,
     DrillRunOut,
     DrillRunPageOut,
+    EverybodyToldOut,
     PagedExplanationOut,
     PagingReportIn,
     PagingReportOut,
     drill_out,
+    everybody_out,
     explanation_out,
     paging_report_out,
     run_of_drill_out,
@@ -120,12 +122,19 @@ def get_run(id: Id, with_: With) -> DrillRunOut:  # noqa: A002
 )
 def explain_deliveries(
     id: Id,  # noqa: A002
-    person: Annotated[Name, Query(description="A user.", examples=["ana"])],
     with_: With,
-) -> PagedExplanationOut:
+    person: Annotated[Name | None, Query(description="A user; without one, everybody.", examples=["ana"])] = None,
+) -> PagedExplanationOut | EverybodyToldOut:
     """Whether a person was called about a ticket: by which route and step, by which of their own rules, and what each
-    provider answered, try by try; and if not, why not."""
-    return with_.database.read(lambda tx: explanation_out(called.explain(tx, id, person)))
+    provider answered, try by try; and if not, why not. Without a person: the same of everybody who was called or is
+    named in its escalation policies, and what channels were told."""
+
+    def look(tx: ReadTx) -> PagedExplanationOut | EverybodyToldOut:
+        if person is None:
+            return everybody_out(called.explain_all(tx, id))
+        return explanation_out(called.explain(tx, id, person))
+
+    return with_.database.read(look)
 
 
 @router.get("/reports/paging", summary="What being paged costs", tags=["reports"])

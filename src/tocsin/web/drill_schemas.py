@@ -1,5 +1,6 @@
 """Drills, the explanation of calls and the report about paging as they go in and out over HTTP."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -8,7 +9,7 @@ from pydantic import Field
 from tocsin.notify.drill_store import DrillRun
 from tocsin.notify.drilling import DEFAULT_WITHIN_S, Step
 from tocsin.oncall.item_store import Item
-from tocsin.proof.called import Called, Told
+from tocsin.proof.called import Called, EverybodyTold, Sent, Told
 from tocsin.proof.paging_costs import Cost
 from tocsin.proof.paging_report import PagingReport
 from tocsin.web.schemas import In, InstantIn, Out, Reckoned, Word
@@ -121,16 +122,41 @@ class RoutedOut(Out):
     policies: list[str]
 
 
-class PagedExplanationOut(Out):
-    """Whether somebody was called about a ticket, by which route and rule, and what each provider answered."""
+class PersonToldOut(Out):
+    """Whether somebody was called, by which route and rule, and what each provider answered."""
 
-    ticket_id: int
     person: str
     paged: bool
     heard: bool = Field(description="Whether any message to them was taken.")
     summary: str
     calls: list[CallToldOut]
     why_not: list[str]
+    warnings: list[str]
+
+
+class PagedExplanationOut(PersonToldOut):
+    """Whether somebody was called about a ticket, by which route and rule, and what each provider answered."""
+
+    ticket_id: int
+    routes: list[RoutedOut]
+
+
+class ChannelToldOut(DeliveryToldOut):
+    """What a channel was told of."""
+
+    kind: str = Field(examples=["opened"])
+    why: str | None = Field(examples=["route payments"])
+    route: str | None = Field(description="`default`: no route is about it; null: an escalation policy or a person.")
+
+
+class EverybodyToldOut(Out):
+    """Of everybody whom a ticket concerns whether they were called; and what channels were told."""
+
+    ticket_id: int
+    summary: str
+    people: list[PersonToldOut] = Field(description="Who was called, and who is named in its escalation policies.")
+    channels: list[ChannelToldOut]
+    why_nobody: list[str] = Field(description="Why nobody is concerned, where that is so.")
     warnings: list[str]
     routes: list[RoutedOut]
 
@@ -183,29 +209,46 @@ def run_of_drill_out(run: DrillRun) -> DrillRunOut:
 
 
 def explanation_out(told: Told) -> PagedExplanationOut:
-    same = ("ticket_id", "person", "paged", "heard", "summary", "why_not", "warnings")
-    return PagedExplanationOut(
+    return PagedExplanationOut(ticket_id=told.ticket_id, **_person_fields(told), routes=_routes_out(told.routes))
+
+
+def everybody_out(told: EverybodyTold) -> EverybodyToldOut:
+    same = ("ticket_id", "summary", "why_nobody", "warnings")
+    return EverybodyToldOut(
         **{name: getattr(told, name) for name in same},
-        calls=[_call_told(call) for call in told.calls],
-        routes=[RoutedOut(**_picked(one)) for one in told.routes],
+        people=[PersonToldOut(**_person_fields(one)) for one in told.people],
+        channels=[_channel_told(one) for one in told.channels],
+        routes=_routes_out(told.routes),
     )
 
 
-def _picked(routed: dict[str, Any]) -> dict[str, Any]:
-    return {name: routed[name] for name in RoutedOut.model_fields}
+def _person_fields(told: Told) -> dict[str, Any]:
+    same = ("person", "paged", "heard", "summary", "why_not", "warnings")
+    return {**{name: getattr(told, name) for name in same}, "calls": [_call_told(call) for call in told.calls]}
+
+
+def _routes_out(routes: Sequence[Mapping[str, Any]]) -> list[RoutedOut]:
+    return [RoutedOut(**{name: one[name] for name in RoutedOut.model_fields}) for one in routes]
+
+
+def _delivery_fields(sent: Sent) -> dict[str, Any]:
+    same = ("id", "method_id", "channel", "due_at", "ended_at", "answer")
+    return {
+        **{name: getattr(sent.delivery, name) for name in same},
+        "rule": sent.delivery.why.get("rule"),
+        "state": sent.delivery.state.value,
+        "attempts": [AttemptToldOut.model_validate(attempt) for attempt in sent.attempts],
+    }
+
+
+def _channel_told(sent: Sent) -> ChannelToldOut:
+    why = sent.delivery.why
+    kind = sent.delivery.kind.value
+    return ChannelToldOut(**_delivery_fields(sent), kind=kind, why=why.get("why"), route=why.get("route"))
 
 
 def _call_told(call: Called) -> CallToldOut:
-    deliveries = [
-        DeliveryToldOut(
-            **{name: getattr(sent.delivery, name) for name in ("id", "method_id", "channel", "due_at", "ended_at")},
-            rule=sent.delivery.why.get("rule"),
-            state=sent.delivery.state.value,
-            answer=sent.delivery.answer,
-            attempts=[AttemptToldOut.model_validate(attempt) for attempt in sent.attempts],
-        )
-        for sent in call.sent
-    ]
+    deliveries = [DeliveryToldOut(**_delivery_fields(sent)) for sent in call.sent]
     same = {name: getattr(call, name) for name in ("at", "why", "route", "policy", "round", "step")}
     return CallToldOut(**same, deliveries=deliveries)
 

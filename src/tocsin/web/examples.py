@@ -578,6 +578,46 @@ _COST: Final[dict[str, Any]] = {
 }
 _CALL_WHY: Final = "step 1 of escalation policy payments, round 1: on call in schedule primary"
 _RULE_1: Final = "default rule 1 for P2: at once by the loudest way"
+_PERSON_TOLD: Final[dict[str, Any]] = {
+    "person": "ana",
+    "paged": True,
+    "heard": True,
+    "summary": "ana was called about ticket 3 once, and a message was taken.",
+    "calls": [
+        {
+            "at": "2026-11-24T02:21:00.131872Z",
+            "why": _CALL_WHY,
+            "route": "payments",
+            "policy": "payments",
+            "round": 1,
+            "step": 1,
+            "deliveries": [
+                {
+                    "id": 31,
+                    "method_id": 4,
+                    "channel": "texts",
+                    "rule": _RULE_1,
+                    "state": "delivered",
+                    "due_at": "2026-11-24T02:21:00.131872Z",
+                    "ended_at": "2026-11-24T02:21:00.731872Z",
+                    "answer": "201 queued",
+                    "attempts": [
+                        {
+                            "at": "2026-11-24T02:21:00.231872Z",
+                            "channel": "texts",
+                            "outcome": "delivered",
+                            "answer": "201 queued",
+                            "took_ms": 480,
+                        }
+                    ],
+                }
+            ],
+        }
+    ],
+    "why_not": [],
+    "warnings": [],
+}
+_ROUTED: Final = [{"about": "opened", "routes": ["payments"], "channels": ["ops-chat"], "policies": ["payments"]}]
 
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "LogOut": _LOG,
@@ -879,6 +919,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
                 "people": ["ana"],
                 "channels": [],
                 "fallback": False,
+                "absent": [],
             }
         ],
         "people": [
@@ -895,7 +936,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "NotificationRulesIn": {"rules": {"P1": [{"method": "voice"}, {"after_s": 300, "method": "other"}]}},
     "HandBackIn": {"reason": "My shift is over."},
     "PageIn": {"user": "ana", "message": "Please look at the database."},
-    "PagedOut": {"called": ["ana"]},
+    "PagedOut": {"called": ["ana"], "reached": True, "problems": []},
     "EscalationRunsOut": {
         "items": [
             {
@@ -923,46 +964,15 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "DrillRunIn": {"service": "payments", "within_s": 60},
     "DrillRunOut": _DRILL_RUN,
     "DrillRunPageOut": {"items": [_DRILL_RUN], "next": None},
-    "PagedExplanationOut": {
+    "PagedExplanationOut": {"ticket_id": 3, **_PERSON_TOLD, "routes": _ROUTED},
+    "EverybodyToldOut": {
         "ticket_id": 3,
-        "person": "ana",
-        "paged": True,
-        "heard": True,
-        "summary": "ana was called about ticket 3 once, and a message was taken.",
-        "calls": [
-            {
-                "at": "2026-11-24T02:21:00.131872Z",
-                "why": _CALL_WHY,
-                "route": "payments",
-                "policy": "payments",
-                "round": 1,
-                "step": 1,
-                "deliveries": [
-                    {
-                        "id": 31,
-                        "method_id": 4,
-                        "channel": "texts",
-                        "rule": _RULE_1,
-                        "state": "delivered",
-                        "due_at": "2026-11-24T02:21:00.131872Z",
-                        "ended_at": "2026-11-24T02:21:00.731872Z",
-                        "answer": "201 queued",
-                        "attempts": [
-                            {
-                                "at": "2026-11-24T02:21:00.231872Z",
-                                "channel": "texts",
-                                "outcome": "delivered",
-                                "answer": "201 queued",
-                                "took_ms": 480,
-                            }
-                        ],
-                    }
-                ],
-            }
-        ],
-        "why_not": [],
+        "summary": "Called about ticket 3: ana. A message was taken by: ana.",
+        "people": [_PERSON_TOLD],
+        "channels": [],
+        "why_nobody": [],
         "warnings": [],
-        "routes": [{"about": "opened", "routes": ["payments"], "channels": ["ops-chat"], "policies": ["payments"]}],
+        "routes": _ROUTED,
     },
     "PagingReportOut": {
         "since": "2026-10-25T00:00:00.000000Z",

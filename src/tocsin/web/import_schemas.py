@@ -148,6 +148,6 @@ class ImportOut(Out):
     """What became of the tickets."""
 
     created: int
-    known: int = Field(description="Imported before: they stay as they are.")
+    known: int = Field(description="Imported before, or named earlier in the same request: they stay as they are.")
     rejected: list[RejectedTicketOut]
     ticket_ids: dict[str, int] = Field(description="The tickets of those that are here now, by external id.")

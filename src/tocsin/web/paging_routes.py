@@ -319,7 +319,8 @@ def hand_back(id: Id, why: HandBackIn, at: AtDesk, if_match: IfMatch = None) -> 
     tags=["tickets"],
 )
 def page_ticket(id: Id, wanted: PageIn, at: AtDesk) -> Response:  # noqa: A002
-    """Call a user, whoever is on call in a schedule, a team or a channel now; or begin an escalation policy."""
+    """Call a user, whoever is on call in a schedule, a team or a channel now; or begin an escalation policy. Whether
+    that reaches anybody is told: not where nobody is there, has a way to be reached, or a channel that carries it."""
     named = {name: value for name, value in wanted.model_dump(exclude={"message"}).items() if value is not None}
     if len(named) != 1:
         detail = "expected one of user, schedule, team, channel and policy"
@@ -327,8 +328,10 @@ def page_ticket(id: Id, wanted: PageIn, at: AtDesk) -> Response:  # noqa: A002
     [(kind, name)] = named.items()
 
     def work(tx: Tx) -> Response:
-        called = page_service.page(tx, id, f"{kind}:{name}", wanted.message, at.services.callers)
-        return Response(PagedOut(called=called).model_dump_json(), media_type="application/json")
+        target, callers = f"{kind}:{name}", at.services.callers
+        called, reach = page_service.page_and_look(tx, id, target, wanted.message, callers)
+        out = PagedOut(called=called, reached=reach.anybody, problems=list(reach.problems))
+        return Response(out.model_dump_json(), media_type="application/json")
 
     return at.write(work)
 

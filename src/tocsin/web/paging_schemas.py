@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from tocsin.notify.paging import Call
+from tocsin.notify.paging import Call, check_way
 from tocsin.notify.preview_service import Preview
 from tocsin.oncall.escalation import DEFAULT_DELAY_S
 from tocsin.oncall.escalation_store import RunRow
@@ -194,6 +194,9 @@ class StepPreviewOut(Out):
     people: list[str]
     channels: list[str]
     fallback: bool = Field(description="Nobody of the step would be there.")
+    absent: list[str] = Field(
+        description="Why some of its targets have nobody.", examples=[["nobody is on call in schedule primary"]]
+    )
 
 
 class CallOut(Out):
@@ -228,7 +231,7 @@ class NotificationRuleIn(In):
     """One call, so many seconds after the page."""
 
     after_s: int = Field(0, description="0 to a day.", examples=[300])
-    method: Name = Field(
+    method: Annotated[Name, AfterValidator(check_way)] = Field(
         "loudest", description="`loudest`, `other` than before, a kind such as `email`, or the number of a method."
     )
     working_hours: bool = Field(False, description="Not before they work.")
@@ -280,9 +283,13 @@ class PageIn(In):
 
 
 class PagedOut(Out):
-    """Who was called."""
+    """Who was called, and whether that reaches anybody."""
 
     called: list[str] = Field(examples=[["ana"]])
+    reached: bool = Field(description="Whether a message is on its way to anybody who was asked for.")
+    problems: list[str] = Field(
+        description="What keeps it from people.", examples=[["rui has no verified way to be reached"]]
+    )
 
 
 class EscalationRunOut(Out):

@@ -96,7 +96,7 @@ class MethodIn(In):
     kind: Annotated[MethodKind, Field(strict=False)] = Field(examples=["sms"])
     address: _Address = Field(
         description="An e-mail address; of `sms` and `voice` a number with its country; of `slack` and `telegram` an id"
-        " or a name; of `ntfy` a topic or its address; of `webhook` an address.",
+        " or a name; of `ntfy` the name of a topic; of `webhook` an address.",
         examples=["+351912345678"],
     )
 

@@ -36,6 +36,7 @@ class Apprise:
     """Settings: `url`, as apprise writes it: `gotifys://push.example.org/token`, `pover://user@token`."""
 
     name = "apprise"
+    settings: tuple[str, ...] = ("url",)
     secrets = frozenset({"url"})
     where = frozenset({"url"})
     personal = False

@@ -51,6 +51,7 @@ class Channel(Protocol):
     """One way to reach people. The instances are in `channels.table.CHANNELS`, by name."""
 
     name: str
+    settings: tuple[str, ...]  # all that it takes
     secrets: frozenset[str]  # settings that are never shown, and never stand in an error
     where: frozenset[str]  # settings that say where a secret is sent: it is kept for that place only
     personal: bool  # whether it reaches one person at an address of theirs: email, sms, voice

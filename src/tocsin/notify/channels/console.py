@@ -19,6 +19,7 @@ class Console:
     """Takes no settings."""
 
     name = "console"
+    settings: tuple[str, ...] = ()
     secrets: frozenset[str] = frozenset()
     where: frozenset[str] = frozenset()
     personal = False

@@ -26,6 +26,7 @@ class Discord:
     """Settings: `url` of the webhook."""
 
     name = "discord"
+    settings: tuple[str, ...] = ("url",)
     secrets = frozenset({"url"})
     where = frozenset({"url"})
     personal = False

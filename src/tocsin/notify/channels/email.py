@@ -62,6 +62,7 @@ class Email:
     `reply_to`, `to` (one address or several), `ca` (certificates to trust besides the usual ones, as PEM)."""
 
     name = "email"
+    settings = tuple(_CHECKS)
     secrets = frozenset({"password"})
     where = frozenset({"host", "port", "security", "ca"})
     personal = True

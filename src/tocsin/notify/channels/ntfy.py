@@ -40,6 +40,7 @@ class Ntfy:
     of a topic without access control can read it: that is why it is a secret."""
 
     name = "ntfy"
+    settings = tuple(_CHECKS)
     secrets = frozenset({"topic", "token", "password"})
     where = frozenset({"url"})
     personal = False

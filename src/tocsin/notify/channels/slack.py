@@ -61,6 +61,7 @@ class Slack:
     `api_url` is that of another Slack, such as GovSlack's."""
 
     name = "slack"
+    settings = tuple(_CHECKS)
     secrets = frozenset({"url", "token"})
     where = frozenset({"url", "api_url"})
     personal = False

@@ -28,6 +28,7 @@ class Teams:
     """Settings: `url`, where the workflow takes its webhook."""
 
     name = "teams"
+    settings: tuple[str, ...] = ("url",)
     secrets = frozenset({"url"})
     where = frozenset({"url"})
     personal = False

@@ -41,6 +41,7 @@ class Telegram:
     Bot API server."""
 
     name = "telegram"
+    settings = tuple(_CHECKS)
     secrets = frozenset({"token"})
     where = frozenset({"api_url"})
     personal = False

@@ -101,6 +101,7 @@ class Sms:
     `max_segments` that a message may cost, `to`."""
 
     name = "sms"
+    settings = tuple(_SMS)
     secrets = frozenset({"auth_token", "api_secret"})
     where = frozenset({"api_url"})
     personal = True
@@ -127,6 +128,7 @@ class Voice:
     `keypress`: pressing 4 acknowledges, for which Twilio must reach Tocsin."""
 
     name = "voice"
+    settings = tuple(_VOICE)
     secrets = frozenset({"auth_token", "api_secret"})
     where = frozenset({"api_url"})
     personal = True

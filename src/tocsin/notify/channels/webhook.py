@@ -34,6 +34,7 @@ class Webhook:
     before, `old_secret` signs as well; `headers` are sent along."""
 
     name = "webhook"
+    settings = tuple(sorted(_SETTINGS))
     secrets = frozenset({"secret", "old_secret", "headers"})
     where = frozenset({"url"})
     personal = False
