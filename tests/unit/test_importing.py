@@ -273,7 +273,7 @@ def test_an_incident_comes_with_its_impact_its_urgency_and_how_it_was_closed():
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_any_tool_may_say_tags_impact_and_how_a_ticket_was_resolved(form):
     data = {
-        "csv": b'external_id,title,opened_at,resolved_at,tags,impact,urgency,resolution_code,resolution_note\n'
+        "csv": b"external_id,title,opened_at,resolved_at,tags,impact,urgency,resolution_code,resolution_note\n"
         b'1,t,2026-11-01,2026-11-02,"db, eu west",High,2 - Medium,fixed,A disk\n2,t,2026-11-01,,,huge,,,\n',
         "json": b'[{"external_id": 1, "title": "t", "opened_at": "2026-11-01", "resolved_at": "2026-11-02", "tags": '
         b'["db", "eu", "west"], "impact": 1, "urgency": "medium", "resolution_code": "fixed", "resolution_note": '

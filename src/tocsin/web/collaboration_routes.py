@@ -180,7 +180,8 @@ def merge_ticket(id: Id, merging: TicketMergeIn, at: AtDesk, if_match: IfMatch =
 def unmerge_ticket(id: Id, at: AtDesk, if_match: IfMatch = None) -> Response:  # noqa: A002
     """Let a ticket that was merged go on where it was, with its alerts and with those that came since by its keys.
 
-    409 once the other ticket is RESOLVED or CLOSED. The other one keeps its priority.
+    409 once the other ticket is RESOLVED or CLOSED. The other one gets its priority back, unless something else has
+    asked for the one it has; a hold that the merge ended goes on, if its end has not come.
     """
     seen = seen_tags(if_match)
     return at.write(
