@@ -212,6 +212,8 @@ def test_what_is_wrong_with_a_trial_is_named(api: TestClient) -> None:
     assert tried(target_s=60, calendar={**calendar, "time_zone": "?"}) == {"/calendar/time_zone"}
     assert tried(target_s=60, calendar={**calendar, "hours": {}}) == {"/calendar/hours"}
     assert tried(target_s=60, pauses=[{"start": "x"}]) == {"/pauses/0/start"}
+    backwards = {"start": "2026-12-24T11:00:00Z", "end": "2026-12-24T10:00:00Z"}
+    assert tried(target_s=60, pauses=[backwards]) == {"/pauses/0/end"}
     rare = {"time_zone": "UTC", "hours": {"mon": [["09:00", "09:01"]]}}
     assert tried(target_s=300 * 86_400, calendar=rare) == {"/calendar"}
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
+from tocsin.kit.calendar import Pause
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.storage.tx import Tx
 from tocsin.tickets import service as tickets
@@ -165,6 +166,7 @@ def try_calendar(trial: TrialIn, with_: With) -> TrialOut:
         detail = "expected target_s or end, one of the two"
         raise Invalid(detail, errors=(FieldError("/target_s", detail),))
     target = None if trial.target_s is None else timedelta(seconds=trial.target_s)
+    pauses = _pauses(trial)
     try:
         found = sla.try_calendar(
             trial.calendar.definition(),
@@ -172,13 +174,26 @@ def try_calendar(trial: TrialIn, with_: With) -> TrialOut:
             start=trial.start,
             target=target,
             end=trial.end,
-            pauses=[(pause.start, pause.end) for pause in trial.pauses],
+            pauses=pauses,
         )
     except Invalid as error:
         raise _under("/calendar", error) from error
     elapsed = None if found.elapsed is None else found.elapsed.total_seconds()
     working = [SpanOut(start=a, end=b) for a, b in found.working]
     return TrialOut(due_at=found.due_at, elapsed_s=elapsed, working=working)
+
+
+def _pauses(trial: TrialIn) -> list[Pause]:
+    """Raises Invalid for one that ends before it begins."""
+    detail = "expected a time after the beginning of the pause"
+    errors = tuple(
+        FieldError(f"/pauses/{place}/end", detail)
+        for place, pause in enumerate(trial.pauses)
+        if pause.end is not None and pause.end < pause.start
+    )
+    if errors:
+        raise Invalid(f"{errors[0].pointer[1:]}: {detail}", errors=errors)
+    return [(pause.start, pause.end) for pause in trial.pauses]
 
 
 def _under(prefix: str, error: Invalid) -> Invalid:
