@@ -277,9 +277,10 @@ def _to_come(until: datetime | timedelta | None, now: datetime) -> datetime | No
 @router.post(
     "/tickets/{id}/resume", response_model=TicketOut, summary="End a hold", responses=CHANGES, tags=["tickets"]
 )
-def resume_ticket(id: Id, why: WhyIn, at: AtDesk, if_match: IfMatch = None) -> Response:  # noqa: A002
+def resume_ticket(id: Id, at: AtDesk, why: WhyIn | None = None, if_match: IfMatch = None) -> Response:  # noqa: A002
     """Let the clocks of a ticket that is on hold run again."""
-    return _changed(id, at, if_match, lambda tx, seen: tickets.resume(tx, id, reason=why.reason, seen_version=seen))
+    reason = why.reason if why else ""
+    return _changed(id, at, if_match, lambda tx, seen: tickets.resume(tx, id, reason=reason, seen_version=seen))
 
 
 @router.post(
@@ -289,11 +290,10 @@ def resume_ticket(id: Id, why: WhyIn, at: AtDesk, if_match: IfMatch = None) -> R
     responses=CHANGES,
     tags=["tickets"],
 )
-def recalculate_ticket(id: Id, why: WhyIn, at: AtDesk, if_match: IfMatch = None) -> Response:  # noqa: A002
+def recalculate_ticket(id: Id, at: AtDesk, why: WhyIn | None = None, if_match: IfMatch = None) -> Response:  # noqa: A002
     """Let a ticket's clocks run by the policy and the calendar that are in force now, from its opening on."""
-    return _changed(
-        id, at, if_match, lambda tx, seen: tickets.recalculate(tx, id, reason=why.reason, seen_version=seen)
-    )
+    reason = why.reason if why else ""
+    return _changed(id, at, if_match, lambda tx, seen: tickets.recalculate(tx, id, reason=reason, seen_version=seen))
 
 
 def _changed(ticket_id: int, at: Desk, if_match: str | None, work: Callable[[Tx, int | None], Ticket]) -> Response:
