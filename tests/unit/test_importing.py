@@ -1,5 +1,6 @@
 """Tickets from elsewhere: what files say is read, and their history is told along our own lifecycle."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -175,6 +176,37 @@ def test_updates_of_a_status_page_are_notes():
         "We look.", "We know.", "It works.",
     ]  # fmt: skip
     assert ticket.acknowledged_at == T0 + timedelta(hours=1)
+    assert ticket.description == "Components: API\nWe look."  # where it is found by its words
+    assert (ticket.resolution_code, ticket.resolution_note) == ("resolved", "It works.")
+
+
+def test_a_status_page_may_be_as_its_own_api_has_it():
+    page = {
+        "page": {"id": "p", "name": "Shop"},
+        "incidents": [
+            {"id": "7k", "name": "API down", "impact": "minor", "created_at": "2026-11-01T00:00:00.000Z",
+             "resolved_at": None, "status": "identified", "components": [{"id": "c", "name": "API"}],
+             "incident_updates": [
+                 {"created_at": "2026-11-01T01:00:00.000Z", "status": "identified", "body": "We know."},
+                 {"created_at": "2026-11-01T00:00:00.000Z", "status": "investigating", "body": "We look."},
+             ]},
+        ],
+    }  # fmt: skip
+    read = FORMATS["status"](json.dumps(page, indent=2).encode(), Mapped())
+    [ticket] = read.tickets
+    assert (ticket.external_id, ticket.title, ticket.service) == ("7k", "API down", "API")
+    assert (ticket.status, ticket.resolved_at, ticket.description) == (
+        Status.IN_PROGRESS, None, "Components: API\nWe look.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("impact", "priority"), [("critical", 1), ("major", 2), ("minor", 3), ("none", 4), ("maintenance", 5)]
+)
+def test_each_impact_of_a_status_page_has_a_priority_of_its_own(impact, priority):
+    data = f'{{"id": 7, "title": "API", "impact": "{impact}", "started_at": "2026-11-01T00:00:00Z"}}\n'.encode()
+    [ticket] = FORMATS["status"](data, Mapped()).tickets
+    assert (ticket.priority, ticket.resolution_note) == (priority, None)
 
 
 JIRA = (
