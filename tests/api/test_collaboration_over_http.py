@@ -34,6 +34,10 @@ def test_comments_are_added_read_edited_and_deleted_and_the_timeline_tells(api: 
     opened(api)
     answer = api.post("/tickets/1/comments", json={"text": "The vendor **confirmed** it. <script>"})
     assert (answer.status_code, answer.headers["location"]) == (201, "/tickets/1/comments/1")
+    [listed] = api.get("/tickets/1/comments", params={"html": True, "limit": 1000}).json()["items"]
+    assert listed["html"] == "<p>The vendor <strong>confirmed</strong> it. &lt;script&gt;</p>\n"
+    assert api.get("/tickets/1/comments/1", params={"html": True}).json() == listed
+    assert api.get("/tickets/1/comments/1").json()["html"] is None
     api.post("/tickets/1/comments", json={"text": "Second."})
     edited = api.patch("/tickets/1/comments/1", json={"text": "They fixed it."}, headers={"If-Match": '"1"'})
     assert (edited.json()["version"], edited.json()["edited_at"] is None) == (2, False)

@@ -72,6 +72,18 @@ def test_the_draft_tells_what_is_known_and_nothing_of_a_log_acts_in_it(api: Test
     assert api.get("/tickets/9/postmortem").status_code == 404
 
 
+def test_the_first_records_of_an_alert_are_shown_however_they_came_in(api: TestClient, clock: FakeClock) -> None:
+    for number in range(1, 6):
+        api.post("/logs", json=critical(f"lost connection {number}"))
+        clock.advance(seconds=30)
+    text = api.get("/tickets/1/postmortem").json()["text"]
+    assert [line for line in text.splitlines() if "CRITICAL" in line] == [
+        "2026-11-24T02:21:00Z CRITICAL payments lost connection 1",
+        "2026-11-24T02:21:30Z CRITICAL payments lost connection 2",
+        "2026-11-24T02:22:00Z CRITICAL payments lost connection 3",
+    ]
+
+
 def test_what_is_written_holds_in_versions_until_it_is_taken_back(api: TestClient, clock: FakeClock) -> None:
     api.post("/tickets", json={"title": "it is down"})
     for status in ("IN_PROGRESS", "RESOLVED", "CLOSED"):

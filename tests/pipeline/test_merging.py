@@ -1,6 +1,7 @@
 """Two tickets for one trouble become one, and two again: no alert is lost, one thing keeps one ticket."""
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -71,6 +72,7 @@ def test_the_more_urgent_priority_counts_and_the_clocks_of_the_merged_one_are_ca
     assert [event.subject for event in desk.events(kind="SlaBreached")] == ["ticket:1"]
     assert {ticket.id: ticket.priority for ticket in desk.tickets} == {1: 1, 2: 1}
     unmerge(desk, 2)
+    assert {ticket.id: ticket.priority for ticket in desk.tickets} == {1: 2, 2: 1}
     found = desk.database.read(lambda tx: sla_service.standings(tx, [tickets.get(tx, 2)]))[2]
     assert found.clocks["acknowledge"].paused.total_seconds() == 300
 
@@ -87,6 +89,49 @@ def test_a_merge_is_undone_with_what_came_since(desk: Desk) -> None:
     desk.check_books()
     with pytest.raises(Conflict, match="not merged"):
         unmerge(desk, 2)
+
+
+def test_a_merge_that_is_undone_leaves_the_priority_that_came_since(desk: Desk) -> None:
+    """What a person set, or another ticket that is still merged, or an alert that still fires asks for, stays."""
+    two(desk)
+    desk.post(critical("queue full"))
+
+    def prioritise(ticket_id: int, priority: Priority) -> None:
+        desk.database.write(lambda tx: tickets.prioritise(tx, ticket_id, priority), actor=ANA)
+
+    prioritise(1, Priority.P4)
+    prioritise(2, Priority.P1)
+    prioritise(3, Priority.P3)
+    merge(desk, 2, 1)
+    merge(desk, 3, 1)
+    unmerge(desk, 2)
+    assert [ticket.priority for ticket in desk.tickets] == [3, 1, 3]
+    merge(desk, 2, 1)
+    prioritise(1, Priority.P5)
+    unmerge(desk, 2)
+    assert [ticket.priority for ticket in desk.tickets] == [5, 1, 3]
+    merge(desk, 2, 1)
+    desk.clock.advance(minutes=1)
+    desk.post(critical("database connection lost"))
+    unmerge(desk, 2)
+    assert [ticket.priority for ticket in desk.tickets] == [2, 1, 3]
+    assert desk.kinds("ticket:1").count("TicketPrioritised") == 7
+
+
+def test_a_hold_goes_on_when_a_merge_is_undone_before_its_end(desk: Desk) -> None:
+    two(desk)
+    until = desk.clock.now() + timedelta(hours=1)
+    desk.database.write(lambda tx: tickets.hold(tx, 2, reason="the vendor", until=until), actor=ANA)
+    merge(desk, 2, 1)
+    desk.clock.advance(minutes=20)
+    again = unmerge(desk, 2)
+    assert (again.held_since, again.held_until, again.hold_reason) == (desk.clock.now(), until, "the vendor")
+    merge(desk, 2, 1)
+    desk.clock.advance(minutes=60)
+    assert unmerge(desk, 2).held_since is None
+    desk.database.write(lambda tx: tickets.hold(tx, 2, reason="for good", until=None), actor=ANA)
+    merge(desk, 2, 1)
+    assert unmerge(desk, 2).hold_reason == "for good"
 
 
 def test_a_merge_is_not_undone_once_the_other_ticket_is_over(desk: Desk) -> None:

@@ -114,6 +114,8 @@ def test_what_is_exported_and_imported_elsewhere_is_the_same_there(
         assert {name: past[name] for name in ("status", "tags", "resolution_note", "priority", "acknowledged_at")} == {
             name: there[name] for name in ("status", "tags", "resolution_note", "priority", "acknowledged_at")
         }
+    for q in ("comment:twice", "twice mail", "script"):  # what came along is found as what was said here
+        assert [one["external_id"] for one in other.get("/tickets", params={"q": q}).json()["items"]] == ["1"], q
     again = taken_in(other, before)
     assert (again["created"], again["known"]) == (0, 6)
     assert exported(other) == after

@@ -1,5 +1,6 @@
 """Tickets from elsewhere: what files say is read, and their history is told along our own lifecycle."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,7 @@ from tocsin.kit.errors import Invalid
 from tocsin.kit.priorities import Priority
 from tocsin.tickets.importing import Foreign, Step, plan
 from tocsin.tickets.sources.formats import FORMATS
-from tocsin.tickets.sources.rows import Mapped, Read, Unreadable
+from tocsin.tickets.sources.rows import Mapped, Read, Unreadable, without_repeats
 from tocsin.tickets.workflow import REOPENED_BY_PERSON, TRANSITIONS, Status
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -175,6 +176,37 @@ def test_updates_of_a_status_page_are_notes():
         "We look.", "We know.", "It works.",
     ]  # fmt: skip
     assert ticket.acknowledged_at == T0 + timedelta(hours=1)
+    assert ticket.description == "Components: API\nWe look."  # where it is found by its words
+    assert (ticket.resolution_code, ticket.resolution_note) == ("resolved", "It works.")
+
+
+def test_a_status_page_may_be_as_its_own_api_has_it():
+    page = {
+        "page": {"id": "p", "name": "Shop"},
+        "incidents": [
+            {"id": "7k", "name": "API down", "impact": "minor", "created_at": "2026-11-01T00:00:00.000Z",
+             "resolved_at": None, "status": "identified", "components": [{"id": "c", "name": "API"}],
+             "incident_updates": [
+                 {"created_at": "2026-11-01T01:00:00.000Z", "status": "identified", "body": "We know."},
+                 {"created_at": "2026-11-01T00:00:00.000Z", "status": "investigating", "body": "We look."},
+             ]},
+        ],
+    }  # fmt: skip
+    read = FORMATS["status"](json.dumps(page, indent=2).encode(), Mapped())
+    [ticket] = read.tickets
+    assert (ticket.external_id, ticket.title, ticket.service) == ("7k", "API down", "API")
+    assert (ticket.status, ticket.resolved_at, ticket.description) == (
+        Status.IN_PROGRESS, None, "Components: API\nWe look.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("impact", "priority"), [("critical", 1), ("major", 2), ("minor", 3), ("none", 4), ("maintenance", 5)]
+)
+def test_each_impact_of_a_status_page_has_a_priority_of_its_own(impact, priority):
+    data = f'{{"id": 7, "title": "API", "impact": "{impact}", "started_at": "2026-11-01T00:00:00Z"}}\n'.encode()
+    [ticket] = FORMATS["status"](data, Mapped()).tickets
+    assert (ticket.priority, ticket.resolution_note) == (priority, None)
 
 
 JIRA = (
@@ -253,3 +285,42 @@ def test_what_an_alert_reopened_waits_for_somebody_again():
     )  # fmt: skip
     row = plan(Foreign("1", "t", Priority.P1, T0, Status.OPEN, history=steps), source="s", now=NOW).row
     assert (row["status"], row["acknowledged_at"], row["acknowledge_from"]) == ("OPEN", None, T0 + timedelta(hours=3))
+
+
+def test_an_incident_comes_with_its_impact_its_urgency_and_how_it_was_closed():
+    head = HEAD + ",impact,urgency,close_code,close_notes"
+    said = "1/11/2026 08:00,1/11/2026 09:00,3,net,?,true"
+    read = servicenow(
+        f"INC1,Closed,{said},1/11/2026 09:00,1/11/2026 09:00,2 - Medium,1 - High,Solved,A new disk.",
+        f"INC2,Active,{said},?,?,?,9,Solved,?",
+        head=head,
+    )
+    one, other = read.tickets
+    assert (one.impact, one.urgency, one.resolution_code, one.resolution_note) == (2, 1, "Solved", "A new disk.")
+    row = plan(one, source="s", now=NOW).row
+    assert (row["impact"], row["resolution_code"], row["priority"]) == (2, "Solved", 3)  # its own, not the matrix's
+    assert (other.impact, other.urgency, plan(other, source="s", now=NOW).row["resolution_code"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_any_tool_may_say_tags_impact_and_how_a_ticket_was_resolved(form):
+    data = {
+        "csv": b"external_id,title,opened_at,resolved_at,tags,impact,urgency,resolution_code,resolution_note\n"
+        b'1,t,2026-11-01,2026-11-02,"db, eu west",High,2 - Medium,fixed,A disk\n2,t,2026-11-01,,,huge,,,\n',
+        "json": b'[{"external_id": 1, "title": "t", "opened_at": "2026-11-01", "resolved_at": "2026-11-02", "tags": '
+        b'["db", "eu", "west"], "impact": 1, "urgency": "medium", "resolution_code": "fixed", "resolution_note": '
+        b'"A disk"}, {"external_id": 2, "title": "t", "opened_at": "2026-11-01", "impact": "huge"}]',
+    }[form]
+    read = FORMATS[form](data, Mapped())
+    [one] = read.tickets
+    assert (one.impact, one.urgency, list(one.tags)) == (1, 2, ["db", "eu", "west"])
+    assert (one.resolution_code, one.resolution_note) == ("fixed", "A disk")
+    [(_, why)] = read.bad
+    assert why == "impact: 'huge' is none of 1 (high) to 3 (low)"
+
+
+def test_what_stands_twice_in_a_file_is_taken_once_and_named():
+    read = FORMATS["csv"](b"external_id,title,opened_at\n1,a,2026-11-01\n2,b,2026-11-01\n1,c,2026-11-02\n", Mapped())
+    without_repeats(read)
+    assert [one.title for one in read.tickets] == ["a", "b"]
+    assert read.bad == [(4, "1 stands in line 2 already: that one counts")]

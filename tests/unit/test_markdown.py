@@ -1,6 +1,7 @@
 """What others wrote is shown in a Markdown document and never acts there, says a parser of CommonMark and tables."""
 
 from collections.abc import Iterator
+from html.parser import HTMLParser
 
 import pytest
 from hypothesis import example, given
@@ -9,6 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from tocsin.tickets.markdown import cut, fenced, inline, printable
+from tocsin.tickets.markdown_html import as_html
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 acting = st.sampled_from(
@@ -59,3 +61,42 @@ def test_nothing_ends_a_block_but_its_own_end(lines: list[str]) -> None:
 @pytest.mark.parametrize(("text", "said"), [("abc", "abc"), ("abcd", "ab…")])
 def test_what_is_too_long_is_cut(text: str, said: str) -> None:
     assert cut(text, 3) == said
+
+
+class Seen(HTMLParser):
+    """The tags of a document, with their attributes."""
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(document)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+SHOWN = {"p", "br", "em", "strong", "s", "code", "pre", "a", "ul", "ol", "li", "blockquote", "hr",
+         "h1", "h2", "h3", "h4", "h5", "h6"}  # fmt: skip
+urls = st.sampled_from(
+    ["javascript:alert(1)", "JAVASCRIPT:x", "java\tscript:x", "&#106;avascript:x", "data:text/html,x", "vbscript:x",
+     "//evil", "file:///etc", "https://a.b", "mailto:a@b.c", " https://a.b"]
+)  # fmt: skip
+written = st.one_of(texts, st.builds("[a]({})".format, urls), st.builds("<{}>".format, urls), urls,
+                    st.builds("[x]: {}\n\n[x] ![x]".format, urls),
+                    st.sampled_from(["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", '<a href="x">',
+                                     '```a" onload=x>\n', "[t](https://a.b '\" onclick=x')"]))  # fmt: skip
+
+
+@given(st.lists(written, max_size=5).map(" ".join))
+@example("**b** <script>alert(1)</script> [x](javascript:alert(1)) ![i](https://t.r)")
+def test_as_html_a_text_has_its_marks_and_nothing_that_acts(text: str) -> None:
+    for tag, attributes in Seen(as_html(text)).tags:
+        assert tag in SHOWN
+        assert attributes.keys() <= {"a": {"href", "title", "rel"}, "code": {"class"}, "ol": {"start"}}.get(tag, set())
+        assert str(attributes.get("href", "https://")).lower().startswith(("https://", "http://", "mailto:"))
+
+
+def test_links_and_marks_of_a_text_are_there_as_html() -> None:
+    assert as_html("**b** [c](https://d.e)") == (
+        '<p><strong>b</strong> <a href="https://d.e" rel="nofollow noopener noreferrer">c</a></p>\n'
+    )

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     case,
+    exists,
     func,
     insert,
     literal,
@@ -515,6 +516,22 @@ def of_tickets(tx: ReadTx, ticket_id: int, *, limit: int) -> list[Alert]:
     """The alerts of a ticket, newest first."""
     statement = _with_counts().where(alerts.c.ticket_id == ticket_id).order_by(alerts.c.id.desc()).limit(limit)
     return [_alert(row) for row in tx.execute(statement)]
+
+
+def early_records(tx: ReadTx, alert_id: int, most: int) -> list[int]:
+    """Records from the first commits that an alert counted, the earliest first."""
+    statement = select(verdicts.c.first_id, verdicts.c.last_id).where(verdicts.c.alert_id == alert_id)
+    rows = tx.execute(statement.order_by(verdicts.c.position).limit(most))
+    return list(dict.fromkeys(one for row in rows for one in (row.first_id, row.last_id)))
+
+
+def most_urgent_since(tx: ReadTx, ticket_id: int, since: datetime) -> int | None:
+    """The priority of the most urgent alert of a ticket that goes on, and was seen after that."""
+    counted = (verdicts.c.alert_id == alerts.c.id) & (verdicts.c.last_at > since)  # perhaps not rolled up yet
+    seen = or_(alerts.c.opened_at > since, alerts.c.last_seen_at > since, exists().where(counted))
+    mine = (alerts.c.ticket_id == ticket_id) & alerts.c.ended_at.is_(None) & seen
+    found: int | None = tx.execute(select(func.min(alerts.c.priority)).where(mine)).scalar_one()
+    return found
 
 
 def count_of_ticket(tx: ReadTx, ticket_id: int) -> int:

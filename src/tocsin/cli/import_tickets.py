@@ -27,7 +27,7 @@ from tocsin.kit.priorities import Priority
 from tocsin.tickets.importing import Foreign
 from tocsin.tickets.sources.formats import FORMATS
 from tocsin.tickets.sources.generic import FIELDS
-from tocsin.tickets.sources.rows import Mapped, Read, Unreadable
+from tocsin.tickets.sources.rows import Mapped, Read, Unreadable, without_repeats
 from tocsin.tickets.workflow import Status
 
 AT_ONCE: Final = 50  # tickets in one request, and so in one turn of the write lock
@@ -93,6 +93,7 @@ def import_tickets(
         read = FORMATS[form](_bytes_of(file), mapped)
     except Unreadable as error:
         raise CommandFailed(detail=f"{file}: {error}") from error
+    without_repeats(read)
     found = Summary(file, source or form, dry_run, rows=read.rows, tickets=len(read.tickets))
     found.statuses.update(one.status.value for one in read.tickets)
     with Server(url, key_file, timeout_s=ANSWER_TIMEOUT_S) as server:
@@ -121,7 +122,7 @@ def _mapped(path: str | None, *, zone: str | None, encoding: str | None) -> Mapp
     for name, table in (("columns", columns), ("states", states), ("priorities", priorities)):
         if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
             raise WrongUsage(detail=f"{path}: {name}: expected an object of texts")
-    unknown = sorted(columns.keys() - {*FIELDS, "updated_at", "by"})
+    unknown = sorted(columns.keys() - {*FIELDS, "updated_at", "by", "comments"})
     if unknown:
         raise WrongUsage(detail=f"{path}: columns: {unknown[0]!r} is no field of a ticket; fields: {', '.join(FIELDS)}")
     wrong = sorted(set(states.values()) - set(Status))

@@ -647,13 +647,20 @@ class TicketUnlinked(_OfTicket):
 
 @dataclass(frozen=True, slots=True)
 class TicketMerged(_OfTicket):
-    """A ticket was closed as the duplicate of another one; its alerts and its open correlation keys went over."""
+    """A ticket was closed as the duplicate of another one; its alerts and its open correlation keys went over.
+
+    What undoing it brings back: `raised_from` is the priority that the other one had, if it became more urgent by this;
+    `hold_reason` and `hold_until` are of the hold that this ended.
+    """
 
     into_id: int
     before: str
     after: str
     alert_ids: tuple[int, ...]
     keys: tuple[str, ...]
+    raised_from: str | None = None
+    hold_reason: str | None = None
+    hold_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,11 @@ def comment(tx: Tx, said: Sequence[tuple[int, Said]]) -> list[int]:
         for ticket_id, one in said
     ]  # fmt: skip
     statement = insert(ticket_comments).returning(ticket_comments.c.id, sort_by_parameter_order=True)
-    return list(tx.execute(statement, rows).scalars())
+    ids = list(tx.execute(statement, rows).scalars())
+    text_store.add_comments(
+        tx, {one: (ticket_id, comment.text) for one, (ticket_id, comment) in zip(ids, said, strict=True)}
+    )
+    return ids
 
 
 def links_of(tx: ReadTx, ids: Sequence[int]) -> set[tuple[int, str, int]]:

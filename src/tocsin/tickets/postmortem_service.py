@@ -3,7 +3,7 @@
 A ticket that is CLOSED has one as well: it is then that people look back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -86,7 +86,7 @@ def get(database: Database, logs: LogReader, ticket_id: int, *, version: int | N
     if newest is not None and newest.text is not None:
         return Postmortem(ticket_id, newest.text, newest.version, generated=False, written=newest)
     assert found is not None
-    text = draft(found.matter(_first_records(logs, found.alerts[:EXTRACTS])))
+    text = draft(found.matter(_first_records(logs, found.records)))
     return Postmortem(ticket_id, text, 0 if newest is None else newest.version, generated=True)
 
 
@@ -161,6 +161,7 @@ class _Found:
     more_alerts: bool
     changes: list[ChangePart]
     tickets: list[TicketPart]
+    records: dict[int, list[int]]
 
     def matter(self, lines: Mapping[int, tuple[list[Line], int]]) -> Matter:
         return Matter(
@@ -177,16 +178,24 @@ class _Found:
 
 def _look(tx: ReadTx, ticket: Ticket) -> _Found:
     found = alert_store.of_tickets(tx, ticket.id, limit=MAX_ALERTS + 1)
+    alerts = sorted(found[:MAX_ALERTS], key=lambda one: one.id)
     changes = timeline_service.changes_beside(tx, ticket, limit=MAX_CHANGES)
     return _Found(
         head=_head(ticket),
         durations=_durations(tx, ticket),
         timeline=_entries(tx, ticket, changes),
-        alerts=sorted(found[:MAX_ALERTS], key=lambda one: one.id),
+        alerts=alerts,
         more_alerts=len(found) > MAX_ALERTS,
         changes=[ChangePart(one.at, one.service, one.summary, one.ref, one.author, one.url) for one in changes],
         tickets=_tickets(tx, ticket),
+        records={one.id: _first_ids(tx, one) for one in alerts[:EXTRACTS]},
     )
+
+
+def _first_ids(tx: ReadTx, alert: Alert) -> list[int]:
+    """The first records of an alert that are known: those it opened with, and those of the next commits."""
+    later = alert_store.early_records(tx, alert.id, FIRST_RECORDS)
+    return [one for one in sorted({alert.first_record_id, *alert.samples, *later}) if one][:FIRST_RECORDS]
 
 
 def _head(ticket: Ticket) -> Head:
@@ -250,14 +259,13 @@ def _tickets(tx: ReadTx, ticket: Ticket) -> list[TicketPart]:
     return parts
 
 
-def _first_records(logs: LogReader, alerts: Iterable[Alert]) -> dict[int, tuple[list[Line], int]]:
+def _first_records(logs: LogReader, ids_of: Mapping[int, list[int]]) -> dict[int, tuple[list[Line], int]]:
     """The first records of each alert, and how many of them can't be read any more."""
     found: dict[int, tuple[list[Line], int]] = {}
-    for alert in alerts:
-        ids = [one for one in sorted({alert.first_record_id, *alert.samples}) if one][:FIRST_RECORDS]
+    for alert_id, ids in ids_of.items():
         records = [record for record in (_record(logs, one) for one in ids) if record is not None]
         lines = [Line(one.id, one.timestamp, one.level, one.service, one.message) for one in records]
-        found[alert.id] = (lines, len(ids) - len(lines))
+        found[alert_id] = (lines, len(ids) - len(lines))
     return found
 
 

@@ -156,9 +156,7 @@ def _opening(tx: ReadTx, ticket: Ticket, going: Sequence[Going], parting: Partin
 
 def _openings(tx: ReadTx, ticket: Ticket) -> list[datetime]:
     """When a ticket opened, and those that were merged into it."""
-    linked = link_store.of(tx, ticket.id, limit=MAX_LINKS)
-    absorbed = (store.get(tx, one.ticket_id) for one in linked if one.kind is Link.DUPLICATED_BY)
-    return [ticket.opened_at, *(one.opened_at for one in absorbed if one and one.merged_into == ticket.id)]
+    return [ticket.opened_at, *(one.opened_at for one in merge_service.merged_into(tx, ticket.id))]
 
 
 def _let_go(tx: Tx, ticket_id: int, new_id: int) -> None:

@@ -70,18 +70,25 @@ def day_of(at: datetime) -> int:
 
 def add_comment(tx: Tx, ticket_id: int, comment_id: int, said: str) -> None:
     """Let a ticket be found by a new comment."""
-    _add(tx, COMMENT, {comment_id: terms_of(said) | _of_its_ticket(tx, ticket_id)})
+    add_comments(tx, {comment_id: (ticket_id, said)})
+
+
+def add_comments(tx: Tx, said: Mapping[int, tuple[int, str]]) -> None:
+    """Let tickets be found by new comments: of each its ticket and its text."""
+    spans = _of_their_tickets(tx, sorted({ticket_id for ticket_id, _ in said.values()}))
+    _add(tx, COMMENT, {one: terms_of(words) | spans[ticket_id] for one, (ticket_id, words) in said.items()})
 
 
 def change_comment(tx: Tx, ticket_id: int, comment_id: int, before: str, after: str) -> None:
     """Let a ticket be found by what a comment says now."""
-    spans = _of_its_ticket(tx, ticket_id)
+    spans = _of_their_tickets(tx, [ticket_id])[ticket_id]
     _change(tx, COMMENT, comment_id, terms_of(before) | spans, terms_of(after) | spans)
 
 
-def _of_its_ticket(tx: Tx, ticket_id: int) -> set[str]:
+def _of_their_tickets(tx: Tx, ids: Sequence[int]) -> dict[int, set[str]]:
     """A comment is looked for by when its ticket was opened, since tickets are what is found."""
-    return time_terms(day_of(tx.execute(select(tickets.c.opened_at).where(tickets.c.id == ticket_id)).scalar_one()))
+    rows = tx.execute(select(tickets.c.id, tickets.c.opened_at).where(among(tx, tickets.c.id, ids)))
+    return {row.id: time_terms(day_of(row.opened_at)) for row in rows}
 
 
 def _add(tx: Tx, table: str, terms: Mapping[int, set[str]]) -> None:

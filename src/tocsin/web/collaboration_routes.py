@@ -11,11 +11,15 @@ from tocsin.tickets import link_service, matrix_service, merge_service, split_se
 from tocsin.tickets import service as tickets
 from tocsin.tickets.comment_store import Comment
 from tocsin.tickets.links import SAID, Link
+from tocsin.tickets.markdown_html import as_html
 from tocsin.tickets.split_service import Parting
 from tocsin.web.collaboration_schemas import (
     CommentIn,
     CommentOut,
     CommentPageOut,
+    CommentShownIn,
+    CommentShownOut,
+    CommentsIn,
     LinkIn,
     LinkPageOut,
     MatrixIn,
@@ -24,7 +28,7 @@ from tocsin.web.collaboration_schemas import (
     TicketSplitIn,
 )
 from tocsin.web.preconditions import IfMatch, agreed, seen_tags
-from tocsin.web.schemas import ProblemOut, QueryIn, TicketOut
+from tocsin.web.schemas import ProblemOut, TicketOut
 from tocsin.web.services import Desk, Services, desk, services
 from tocsin.web.tickets_routes import CHANGES, Id, agreed_version, links_out, ticket_answer
 
@@ -32,6 +36,7 @@ router = APIRouter(tags=["tickets"])
 CommentId = Annotated[int, Path(ge=1, le=2**53)]
 AtDesk = Annotated[Desk, Depends(desk)]
 With = Annotated[Services, Depends(services)]
+MAX_RENDERED: Final = 20  # comments on a page that come as HTML
 _MISSING: Final[dict[int | str, dict[str, Any]]] = {404: {"model": ProblemOut}}
 _OWN: Final[dict[int | str, dict[str, Any]]] = {
     **_MISSING,
@@ -57,10 +62,16 @@ def _agreed(tx: Tx, ticket_id: int, comment_id: int, if_match: str | None) -> in
 
 
 @router.get("/tickets/{id}/comments", summary="A ticket's comments", responses=_MISSING)
-def list_comments(id: Id, query: Annotated[QueryIn, Query()], with_: With) -> CommentPageOut:  # noqa: A002
+def list_comments(id: Id, query: Annotated[CommentsIn, Query()], with_: With) -> CommentPageOut:  # noqa: A002
     """The comments on a ticket, the oldest first. One that was deleted keeps its place, without its text."""
-    found, cursor = comments.find(with_.database, id, cursor=query.cursor, limit=query.limit)
-    return CommentPageOut(items=[CommentOut.model_validate(one) for one in found], next=cursor)
+    limit = min(query.limit, MAX_RENDERED) if query.html else query.limit
+    found, cursor = comments.find(with_.database, id, cursor=query.cursor, limit=limit)
+    return CommentPageOut(items=[_shown(one, html=query.html) for one in found], next=cursor)
+
+
+def _shown(comment: Comment, *, html: bool) -> CommentShownOut:
+    plain = CommentOut.model_validate(comment).model_dump()
+    return CommentShownOut(**plain, html=as_html(comment.text) if html else None)
 
 
 @router.post(
@@ -75,10 +86,19 @@ def add_comment(id: Id, comment: CommentIn, at: AtDesk) -> Response:  # noqa: A0
     return at.write(lambda tx: _comment(comments.add(tx, id, comment.text), 201))
 
 
-@router.get("/tickets/{id}/comments/{comment_id}", response_model=CommentOut, summary="One comment", responses=_MISSING)
-def get_comment(id: Id, comment_id: CommentId, with_: With) -> Response:  # noqa: A002
+@router.get(
+    "/tickets/{id}/comments/{comment_id}", response_model=CommentShownOut, summary="One comment", responses=_MISSING
+)
+def get_comment(
+    id: Id,  # noqa: A002
+    comment_id: CommentId,
+    query: Annotated[CommentShownIn, Query()],
+    with_: With,
+) -> Response:
     """A comment on a ticket."""
-    return _comment(with_.database.read(lambda tx: comments.get(tx, id, comment_id)))
+    comment = with_.database.read(lambda tx: comments.get(tx, id, comment_id))
+    out = _shown(comment, html=query.html)
+    return Response(out.model_dump_json(), 200, {"etag": f'"{comment.version}"'}, "application/json")
 
 
 @router.patch(
@@ -180,7 +200,8 @@ def merge_ticket(id: Id, merging: TicketMergeIn, at: AtDesk, if_match: IfMatch =
 def unmerge_ticket(id: Id, at: AtDesk, if_match: IfMatch = None) -> Response:  # noqa: A002
     """Let a ticket that was merged go on where it was, with its alerts and with those that came since by its keys.
 
-    409 once the other ticket is RESOLVED or CLOSED. The other one keeps its priority.
+    409 once the other ticket is RESOLVED or CLOSED. The other one gets its priority back, unless something else has
+    asked for the one it has; a hold that the merge ended goes on, if its end has not come.
     """
     seen = seen_tags(if_match)
     return at.write(

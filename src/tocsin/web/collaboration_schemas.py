@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from tocsin.kit.priorities import Priority
 from tocsin.tickets.matrix import DEFAULT, definition_of
-from tocsin.web.schemas import In, Line, LinkOut, Out, Reason
+from tocsin.web.schemas import In, Line, LinkOut, Out, QueryIn, Reason, Reckoned
 
 _Place = Annotated[str, StringConstraints(max_length=10)]
 _PriorityName = Annotated[str, StringConstraints(max_length=20)]
@@ -24,7 +24,7 @@ class CommentOut(Out):
 
     id: int
     ticket_id: int
-    text: str = Field(description="Markdown, as it was given: whoever shows it has to make it safe. Empty if deleted.")
+    text: str = Field(description="Markdown, as it was given: as HTML that is safe, ask for `html`. Empty if deleted.")
     author: str = Field(examples=["local:ana"])
     created_at: datetime
     edited_at: datetime | None
@@ -32,9 +32,25 @@ class CommentOut(Out):
     version: int
 
 
+class CommentShownOut(CommentOut):
+    html: str | None = Field(
+        description="With `html=true`, the text as HTML that is safe to show: HTML in it, images, and links to anything"
+        " but http, https and mailto do not act.",
+        examples=["<p>The vendor <strong>confirmed</strong> the outage.</p>\n"],
+    )
+
+
 class CommentPageOut(Out):
-    items: list[CommentOut]
+    items: list[CommentShownOut]
     next: str | None
+
+
+class CommentShownIn(Reckoned):
+    html: bool = Field(False, description="Give the text as safe HTML too.")
+
+
+class CommentsIn(QueryIn):
+    html: bool = Field(False, description="Give the texts as safe HTML too; then 20 at most on a page.")
 
 
 class TicketMergeIn(In):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
+from tocsin.kit.calendar import Pause
 from tocsin.kit.errors import FieldError, Invalid
 from tocsin.notify import reference_service as removing
 from tocsin.storage.tx import Tx
@@ -167,6 +168,7 @@ def try_calendar(trial: TrialIn, with_: With) -> TrialOut:
         detail = "expected target_s or end, one of the two"
         raise Invalid(detail, errors=(FieldError("/target_s", detail),))
     target = None if trial.target_s is None else timedelta(seconds=trial.target_s)
+    pauses = _pauses(trial)
     try:
         found = sla.try_calendar(
             trial.calendar.definition(),
@@ -174,13 +176,26 @@ def try_calendar(trial: TrialIn, with_: With) -> TrialOut:
             start=trial.start,
             target=target,
             end=trial.end,
-            pauses=[(pause.start, pause.end) for pause in trial.pauses],
+            pauses=pauses,
         )
     except Invalid as error:
         raise _under("/calendar", error) from error
     elapsed = None if found.elapsed is None else found.elapsed.total_seconds()
     working = [SpanOut(start=a, end=b) for a, b in found.working]
     return TrialOut(due_at=found.due_at, elapsed_s=elapsed, working=working)
+
+
+def _pauses(trial: TrialIn) -> list[Pause]:
+    """Raises Invalid for one that ends before it begins."""
+    detail = "expected a time after the beginning of the pause"
+    errors = tuple(
+        FieldError(f"/pauses/{place}/end", detail)
+        for place, pause in enumerate(trial.pauses)
+        if pause.end is not None and pause.end < pause.start
+    )
+    if errors:
+        raise Invalid(f"{errors[0].pointer[1:]}: {detail}", errors=errors)
+    return [(pause.start, pause.end) for pause in trial.pauses]
 
 
 def _under(prefix: str, error: Invalid) -> Invalid:
@@ -266,9 +281,10 @@ def _to_come(until: datetime | timedelta | None, now: datetime) -> datetime | No
 @router.post(
     "/tickets/{id}/resume", response_model=TicketOut, summary="End a hold", responses=CHANGES, tags=["tickets"]
 )
-def resume_ticket(id: Id, why: WhyIn, at: AtDesk, if_match: IfMatch = None) -> Response:  # noqa: A002
+def resume_ticket(id: Id, at: AtDesk, why: WhyIn | None = None, if_match: IfMatch = None) -> Response:  # noqa: A002
     """Let the clocks of a ticket that is on hold run again."""
-    return _changed(id, at, if_match, lambda tx, seen: tickets.resume(tx, id, reason=why.reason, seen_version=seen))
+    reason = why.reason if why else ""
+    return _changed(id, at, if_match, lambda tx, seen: tickets.resume(tx, id, reason=reason, seen_version=seen))
 
 
 @router.post(
@@ -278,11 +294,10 @@ def resume_ticket(id: Id, why: WhyIn, at: AtDesk, if_match: IfMatch = None) -> R
     responses=CHANGES,
     tags=["tickets"],
 )
-def recalculate_ticket(id: Id, why: WhyIn, at: AtDesk, if_match: IfMatch = None) -> Response:  # noqa: A002
+def recalculate_ticket(id: Id, at: AtDesk, why: WhyIn | None = None, if_match: IfMatch = None) -> Response:  # noqa: A002
     """Let a ticket's clocks run by the policy and the calendar that are in force now, from its opening on."""
-    return _changed(
-        id, at, if_match, lambda tx, seen: tickets.recalculate(tx, id, reason=why.reason, seen_version=seen)
-    )
+    reason = why.reason if why else ""
+    return _changed(id, at, if_match, lambda tx, seen: tickets.recalculate(tx, id, reason=reason, seen_version=seen))
 
 
 def _changed(ticket_id: int, at: Desk, if_match: str | None, work: Callable[[Tx, int | None], Ticket]) -> Response:

@@ -1,17 +1,20 @@
 """CSV and JSON of any tool, with a map of columns: a ticket per row or object, without steps."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from tocsin.tickets.importing import Foreign
-from tocsin.tickets.sources.rows import BadRow, Mapped, Read, Reader, number, rows_of, text_of, truth, word
+from tocsin.tickets.sources.rows import BadRow, Mapped, Read, Reader, level, number, rows_of, text_of, truth, word
 from tocsin.tickets.sources.statuspage import objects_of
 from tocsin.tickets.workflow import Status
 
 FIELDS: Final = (
     "external_id", "title", "description", "priority", "service", "team", "assignee", "status", "opened_at",
-    "acknowledged_at", "resolved_at", "closed_at", "reopen_count", "reassignment_count", "met",
+    "acknowledged_at", "resolved_at", "closed_at", "reopen_count", "reassignment_count", "met", "impact", "urgency",
+    "tags", "resolution_code", "resolution_note",
 )  # fmt: skip
+_BETWEEN_TAGS: Final = re.compile(r"[\s,;\"]+")
 _NEEDED: Final = ("external_id", "title", "opened_at")
 
 
@@ -39,7 +42,9 @@ def _text(one: Mapping[str, Any], path: str) -> str:
     for part in path.split("."):
         names = {str(name).lower(): name for name in value} if isinstance(value, dict) else {}
         value = value[names[part]] if part in names else None
-    return "" if value is None or isinstance(value, dict | list) else str(value).strip()
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value if not isinstance(one, dict | list))
+    return "" if value is None or isinstance(value, dict) else str(value).strip()
 
 
 def _read(rows: Iterable[tuple[int, Mapping[str, str]]], found: Read, mapped: Mapped) -> Read:
@@ -80,5 +85,18 @@ def _ticket(line: int, row: Mapping[str, str], reader: Reader) -> Foreign:
         reopen_count=number(row, "reopen_count"),
         reassignment_count=number(row, "reassignment_count"),
         met=truth(word(row, "met")),
+        impact=_level(row, "impact"),
+        urgency=_level(row, "urgency"),
+        tags=[tag for tag in _BETWEEN_TAGS.split(word(row, "tags") or "") if tag],
+        resolution_code=word(row, "resolution_code"),
+        resolution_note=word(row, "resolution_note"),
         line=line,
     )
+
+
+def _level(row: Mapping[str, str], name: str) -> int | None:
+    text = word(row, name)
+    found = level(text)
+    if text is not None and found is None:
+        raise BadRow(f"{name}: {text[:40]!r} is none of 1 (high) to 3 (low)")
+    return found

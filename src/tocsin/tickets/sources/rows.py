@@ -19,6 +19,7 @@ from tocsin.tickets.workflow import Status
 EMPTY: Final = frozenset({"", "?", "-", "null", "none", "n/a"})
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 MAX_FIELD: Final = 1 << 20
+_LEVELS: Final = {"high": 1, "medium": 2, "low": 3}
 
 
 class Unreadable(Invalid):
@@ -51,6 +52,16 @@ class Read:
     rows: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
     noted: list[tuple[int, str]] = field(default_factory=list)
+
+
+def without_repeats(read: Read) -> None:
+    """Of several tickets of one name only the first is taken; the others are bad."""
+    first: dict[str, Foreign] = {}
+    for one in read.tickets:
+        there = first.setdefault(one.external_id, one)
+        if there is not one:
+            read.bad.append((one.line or 0, f"{one.external_id} stands in line {there.line} already: that one counts"))
+    read.tickets[:] = first.values()
 
 
 def text_of(data: bytes, encoding: str | None = None) -> str:
@@ -186,6 +197,12 @@ def truth(text: str | None) -> bool | None:
     """Whether a word says yes; None for neither."""
     lower = (text or "").lower()
     return True if lower in _TRUE else False if lower in _FALSE else None
+
+
+def level(text: str | None) -> int | None:
+    """The impact or urgency that a text says, as `2`, `2 - Medium` or `medium`; None for none of the three."""
+    lower = (text or "").lower()
+    return int(lower[0]) if lower[:1] in {"1", "2", "3"} and not lower[1:2].isdigit() else _LEVELS.get(lower)
 
 
 def number(row: Mapping[str, str], name: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tocsin.kit.clock import EPOCH
 from tocsin.tickets.importing import Foreign, Step
-from tocsin.tickets.sources.rows import BadRow, Mapped, Read, Reader, number, rows_of, text_of, truth, word
+from tocsin.tickets.sources.rows import BadRow, Mapped, Read, Reader, level, number, rows_of, text_of, truth, word
 from tocsin.tickets.workflow import Status
 
 _STATES: Final = {
@@ -36,6 +36,10 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "reopen_count": ("reopen_count",),
     "reassignment_count": ("reassignment_count",),
     "met": ("made_sla",),
+    "impact": ("impact",),
+    "urgency": ("urgency",),
+    "resolution_code": ("close_code", "closed_code"),
+    "resolution_note": ("close_notes",),
 }
 DATES: Final = ("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
 _NOWHERE: Final = Step(EPOCH)
@@ -126,6 +130,10 @@ def _incident(name: str, updates: list[_Update], fields: Mapping[str, tuple[str,
         reopen_count=number(last.row, fields["reopen_count"][0]),
         reassignment_count=number(last.row, fields["reassignment_count"][0]),
         met=truth(word(last.row, *fields["met"])),
+        impact=level(word(last.row, *fields["impact"])),
+        urgency=level(word(last.row, *fields["urgency"])),
+        resolution_code=word(last.row, *fields["resolution_code"]),
+        resolution_note=word(last.row, *fields["resolution_note"]),
         opened_as=values[0],
         history=tuple(_changes(_at_its_time(steps, resolved_at))),
         line=last.line,

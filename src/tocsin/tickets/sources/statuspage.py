@@ -17,14 +17,22 @@ _STATES: Final = {
     **dict.fromkeys(_WORKED_ON, "IN_PROGRESS"),
     **dict.fromkeys(_OVER, "CLOSED"),
 }
-_IMPACTS: Final = {"critical": "P1", "major": "P2", "minor": "P3", "none": "P5", "maintenance": "P5"}
+_IMPACTS: Final = {"critical": "P1", "major": "P2", "minor": "P3", "none": "P4", "maintenance": "P5"}
 MAX_WORD: Final = 256
+MAX_DESCRIPTION: Final = 20_000
 
 
-def objects_of(data: bytes, mapped: Mapped, read: Read) -> list[tuple[int, dict[str, Any]]]:
-    """Lines and objects: JSON lines, or one array, whose items have their place in it as line. Raises Unreadable."""
+def objects_of(
+    data: bytes, mapped: Mapped, read: Read, *, within: str | None = None
+) -> list[tuple[int, dict[str, Any]]]:
+    """Lines and objects: JSON lines, or one array, whose items have their place in it as line; or the array of the name
+    `within` in one object. Raises Unreadable."""
     text = text_of(data, mapped.encoding)
-    if text.lstrip().startswith("["):
+    named = None if within is None else _array(text, within)
+    items: list[tuple[int, Any]]
+    if named is not None:
+        items = list(enumerate(named, 1))
+    elif text.lstrip().startswith("["):
         try:
             items = list(enumerate(json.loads(text), 1))
         except (ValueError, RecursionError) as error:
@@ -46,12 +54,21 @@ def objects_of(data: bytes, mapped: Mapped, read: Read) -> list[tuple[int, dict[
     return found
 
 
+def _array(text: str, name: str) -> list[Any] | None:
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    found = whole.get(name) if isinstance(whole, dict) else None
+    return found if isinstance(found, list) else None
+
+
 def read(data: bytes, mapped: Mapped) -> Read:
-    """The incidents of a status page. Raises Unreadable."""
+    """The incidents of a status page, also as its own API has them. Raises Unreadable."""
     found = Read()
     states = {**_STATES, **mapped.states}
     reader = Reader(Mapped(states=states, priorities={**_IMPACTS, **mapped.priorities}, zone=mapped.zone))
-    for line, one in objects_of(data, mapped, found):
+    for line, one in objects_of(data, mapped, found, within="incidents"):
         try:
             found.tickets.append(_incident(line, one, reader, found))
         except BadRow as error:
@@ -73,13 +90,14 @@ def _incident(line: int, one: Mapping[str, Any], reader: Reader, found: Read) ->
     resolved_at = reader.instant(str(ended)) if ended else None
     if resolved_at is not None:
         status = Status.CLOSED
-    components = [str(name) for name in one.get("components") or []]
+    components = [_name(component) for component in one.get("components") or []]
+    said = [step for step in steps if step.note]
+    over = status is Status.CLOSED and bool(said)
     acted = next((step.at for step in steps if step.status is Status.IN_PROGRESS), None)
     return Foreign(
         external_id=str(one["id"])[:MAX_WORD],
         title=str(one.get("title") or one["name"])[:500],
-        description="\n".join(filter(None, [str(one.get("url") or ""), "Components: " + ", ".join(components)
-                                            if components else ""])),
+        description=_description(str(one.get("url") or ""), components, said[0].note if said else None),
         priority=reader.priority(str(one["impact"])) if one.get("impact") else Priority.P3,
         service=components[0][:MAX_WORD] if components else None,
         opened_at=min([opened_at, *(step.at for step in steps)]),
@@ -88,8 +106,20 @@ def _incident(line: int, one: Mapping[str, Any], reader: Reader, found: Read) ->
         closed_at=resolved_at if status is Status.CLOSED else None,
         status=status,
         history=tuple(steps),
+        resolution_code=(said[-1].by or "resolved").lower() if over else None,
+        resolution_note=said[-1].note if over else None,
         line=line,
-    )  # fmt: skip
+    )
+
+
+def _name(component: Any) -> str:
+    return str(component["name"] if isinstance(component, dict) else component)
+
+
+def _description(url: str, components: list[str], first: str | None) -> str:
+    """What it began with is what people look for; the updates after that stand in the timeline."""
+    named = f"Components: {', '.join(components)}" if components else ""
+    return "\n".join(filter(None, [url, named, first]))[:MAX_DESCRIPTION]
 
 
 def _step(update: Mapping[str, Any], reader: Reader, line: int, found: Read) -> Step:
