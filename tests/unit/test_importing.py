@@ -13,7 +13,7 @@ from tocsin.kit.errors import Invalid
 from tocsin.kit.priorities import Priority
 from tocsin.tickets.importing import Foreign, Step, plan
 from tocsin.tickets.sources.formats import FORMATS
-from tocsin.tickets.sources.rows import Mapped, Read, Unreadable, without_repeats
+from tocsin.tickets.sources.rows import Mapped, Read, Unreadable
 from tocsin.tickets.workflow import REOPENED_BY_PERSON, TRANSITIONS, Status
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -317,10 +317,3 @@ def test_any_tool_may_say_tags_impact_and_how_a_ticket_was_resolved(form):
     assert (one.resolution_code, one.resolution_note) == ("fixed", "A disk")
     [(_, why)] = read.bad
     assert why == "impact: 'huge' is none of 1 (high) to 3 (low)"
-
-
-def test_what_stands_twice_in_a_file_is_taken_once_and_named():
-    read = FORMATS["csv"](b"external_id,title,opened_at\n1,a,2026-11-01\n2,b,2026-11-01\n1,c,2026-11-02\n", Mapped())
-    without_repeats(read)
-    assert [one.title for one in read.tickets] == ["a", "b"]
-    assert read.bad == [(4, "1 stands in line 2 already: that one counts")]

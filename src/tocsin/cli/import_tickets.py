@@ -27,7 +27,7 @@ from tocsin.kit.priorities import Priority
 from tocsin.tickets.importing import Foreign
 from tocsin.tickets.sources.formats import FORMATS
 from tocsin.tickets.sources.generic import FIELDS
-from tocsin.tickets.sources.rows import Mapped, Read, Unreadable, without_repeats
+from tocsin.tickets.sources.rows import Mapped, Read, Unreadable
 from tocsin.tickets.workflow import Status
 
 AT_ONCE: Final = 50  # tickets in one request, and so in one turn of the write lock
@@ -93,7 +93,6 @@ def import_tickets(
         read = FORMATS[form](_bytes_of(file), mapped)
     except Unreadable as error:
         raise CommandFailed(detail=f"{file}: {error}") from error
-    without_repeats(read)
     found = Summary(file, source or form, dry_run, rows=read.rows, tickets=len(read.tickets))
     found.statuses.update(one.status.value for one in read.tickets)
     with Server(url, key_file, timeout_s=ANSWER_TIMEOUT_S) as server:

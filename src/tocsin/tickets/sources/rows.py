@@ -54,16 +54,6 @@ class Read:
     noted: list[tuple[int, str]] = field(default_factory=list)
 
 
-def without_repeats(read: Read) -> None:
-    """Of several tickets of one name only the first is taken; the others are bad."""
-    first: dict[str, Foreign] = {}
-    for one in read.tickets:
-        there = first.setdefault(one.external_id, one)
-        if there is not one:
-            read.bad.append((one.line or 0, f"{one.external_id} stands in line {there.line} already: that one counts"))
-    read.tickets[:] = first.values()
-
-
 def text_of(data: bytes, encoding: str | None = None) -> str:
     """A file's text. Raises Unreadable, which names the line that is not in this encoding."""
     name = encoding or ("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig")
