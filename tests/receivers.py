@@ -122,8 +122,8 @@ class Receiver:
 
     def close(self) -> None:
         self.closing.set()
-        self._socket.shutdown(socket.SHUT_RDWR)  # closing alone wakes no `accept`
-        self._socket.close()
+        with contextlib.suppress(OSError), self._socket:
+            self._socket.shutdown(socket.SHUT_RDWR)  # closing alone wakes no `accept`
         with self.guard:
             open_ = list(self._connections)
         for connection in open_:
