@@ -125,6 +125,21 @@ def test_handing_back_and_becoming_more_urgent_begin_a_new_round_and_less_urgent
     assert [one[:2] for one in follower.taken] == [(1, 1), (2, 1), (3, 1)]
 
 
+@pytest.mark.parametrize("asked", [What.ASKED, What.ASKED_BY_HAND])
+def test_what_waits_for_its_last_step_alone_calls_anew_when_it_is_asked_to(asked: What) -> None:
+    follower = Follower()
+    while follower.run.step <= len(follower.policy.steps):
+        follower.happen(asked)  # it goes on already
+        follower.wait(300)
+        n = len(follower.taken)
+    if asked is What.ASKED:
+        follower.happen(asked)
+        assert len(follower.taken) == n, "everybody was called at this very instant"
+    follower.wait(1)
+    follower.happen(asked)
+    assert follower.taken[-1] == (follower.taken[-2][0] + 1, 1, follower.now)
+
+
 def test_a_step_that_reaches_nobody_is_not_waited_for_within_its_round() -> None:
     follower = Follower()
     follower.wait(300)

@@ -11,7 +11,7 @@ from tocsin.notify.callers import Callers
 from tocsin.notify.message import Kind
 from tocsin.notify.paging import Calls
 from tocsin.notify.routing import Decision, Facts
-from tocsin.oncall import escalation, escalation_service
+from tocsin.oncall import escalation, escalation_service, escalation_store
 from tocsin.oncall.escalation import Policy, Run, Target, TargetKind, by
 from tocsin.storage.tx import ReadTx
 
@@ -82,8 +82,15 @@ class _Previewing:
 
     def policy(self, policy: Policy, route: str) -> None:
         run = escalation.begin(policy, self.priority, self.tx.now)
-        while run.next_at is not None and len(self.found.steps) < STEPS_SHOWN:
-            run = escalation.taken(policy, run, run.next_at, reached=self._step(policy, run, run.next_at, route))
+        turns = {
+            number: escalation_store.seen_turn(self.tx, policy.name, number)
+            for number, step in enumerate(policy.steps, 1)
+            if step.round_robin
+        }
+        while (at := run.next_at) is not None and escalation.has_to_call(policy, run, at):
+            if len(self.found.steps) == STEPS_SHOWN:
+                return
+            run = escalation.taken(policy, run, at, reached=self._step(policy, run, at, route, turns))
 
     def once(self, target: Target, route: str) -> None:
         people = escalation_service.who(self.tx, [target], self.callers.rota, self.tx.now)[target]
@@ -92,10 +99,14 @@ class _Previewing:
         for person in people:
             self._call(person, self.tx.now, f"{route}: {by(target)}")
 
-    def _step(self, policy: Policy, run: Run, at: datetime, route: str) -> bool:
-        """Whether the step would reach anybody."""
+    def _step(self, policy: Policy, run: Run, at: datetime, route: str, turns: dict[int, int]) -> bool:
+        """Whether the step would reach anybody. `turns` says whose turn it is in each step that calls one of many."""
         step, rota = policy.steps[run.step - 1], self.callers.rota
-        called = escalation.call(step, escalation_service.who(self.tx, step.targets, rota, at))
+        called = escalation.call(
+            step, escalation_service.who(self.tx, step.targets, rota, at), turns.get(run.step, 0)
+        )
+        if called.turn is not None:
+            turns[run.step] = (called.turn + 1) % len(step.targets)
         fallback = not called.anybody and policy.fallback is not None
         if policy.fallback is not None and fallback:
             only = escalation.Step((policy.fallback,))

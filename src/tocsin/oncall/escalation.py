@@ -278,13 +278,25 @@ def _unassigned(policy: Policy, run: Run, what: Happening, now: datetime) -> Aft
 
 
 def _asked(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
-    """What called everybody in vain calls anew."""
-    return _again(policy, run, what.why, now) if run.state is State.SPENT else After(run)
+    """What has nobody left to call calls anew; not what took its last step at this very instant."""
+    if run.state is State.SPENT or (_has_no_step_left(policy, run) and not _called_just_now(policy, run, now)):
+        return _again(policy, run, what.why, now)
+    return After(run)
 
 
 def _asked_by_hand(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
     """Somebody wants people called, also where one has it already."""
-    return After(run) if run.state is State.CALLING else _again(policy, run, what.why, now)
+    goes_on = run.state is State.CALLING and not _has_no_step_left(policy, run)
+    return After(run) if goes_on else _again(policy, run, what.why, now)
+
+
+def _has_no_step_left(policy: Policy, run: Run) -> bool:
+    """Whether its last step was taken, and is waited for alone."""
+    return run.state is State.CALLING and run.step > len(policy.steps)
+
+
+def _called_just_now(policy: Policy, run: Run, now: datetime) -> bool:
+    return run.next_at == now + timedelta(seconds=policy.steps[-1].delay_s)
 
 
 def _prioritised(policy: Policy, run: Run, what: Happening, now: datetime) -> After:

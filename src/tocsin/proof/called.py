@@ -135,6 +135,6 @@ def _of_run(tx: ReadTx, row: RunRow, person: str) -> str:
         return f"{name} calls {person} in step {places[0]}; it stopped before, at step {row.run.step}."
     if row.run.paused:
         return f"{name} calls {person} in step {places[0]}; it stands still ({', '.join(row.run.paused)})."
-    if row.run.state is State.CALLING and row.run.next_at is not None:
+    if row.run.state is State.CALLING and row.run.step <= len(steps):
         return f"{name} calls {person} in step {places[0]}; it is at step {row.run.step}, which is due later."
     return f"{name} calls {person} in step {places[0]}, and has taken all its steps: they were not there then."

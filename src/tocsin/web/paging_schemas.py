@@ -286,7 +286,8 @@ class PagedOut(Out):
 
 
 class EscalationRunOut(Out):
-    """A run of an escalation policy. `next_at`: when its `step` of `round` is taken, or silence is noticed."""
+    """A run of an escalation policy. `next_at`: when its `step` of `round` is taken, or silence is noticed. A `step`
+    behind the last one: all were taken, and the last is waited for."""
 
     id: int
     policy: str
