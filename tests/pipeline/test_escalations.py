@@ -300,6 +300,16 @@ def test_targets_in_turn_are_called_one_after_the_other_over_all_tickets(desk: D
     assert paged(desk) == ["ana", "rui", "ana"]
 
 
+def test_somebody_whom_several_ways_lead_to_is_called_once_for_one_thing(desk: Desk) -> None:
+    make_team(desk, "shop", "ana", "eva")
+    save_policy(desk, "more", ("user:ana", "team:shop", 300))
+    save_route(desk, "more", escalation_policy="more", schedule="primary", page_team="shop", place=1, goes_on=True)
+    desk.post(critical())
+    assert sorted(paged(desk)) == ["ana", "eva"]
+    act(desk, tickets.prioritise, priority=Priority.P1)
+    assert sorted(paged(desk)) == ["ana", "ana", "eva", "eva"]
+
+
 def test_what_opens_is_answered_whatever_is_wrong_with_routes_and_people(
     settings: Settings, open_desk: Callable[..., Desk]
 ) -> None:

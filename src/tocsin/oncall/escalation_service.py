@@ -341,8 +341,20 @@ def _take(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: bo
         fallback=fallback is not None,
         why=why,
     )
-    tx.emit(taken, *_pages(row, called, fallback=fallback is not None, again=again, nowhere=nowhere))
+    anew = replace(called, people=_not_called_yet(tx, row.ticket_id, called.people))
+    tx.emit(taken, *_pages(row, anew, fallback=fallback is not None, again=again, nowhere=nowhere))
     return called.anybody
+
+
+def _not_called_yet(tx: Tx, ticket_id: int, people: Mapping[str, Target]) -> dict[str, Target]:
+    """Without those whom this transaction calls about the ticket already, by another run or route: they hear it once."""
+    called = called_now(tx, ticket_id)
+    return {name: target for name, target in people.items() if name not in called}
+
+
+def called_now(tx: Tx, ticket_id: int) -> set[str]:
+    """Everybody whom this transaction is about to call for a ticket."""
+    return {page.person for page in tx.waits(PersonPaged, f"ticket:{ticket_id}")}
 
 
 def _pages(row: RunRow, called: Called, *, fallback: bool, again: bool, nowhere: bool) -> list[Event]:
