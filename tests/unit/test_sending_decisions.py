@@ -17,6 +17,7 @@ from tocsin.notify.channels.webhook import Webhook
 from tocsin.notify.definitions import Definition, settled
 from tocsin.notify.message import Kind
 from tocsin.notify.pacing import Bucket
+from tocsin.notify.refusals import retry_after_s
 from tocsin.notify.rendering import TicketFacts, WantedFacts, payload
 from tocsin.notify.secrecy import masked, still_hidden, unmasked
 from tocsin.notify.ways import Way, next_way
@@ -218,6 +219,28 @@ def test_a_webhook_names_every_setting_that_is_wrong():
         "/url", "/secret", "/old_secret", "/headers/Host", "/headers/x-bad", "/headers/webhook-id", "/method"
     }  # fmt: skip
     assert {error.pointer for error in Webhook().check({"url": "https://x/", "headers": ["a"]})} == {"/headers"}
+
+
+@pytest.mark.parametrize("secret", ["whsec_" + "é" * 40, "whsec_" + "-_" * 20, "whsec_ " + "YWFh" * 10, "YWFh" * 10, 7])
+def test_a_secret_that_two_sides_would_read_differently_is_refused(secret):
+    [error] = Webhook().check({"url": "https://x/", "secret": secret})
+    assert error.pointer == "/secret"
+    assert Webhook().check({"url": "https://x/", "secret": "whsec_" + "YWFh" * 10 + "YQ"}) == []
+
+
+def test_a_certificate_is_plain_text():
+    config = {"host": "mx.example", "from": "a@x.example", "ca": "-----BEGIN CERTIFICATE-----é"}
+    assert [error.pointer for error in CHANNELS["email"].check(config)] == ["/ca"]
+
+
+@pytest.mark.parametrize(
+    ("header", "waits_s"),
+    [("90", 90), ("Tue, 24 Nov 2026 02:22:30 GMT", 90), ("Tuesday, 24-Nov-26 02:22:30 GMT", 90),
+     ("Tue Nov 24 02:22:30 2026", 90), ("Tue, 24 Nov 2020 02:22:30 GMT", 0), ("-5", None), ("soon", None), (None, None),
+     (f"Tue, 24 Nov {'9' * 30} 02:22:30 GMT", None), (f"Tue, 24 Nov 2026 02:22:30 +{'9' * 30}", None)],
+)  # fmt: skip
+def test_how_long_the_other_side_asks_to_wait_is_a_number_or_a_date(header, waits_s):
+    assert retry_after_s(header, now=NOW) == waits_s
 
 
 def test_secrets_are_hidden_kept_when_they_come_back_hidden_and_asked_for_when_there_is_none():
