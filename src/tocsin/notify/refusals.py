@@ -15,6 +15,8 @@ def refusal(answer: Answer, *, now: datetime) -> DeliveryFailed:
     """408, 425, 429 and 5xx are worth another try; 410 says never again; other 4xx and all 3xx stay as they are."""
     status = answer.status
     text = " ".join(answer.body.decode("utf-8", "replace").split())[:_SHOWN]
+    if 300 <= status < 400:
+        text = f"(redirects are not followed) {text}"
     return DeliveryFailed(
         f"{status} {text}".rstrip(),
         permanent=not (status in _AGAIN or status >= 500),
