@@ -189,6 +189,8 @@ def take_due(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Reco
             timers.put(tx, STEP, timer.subject, due_at=tx.now + _BUSY, version=timer.version)
             return
         if not row.run.is_due(tx.now):
+            if row.run.next_at is not None:  # the clock was set back since the look: this is its only timer
+                timers.put(tx, STEP, timer.subject, due_at=row.run.next_at, version=row.version)
             return
         found = _policy_of(tx, row)
         by = hushing.hushed_by(tx, alerts)

@@ -207,7 +207,7 @@ def _failure(error: Exception) -> DeliveryFailed:
 def _unfit(text: str) -> str:
     """What a server does not offer, with what to do about it."""
     if "STARTTLS" in text:
-        return "the server offers no STARTTLS; try security tls"
+        return "the server offers no STARTTLS; try security tls, or none in a network that you trust"
     if "AUTH" in text:
         return "the server takes no login; leave out username and password"
     return text
