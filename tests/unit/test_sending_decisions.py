@@ -12,6 +12,7 @@ from tocsin.notify.addresses import Allowed, refused, url_fault
 from tocsin.notify.backoff import Failure, gives_up_at, next_try_at, schedule_of
 from tocsin.notify.breaker import OPENS_AFTER, Breaker, Gate, after_failure, after_success, probing
 from tocsin.notify.bundling import Due, arrange
+from tocsin.notify.channel_store import StateRow
 from tocsin.notify.channels.table import CHANNELS
 from tocsin.notify.channels.webhook import Webhook
 from tocsin.notify.definitions import Definition, settled
@@ -63,6 +64,18 @@ def test_whatever_fails_is_given_up_before_it_is_too_old_and_jitter_never_adds(k
 def test_an_answer_may_say_when_or_never(failure, expected):
     at = next_try_at(Kind.PAGE, 1, failure, now=NOW, give_up_at=NOW + timedelta(days=1), has_next_way=False, chance=0.5)
     assert (None if at is None else (at - NOW).total_seconds()) == expected
+
+
+def test_a_clock_that_is_set_back_by_hours_keeps_no_channel_shut():
+    breaker = Breaker()
+    for _ in range(OPENS_AFTER):
+        breaker = after_failure(breaker, NOW, probe=False)
+    earlier = NOW - timedelta(hours=2)
+    assert breaker.gate(earlier) is Gate.HALF_OPEN
+    assert probing(breaker, earlier, for_s=25).gate(earlier) is Gate.OPEN
+    assert after_failure(breaker, earlier, probe=True).gate(earlier) is Gate.OPEN
+    held = StateRow("hook", held_until=NOW + timedelta(minutes=50))
+    assert (held.is_held(NOW), held.is_held(earlier)) == (True, False)
 
 
 def test_a_breaker_opens_after_failures_in_a_row_lets_one_through_and_waits_longer_each_time():
