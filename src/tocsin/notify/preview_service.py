@@ -102,9 +102,7 @@ class _Previewing:
     def _step(self, policy: Policy, run: Run, at: datetime, route: str, turns: dict[int, int]) -> bool:
         """Whether the step would reach anybody. `turns` says whose turn it is in each step that calls one of many."""
         step, rota = policy.steps[run.step - 1], self.callers.rota
-        called = escalation.call(
-            step, escalation_service.who(self.tx, step.targets, rota, at), turns.get(run.step, 0)
-        )
+        called = escalation.call(step, escalation_service.who(self.tx, step.targets, rota, at), turns.get(run.step, 0))
         if called.turn is not None:
             turns[run.step] = (called.turn + 1) % len(step.targets)
         fallback = not called.anybody and policy.fallback is not None

@@ -351,7 +351,7 @@ def _is_somebody(tx: ReadTx, callers: Callers, assignee: str) -> bool:
 
 
 def _call_once(tx: Tx, callers: Callers, news: _News, found: Decision) -> None:
-    """Call whoever is on call in the schedules and teams that routes name: each once, also who was called by a policy."""
+    """Call whoever is on call in the schedules and teams that routes name: each once, a policy's call counted."""
     route_of = {Target(TargetKind.SCHEDULE, name): route for name, route in found.schedules.items()}
     route_of |= {Target(TargetKind.TEAM, name): route for name, route in found.teams.items()}
     for target, people in escalation_service.who(tx, route_of, callers.rota, tx.now).items():

@@ -349,7 +349,7 @@ def _take(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: bo
 
 
 def _not_called_yet(tx: Tx, ticket_id: int, people: Mapping[str, Target]) -> dict[str, Target]:
-    """Without those whom this transaction calls about the ticket already, by another run or route: they hear it once."""
+    """Without those whom this transaction calls about the ticket already: by several ways they hear it once."""
     called = called_now(tx, ticket_id)
     return {name: target for name, target in people.items() if name not in called}
 

@@ -168,9 +168,7 @@ class Tx(ReadTx):
 
     def waits(self, kind: type[_Kind], subject: str) -> list[_Kind]:
         """The events of a kind about something that this transaction has emitted, and that were not handled yet."""
-        return [
-            one.event for one in self._waiting if isinstance(one.event, kind) and one.event.subject == subject
-        ]
+        return [one.event for one in self._waiting if isinstance(one.event, kind) and one.event.subject == subject]
 
     def replay(self, recorded: Recorded[Any]) -> None:
         """Let an event that is already written wait for `settle` again."""
