@@ -18,7 +18,7 @@ from paged import CURSED, asked_for, hire, make_team, paged, put_on_call, save_p
 from tocsin.kit.actors import Actor
 from tocsin.kit.errors import Conflict, Invalid, NotFound
 from tocsin.kit.priorities import Priority
-from tocsin.notify import answering, page_service
+from tocsin.notify import answering, page_service, preview_service, routing
 from tocsin.notify.callers import KEPT
 from tocsin.notify.links import Verb
 from tocsin.notify.message import Kind
@@ -298,6 +298,9 @@ def test_targets_in_turn_are_called_one_after_the_other_over_all_tickets(desk: D
     for text in ("one is broken", "two are on fire", "three fell over"):
         desk.post(critical(text))
     assert paged(desk) == ["ana", "rui", "ana"]
+    facts = routing.facts_of({"service": "payments", "priority": "P2"})
+    shown = desk.database.read(lambda tx: preview_service.preview(tx, facts, Kind.OPENED, KEPT))
+    assert [one.people for one in shown.steps] == [("rui",)], "whose turn it is now"
 
 
 def test_somebody_whom_several_ways_lead_to_is_called_once_for_one_thing(desk: Desk) -> None:

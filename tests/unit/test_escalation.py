@@ -199,8 +199,20 @@ def test_of_targets_in_turn_the_first_that_has_anybody_is_called() -> None:
     step = Step((ANA, primary, RUI), round_robin=True)
     people = {ANA: ["ana"], primary: [], RUI: ["rui"]}
     assert [list(call(step, people, turn).people) for turn in range(4)] == [["ana"], ["rui"], ["rui"], ["ana"]]
-    assert call(step, people, 1).turn == 2
+    assert [call(step, people, turn).next_turn for turn in (1, 2)] == [0, 0]
     assert not call(step, {}, 1).anybody
+
+
+def test_a_team_in_turn_has_one_of_its_people_called_after_the_other() -> None:
+    shop, ops = Target(TargetKind.TEAM, "shop"), Target(TargetKind.CHANNEL, "ops")
+    step, turn, called = Step((shop, ops), round_robin=True), 0, []
+    for _ in range(5):
+        found = call(step, {shop: ["ana", "rui"], ops: []}, turn)
+        called.append([*found.people, *found.channels])
+        turn = found.next_turn or 0
+    assert called == [["ana"], ["rui"], ["ops"], ["ana"], ["rui"]]
+    assert [*call(step, {shop: ["rui"]}, 5).people] == ["rui"], "others left meanwhile"
+    assert not call(Step((shop,), round_robin=True), {shop: []}).anybody
 
 
 def test_somebody_behind_several_targets_is_called_once() -> None:

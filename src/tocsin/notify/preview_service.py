@@ -103,8 +103,8 @@ class _Previewing:
         """Whether the step would reach anybody. `turns` says whose turn it is in each step that calls one of many."""
         step, rota = policy.steps[run.step - 1], self.callers.rota
         called = escalation.call(step, escalation_service.who(self.tx, step.targets, rota, at), turns.get(run.step, 0))
-        if called.turn is not None:
-            turns[run.step] = (called.turn + 1) % len(step.targets)
+        if called.next_turn is not None:
+            turns[run.step] = called.next_turn
         fallback = not called.anybody and policy.fallback is not None
         if policy.fallback is not None and fallback:
             only = escalation.Step((policy.fallback,))

@@ -385,8 +385,8 @@ def _called(tx: Tx, found: Policy, number: int, step: Step, rota: Rota) -> Calle
     if not step.round_robin:
         return escalation.call(step, people_of)
     called = escalation.call(step, people_of, store.turn(tx, found.name, number))
-    if called.turn is not None:
-        store.set_turn(tx, found.name, number, (called.turn + 1) % len(step.targets))
+    if called.next_turn is not None:
+        store.set_turn(tx, found.name, number, called.next_turn)
     return called
 
 

@@ -28,7 +28,9 @@ class EscalationStepIn(In):
         examples=[_TARGETS],
     )
     delay_s: int = Field(DEFAULT_DELAY_S, description="10 seconds to 7 days.", examples=[300])
-    round_robin: bool = Field(False, description="One of the targets at a time, in turn over all tickets.")
+    round_robin: bool = Field(
+        False, description="One of the targets at a time, in turn over all tickets; of a team, one of its people."
+    )
 
 
 class EscalationPolicyIn(In):
