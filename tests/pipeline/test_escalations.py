@@ -184,6 +184,20 @@ def test_a_ticket_that_is_given_to_somebody_calls_that_one_and_nobody_else(desk:
     assert paged(desk) == ["ana", "eva", "ana"], "whoever takes it need not be told"
 
 
+def test_a_preview_says_where_only_the_fallback_would_be_called(desk: Desk) -> None:
+    put_on_call(desk, "primary")
+    save_policy(desk, "pay", ("schedule:primary", 300), fallback="channel:console", repeats=1)
+    facts = routing.facts_of({"service": "payments", "priority": "P2"})
+    shown = desk.database.read(lambda tx: preview_service.preview(tx, facts, Kind.OPENED, KEPT))
+    assert [(one.round, one.channels, one.fallback) for one in shown.steps] == [
+        (1, ("console",), True),
+        (2, ("console",), True),
+    ]
+    assert [one for one in shown.problems if "step" in one] == [
+        "step 1 of escalation policy pay would find nobody, and call the fallback"
+    ]
+
+
 def test_nobody_on_call_calls_the_fallback_and_says_so(desk: Desk) -> None:
     save_policy(desk, "pay", ("schedule:primary", 300), ("user:rui", 600), fallback="user:eva")
     put_on_call(desk, "primary")
@@ -307,6 +321,9 @@ def test_somebody_whom_several_ways_lead_to_is_called_once_for_one_thing(desk: D
     make_team(desk, "shop", "ana", "eva")
     save_policy(desk, "more", ("user:ana", "team:shop", 300))
     save_route(desk, "more", escalation_policy="more", schedule="primary", page_team="shop", place=1, goes_on=True)
+    facts = routing.facts_of({"service": "payments", "priority": "P2"})
+    shown = desk.database.read(lambda tx: preview_service.preview(tx, facts, Kind.OPENED, KEPT))
+    assert sorted(one.person for one in shown.calls if one.at == desk.clock.now()) == ["ana", "eva"]
     desk.post(critical())
     assert sorted(paged(desk)) == ["ana", "eva"]
     act(desk, tickets.prioritise, priority=Priority.P1)

@@ -130,8 +130,15 @@ def preview(
     print_fields([(one["route"], f"{'yes' if one['matched'] else 'no'}: {one['why']}") for one in found["tried"]])
     channels = [f"{one['channel']} ({one['route'] or 'by default'})" for one in found["channels"]]
     print_fields([("channels", ", ".join(channels) or "none")])
+    lines = []
     for one in found["people"]:
         calls = "; ".join(f"{call['method']}, {call['rule']}" for call in one["calls"])
-        typer.echo(f"{when(one['at'], utc=utc)}  {printable(one['person'])}: {printable(one['why'])}; {calls}")
+        lines.append((one["at"], f"{one['person']}: {one['why']}; {calls}"))
+    for one in found["steps"]:
+        why = f"step {one['step']} of escalation policy {one['policy']}, round {one['round']}"
+        why += ": fallback, nobody is there" if one["fallback"] else ""
+        lines += [(one["at"], f"channel {channel}: {why}") for channel in one["channels"]]
+    for at, line in sorted(lines, key=lambda pair: str(pair[0])):
+        typer.echo(f"{when(at, utc=utc)}  {printable(line)}")
     for problem in found["problems"]:
         typer.echo(f"problem: {printable(problem)}")

@@ -111,13 +111,20 @@ class _Previewing:
             called = escalation.call(only, escalation_service.who(self.tx, [policy.fallback], rota, at))
         people = tuple(called.people)
         self.found.steps.append(StepPreview(policy.name, run.round, run.step, at, people, called.channels, fallback))
-        if not called.anybody:
-            self.found.problems.append(f"step {run.step} of escalation policy {policy.name} would call nobody")
+        name = f"step {run.step} of escalation policy {policy.name}"
+        problem = None if called.anybody else f"{name} would call nobody"
+        if called.anybody and fallback:
+            problem = f"{name} would find nobody, and call the fallback"
+        if problem is not None and problem not in self.found.problems:
+            self.found.problems.append(problem)
         for person in people:
             self._call(person, at, f"{route}: step {run.step} of escalation policy {policy.name}, round {run.round}")
         return called.anybody
 
     def _call(self, name: str, at: datetime, why: str) -> None:
+        """By several ways at once somebody is called once."""
+        if any((one.person, one.at) == (name, at) for one in self.found.calls):
+            return
         rota = self.callers.rota
         person = rota.people(self.tx, [name])[name]
         calls = page_service.calls_of(self.tx, person, self.priority, rota, at=at)
