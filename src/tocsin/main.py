@@ -36,7 +36,7 @@ from tocsin.notify.claiming import Claiming, MethodBook
 from tocsin.notify.links import public_url
 from tocsin.notify.outside import GuardedOutside
 from tocsin.notify.rendering import Renderer
-from tocsin.notify.sending import Courier
+from tocsin.notify.sending import MOST_IN_FLIGHT, Courier
 from tocsin.notify.template_service import TemplateBook
 from tocsin.notify.writing import Writer
 from tocsin.oncall import people_store
@@ -172,14 +172,16 @@ def make_courier(
     *,
     render: Renderer | None = None,
     methods: MethodBook = reaching.methods,
+    most: int = MOST_IN_FLIGHT,
 ) -> Courier:
-    """Who writes and sends messages, with the ways there are to reach people."""
+    """Who writes and sends messages, `most` of them at once, with the ways there are to reach people."""
     return Courier(
         database,
         Claiming(database.dialect, CHANNELS, methods, settings.delivery_patience),
         outside=GuardedOutside(_allowed(settings)),
         render=render or Writer(database, logs, wording, _public_url(settings)),
         metrics=metrics,
+        most=most,
     )
 
 

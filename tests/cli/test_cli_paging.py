@@ -18,9 +18,17 @@ def test_from_a_policy_to_a_call_to_its_explanation(at_server, server):
     for name in ("ana", "rui"):
         httpx.put(f"{server.url}/users/{name}", json={"email": f"{name}@example.org"}).raise_for_status()
     saved = at_server(
-        "escalations", "save", "payments", "--step", "user:ana@5m", "--step", "user:rui", "--repeats", "1"
+        "escalations",
+        "save",
+        "payments",
+        "--step",
+        "user:ana@5m",
+        "--step",
+        "user:rui,channel:console",
+        "--repeats",
+        "1",
     )
-    assert saved.out == "Escalation policy payments: user:ana (5m) → user:rui (5m)\n"
+    assert saved.out == "Escalation policy payments: user:ana (5m) → user:rui, channel:console (5m)\n"
     assert at_server("escalations", "save", "x", "--step", "ana").code == 4
     saved = at_server("routes", "save", "payments", "service:payments", "--policy", "payments", "-c", "console")
     assert saved.out == "Route payments is tried as number 1: channel console, policy payments.\n"
@@ -28,6 +36,7 @@ def test_from_a_policy_to_a_call_to_its_explanation(at_server, server):
     previewed = at_server("routes", "preview", "--service", "payments", "--priority", "P1").out
     assert "payments  yes: about opened, meets service:payments" in previewed
     assert "policy payments, round 2, step 1: ana" in previewed
+    assert "policy payments, round 1, step 2: rui, channel console" in previewed
     assert "problem: ana has no verified way to be reached" in previewed
     assert at_server("routes", "preview").code == 2
 

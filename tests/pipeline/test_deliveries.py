@@ -282,6 +282,19 @@ def test_pages_pass_news_and_a_limit_per_minute_is_kept(desk: Desk, receiver: Re
     assert len(receiver.heard) == 16
 
 
+def test_a_channel_with_much_to_send_does_not_keep_the_others_waiting(
+    sqlite_settings: Settings, open_desk: Callable[..., Desk], receiver: Receiver
+) -> None:
+    desk = open_desk(sqlite_settings.model_copy(update={"allow_private": "127.0.0.1"}), most=1)
+    for name in ("busy", "quiet"):
+        desk.save_channel(name, url=receiver.url, is_default=False)
+    desk.plan(*[page(n, "busy") for n in range(4)], page(9, "quiet"))
+    desk.deliver()
+    [quiet] = [one.message_id for one in desk.deliveries() if one.channel == "quiet"]
+    assert len(receiver.heard) == 5
+    assert receiver.ids.index(quiet) < 3
+
+
 def test_updates_of_a_ticket_become_one_message_that_says_how_many(desk: Desk, receiver: Receiver) -> None:
     desk.save_channel(url=receiver.url, bundle_s=30)
     desk.post(critical())

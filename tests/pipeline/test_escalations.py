@@ -197,6 +197,23 @@ def test_a_ticket_that_is_given_to_somebody_calls_that_one_and_nobody_else(desk:
     assert paged(desk) == ["ana", "eva", "ana"], "whoever takes it need not be told"
 
 
+def test_a_preview_says_where_only_the_fallback_would_be_called(desk: Desk) -> None:
+    put_on_call(desk, "primary")
+    save_policy(desk, "pay", ("schedule:primary", 300), fallback="channel:console", repeats=1)
+    facts = routing.facts_of({"service": "payments", "priority": "P2"})
+    shown = desk.database.read(lambda tx: preview_service.preview(tx, facts, Kind.OPENED, KEPT))
+    assert [(one.round, one.channels, one.fallback) for one in shown.steps] == [
+        (1, ("console",), True),
+        (2, ("console",), True),
+    ]
+    assert [one for one in shown.problems if "step" in one] == [
+        (
+            "step 1 of escalation policy pay would find nobody, and call the fallback: "
+            "nobody is on call in schedule primary"
+        )
+    ]
+
+
 def test_nobody_on_call_calls_the_fallback_and_says_so(desk: Desk) -> None:
     save_policy(desk, "pay", ("schedule:primary", 300), ("user:rui", 600), fallback="user:eva")
     put_on_call(desk, "primary")
@@ -333,7 +350,10 @@ def test_a_call_by_hand_tells_whom_it_reaches_and_what_keeps_it_from_the_others(
             "there is no user kim",
         ),
     )
-    assert call("policy:vain").problems[0] == "policy:vain goes on already, and calls whoever is next by itself"
+    assert call("policy:vain").problems == reach.problems, "it had no step left, and was begun anew"
+    save_policy(desk, "slow", ("user:eva", 300), ("user:rui", 300))
+    assert call("policy:slow").people == ("eva",)
+    assert call("policy:slow").problems[0] == "policy:slow goes on already, and calls whoever is next by itself"
     make_team(desk, "out", "rui")
     with pytest.raises(Conflict, match="nobody is there who is in team out: rui is away"):
         call("team:out")
@@ -361,6 +381,22 @@ def test_targets_in_turn_are_called_one_after_the_other_over_all_tickets(desk: D
     for text in ("one is broken", "two are on fire", "three fell over"):
         desk.post(critical(text))
     assert paged(desk) == ["ana", "rui", "ana"]
+    facts = routing.facts_of({"service": "payments", "priority": "P2"})
+    shown = desk.database.read(lambda tx: preview_service.preview(tx, facts, Kind.OPENED, KEPT))
+    assert [one.people for one in shown.steps] == [("rui",)], "whose turn it is now"
+
+
+def test_somebody_whom_several_ways_lead_to_is_called_once_for_one_thing(desk: Desk) -> None:
+    make_team(desk, "shop", "ana", "eva")
+    save_policy(desk, "more", ("user:ana", "team:shop", 300))
+    save_route(desk, "more", escalation_policy="more", schedule="primary", page_team="shop", place=1, goes_on=True)
+    facts = routing.facts_of({"service": "payments", "priority": "P2"})
+    shown = desk.database.read(lambda tx: preview_service.preview(tx, facts, Kind.OPENED, KEPT))
+    assert sorted(one.person for one in shown.calls if one.at == desk.clock.now()) == ["ana", "eva"]
+    desk.post(critical())
+    assert sorted(paged(desk)) == ["ana", "eva"]
+    act(desk, tickets.prioritise, priority=Priority.P1)
+    assert sorted(paged(desk)) == ["ana", "ana", "eva", "eva"]
 
 
 def test_what_opens_is_answered_whatever_is_wrong_with_routes_and_people(

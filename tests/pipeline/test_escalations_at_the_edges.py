@@ -76,6 +76,19 @@ def test_a_run_that_changes_while_its_step_is_due_keeps_its_timer(desk: Desk) ->
     assert paged(desk) == ["ana", "rui"]
 
 
+def test_a_clock_that_is_set_back_between_the_look_and_the_step_loses_no_timer(desk: Desk) -> None:
+    desk.post(critical())
+    desk.clock.advance(seconds=300)
+    [due] = [timer for timer in desk.database.read(timers.due) if timer.kind == escalation_service.STEP]
+    work = escalation_service.take_due(desk.database, due, rota=KEPT.rota, logs=desk.reader)
+    desk.clock.advance(seconds=-60)
+    desk.database.write(lambda tx: timers.claim(tx, desk.database.dialect, due) and work(tx), actor=SYSTEM)
+    assert paged(desk) == ["ana"]
+    desk.clock.advance(seconds=60)
+    desk.run_due_timers()
+    assert paged(desk) == ["ana", "rui"]
+
+
 def test_a_step_that_is_due_waits_for_no_run_that_somebody_else_holds(
     postgres_settings: Settings, open_desk: Callable[..., Desk]
 ) -> None:

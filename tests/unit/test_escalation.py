@@ -125,6 +125,21 @@ def test_handing_back_and_becoming_more_urgent_begin_a_new_round_and_less_urgent
     assert [one[:2] for one in follower.taken] == [(1, 1), (2, 1), (3, 1)]
 
 
+@pytest.mark.parametrize("asked", [What.ASKED, What.ASKED_BY_HAND])
+def test_what_waits_for_its_last_step_alone_calls_anew_when_it_is_asked_to(asked: What) -> None:
+    follower = Follower()
+    while follower.run.step <= len(follower.policy.steps):
+        follower.happen(asked)  # it goes on already
+        follower.wait(300)
+        n = len(follower.taken)
+    if asked is What.ASKED:
+        follower.happen(asked)
+        assert len(follower.taken) == n, "everybody was called at this very instant"
+    follower.wait(1)
+    follower.happen(asked)
+    assert follower.taken[-1] == (follower.taken[-2][0] + 1, 1, follower.now)
+
+
 def test_a_step_that_reaches_nobody_is_not_waited_for_within_its_round() -> None:
     follower = Follower()
     follower.wait(300)
@@ -184,8 +199,20 @@ def test_of_targets_in_turn_the_first_that_has_anybody_is_called() -> None:
     step = Step((ANA, primary, RUI), round_robin=True)
     people = {ANA: ["ana"], primary: [], RUI: ["rui"]}
     assert [list(call(step, people, turn).people) for turn in range(4)] == [["ana"], ["rui"], ["rui"], ["ana"]]
-    assert call(step, people, 1).turn == 2
+    assert [call(step, people, turn).next_turn for turn in (1, 2)] == [0, 0]
     assert not call(step, {}, 1).anybody
+
+
+def test_a_team_in_turn_has_one_of_its_people_called_after_the_other() -> None:
+    shop, ops = Target(TargetKind.TEAM, "shop"), Target(TargetKind.CHANNEL, "ops")
+    step, turn, called = Step((shop, ops), round_robin=True), 0, []
+    for _ in range(5):
+        found = call(step, {shop: ["ana", "rui"], ops: []}, turn)
+        called.append([*found.people, *found.channels])
+        turn = found.next_turn or 0
+    assert called == [["ana"], ["rui"], ["ops"], ["ana"], ["rui"]]
+    assert [*call(step, {shop: ["rui"]}, 5).people] == ["rui"], "others left meanwhile"
+    assert not call(Step((shop,), round_robin=True), {shop: []}).anybody
 
 
 def test_somebody_behind_several_targets_is_called_once() -> None:

@@ -12,11 +12,13 @@ from tocsin.notify.addresses import Allowed, refused, url_fault
 from tocsin.notify.backoff import Failure, gives_up_at, next_try_at, schedule_of
 from tocsin.notify.breaker import OPENS_AFTER, Breaker, Gate, after_failure, after_success, probing
 from tocsin.notify.bundling import Due, arrange
+from tocsin.notify.channel_store import StateRow
 from tocsin.notify.channels.table import CHANNELS
 from tocsin.notify.channels.webhook import Webhook
 from tocsin.notify.definitions import Definition, settled
 from tocsin.notify.message import Kind
 from tocsin.notify.pacing import Bucket
+from tocsin.notify.refusals import retry_after_s
 from tocsin.notify.rendering import TicketFacts, WantedFacts, payload
 from tocsin.notify.secrecy import masked, still_hidden, unmasked
 from tocsin.notify.ways import Way, next_way
@@ -62,6 +64,18 @@ def test_whatever_fails_is_given_up_before_it_is_too_old_and_jitter_never_adds(k
 def test_an_answer_may_say_when_or_never(failure, expected):
     at = next_try_at(Kind.PAGE, 1, failure, now=NOW, give_up_at=NOW + timedelta(days=1), has_next_way=False, chance=0.5)
     assert (None if at is None else (at - NOW).total_seconds()) == expected
+
+
+def test_a_clock_that_is_set_back_by_hours_keeps_no_channel_shut():
+    breaker = Breaker()
+    for _ in range(OPENS_AFTER):
+        breaker = after_failure(breaker, NOW, probe=False)
+    earlier = NOW - timedelta(hours=2)
+    assert breaker.gate(earlier) is Gate.HALF_OPEN
+    assert probing(breaker, earlier, for_s=25).gate(earlier) is Gate.OPEN
+    assert after_failure(breaker, earlier, probe=True).gate(earlier) is Gate.OPEN
+    held = StateRow("hook", held_until=NOW + timedelta(minutes=50))
+    assert (held.is_held(NOW), held.is_held(earlier)) == (True, False)
 
 
 def test_a_breaker_opens_after_failures_in_a_row_lets_one_through_and_waits_longer_each_time():
@@ -218,6 +232,28 @@ def test_a_webhook_names_every_setting_that_is_wrong():
         "/url", "/secret", "/old_secret", "/headers/Host", "/headers/x-bad", "/headers/webhook-id", "/method"
     }  # fmt: skip
     assert {error.pointer for error in Webhook().check({"url": "https://x/", "headers": ["a"]})} == {"/headers"}
+
+
+@pytest.mark.parametrize("secret", ["whsec_" + "é" * 40, "whsec_" + "-_" * 20, "whsec_ " + "YWFh" * 10, "YWFh" * 10, 7])
+def test_a_secret_that_two_sides_would_read_differently_is_refused(secret):
+    [error] = Webhook().check({"url": "https://x/", "secret": secret})
+    assert error.pointer == "/secret"
+    assert Webhook().check({"url": "https://x/", "secret": "whsec_" + "YWFh" * 10 + "YQ"}) == []
+
+
+def test_a_certificate_is_plain_text():
+    config = {"host": "mx.example", "from": "a@x.example", "ca": "-----BEGIN CERTIFICATE-----é"}
+    assert [error.pointer for error in CHANNELS["email"].check(config)] == ["/ca"]
+
+
+@pytest.mark.parametrize(
+    ("header", "waits_s"),
+    [("90", 90), ("Tue, 24 Nov 2026 02:22:30 GMT", 90), ("Tuesday, 24-Nov-26 02:22:30 GMT", 90),
+     ("Tue Nov 24 02:22:30 2026", 90), ("Tue, 24 Nov 2020 02:22:30 GMT", 0), ("-5", None), ("soon", None), (None, None),
+     (f"Tue, 24 Nov {'9' * 30} 02:22:30 GMT", None), (f"Tue, 24 Nov 2026 02:22:30 +{'9' * 30}", None)],
+)  # fmt: skip
+def test_how_long_the_other_side_asks_to_wait_is_a_number_or_a_date(header, waits_s):
+    assert retry_after_s(header, now=NOW) == waits_s
 
 
 def test_secrets_are_hidden_kept_when_they_come_back_hidden_and_asked_for_when_there_is_none():

@@ -73,6 +73,12 @@ def test_what_can_not_be_looked_up_is_tried_again_and_said_so() -> None:
     assert not caught.value.permanent
 
 
+def test_numbers_that_are_no_address_are_refused_for_good() -> None:
+    with pytest.raises(DeliveryFailed, match="can't be used") as caught:
+        get(GuardedOutside(Allowed()), "http://0251.0376.0251.0376/")
+    assert caught.value.permanent
+
+
 def test_an_answer_that_drips_ends_with_the_time_there_is() -> None:
     receiver = Receiver(drip)
     with pytest.raises(DeliveryFailed, match=r"no answer within 0\.3 s"):

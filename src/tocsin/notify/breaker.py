@@ -31,7 +31,8 @@ class Breaker:
     def gate(self, now: datetime) -> Gate:
         if self.opened_at is None or self.probe_at is None:
             return Gate.CLOSED
-        return Gate.HALF_OPEN if now >= self.probe_at else Gate.OPEN
+        set_back = self.probe_at - now > timedelta(seconds=LONGEST_PAUSE_S)  # no pause is as long: the clock was
+        return Gate.HALF_OPEN if now >= self.probe_at or set_back else Gate.OPEN
 
     def fails_over(self, now: datetime) -> bool:
         """Whether it has been open for so long that messages go another way."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tocsin.notify.backoff import RETRY_AFTER_MOST_S
 from tocsin.notify.breaker import Breaker
 from tocsin.notify.definitions import DEFINED, Definition
 from tocsin.notify.model import channel_states, channels
@@ -43,6 +44,12 @@ class StateRow:
     ok_at: datetime | None = None
     error_at: datetime | None = None
     error: str | None = None
+
+    def is_held(self, now: datetime) -> bool:
+        """Whether the other side asked to wait for longer. Nobody is waited for longer than that allows: then the clock
+        was set back."""
+        most = timedelta(seconds=RETRY_AFTER_MOST_S)
+        return self.held_until is not None and now < self.held_until <= now + most
 
 
 def next_version(tx: Tx) -> int:

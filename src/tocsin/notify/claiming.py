@@ -102,7 +102,7 @@ class Claiming:
 
     def _shut(self, tx: Tx, row: ChannelRow, state: StateRow) -> bool:
         """Whether nothing goes there now. Once that lasts, what has another way takes it."""
-        held = state.held_until is not None and state.held_until > tx.now
+        held = state.is_held(tx.now)
         shut = held or state.breaker.gate(tx.now) is Gate.OPEN
         lasts = state.breaker.fails_over(tx.now) or (
             held and state.held_until is not None and state.held_until - tx.now > timedelta(seconds=FAILS_OVER_AFTER_S)

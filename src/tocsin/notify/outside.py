@@ -139,7 +139,10 @@ class GuardedOutside:
         fault = url_fault(url)
         if fault is not None:
             raise DeliveryFailed(f"the address can't be used: {fault}", permanent=True)
-        request = _request(method, url, headers=headers, content=content, json=json, form=form, auth=auth)
+        try:
+            request = _request(method, url, headers=headers, content=content, json=json, form=form, auth=auth)
+        except httpx2.InvalidURL as error:  # such as numbers that are no address
+            raise DeliveryFailed(f"the address can't be used: {_words(error)}", permanent=True) from None
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._exchange(request)

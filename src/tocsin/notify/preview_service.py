@@ -11,7 +11,7 @@ from tocsin.notify.callers import Callers
 from tocsin.notify.message import Kind
 from tocsin.notify.paging import Calls
 from tocsin.notify.routing import Decision, Facts
-from tocsin.oncall import escalation, escalation_service
+from tocsin.oncall import escalation, escalation_service, escalation_store
 from tocsin.oncall.escalation import Policy, Run, Target, TargetKind, by
 from tocsin.storage.tx import ReadTx
 
@@ -84,10 +84,15 @@ class _Previewing:
 
     def policy(self, policy: Policy, route: str) -> None:
         run = escalation.begin(policy, self.priority, self.tx.now)
+        turns = {
+            number: escalation_store.seen_turn(self.tx, policy.name, number)
+            for number, step in enumerate(policy.steps, 1)
+            if step.round_robin
+        }
         while (at := run.next_at) is not None and escalation.has_to_call(policy, run, at):
             if len(self.found.steps) == STEPS_SHOWN:
                 return
-            run = escalation.taken(policy, run, at, reached=self._step(policy, run, at, route))
+            run = escalation.taken(policy, run, at, reached=self._step(policy, run, at, route, turns))
 
     def once(self, target: Target, route: str) -> None:
         people = escalation_service.who(self.tx, [target], self.callers.rota, self.tx.now)[target]
@@ -96,10 +101,12 @@ class _Previewing:
         for person in people:
             self._call(person, self.tx.now, f"{route}: {by(target)}")
 
-    def _step(self, policy: Policy, run: Run, at: datetime, route: str) -> bool:
-        """Whether the step would reach anybody."""
+    def _step(self, policy: Policy, run: Run, at: datetime, route: str, turns: dict[int, int]) -> bool:
+        """Whether the step would reach anybody. `turns` says whose turn it is in each step that calls one of many."""
         step, rota = policy.steps[run.step - 1], self.callers.rota
-        called = escalation.call(step, escalation_service.who(self.tx, step.targets, rota, at))
+        called = escalation.call(step, escalation_service.who(self.tx, step.targets, rota, at), turns.get(run.step, 0))
+        if called.next_turn is not None:
+            turns[run.step] = called.next_turn
         absent = escalation_service.absences(self.tx, step.targets, rota, at)
         fallback = not called.anybody and policy.fallback is not None
         if policy.fallback is not None and fallback:
@@ -110,14 +117,20 @@ class _Previewing:
         self.found.steps.append(
             StepPreview(policy.name, run.round, run.step, at, people, called.channels, fallback, why)
         )
-        if not called.anybody:
-            problem = f"step {run.step} of escalation policy {policy.name} would call nobody: {'; '.join(absent)}"
+        name = f"step {run.step} of escalation policy {policy.name}"
+        problem = None if called.anybody else f"{name} would call nobody: {'; '.join(absent)}"
+        if called.anybody and fallback:
+            problem = f"{name} would find nobody, and call the fallback: {'; '.join(absent)}"
+        if problem is not None and problem not in self.found.problems:
             self.found.problems.append(problem)
         for person in people:
             self._call(person, at, f"{route}: step {run.step} of escalation policy {policy.name}, round {run.round}")
         return called.anybody
 
     def _call(self, name: str, at: datetime, why: str) -> None:
+        """By several ways at once somebody is called once."""
+        if any((one.person, one.at) == (name, at) for one in self.found.calls):
+            return
         rota = self.callers.rota
         person = rota.people(self.tx, [name])[name]
         calls = page_service.calls_of(self.tx, person, self.priority, rota, at=at)

@@ -95,7 +95,8 @@ def _after(state: StateRow, one: Answer, now: datetime) -> StateRow:
     state = replace(state, breaker=after_failure(state.breaker, now, probe=one.job.probe))
     if one.failure.retry_after_s is not None:
         hold = now + timedelta(seconds=min(one.failure.retry_after_s, RETRY_AFTER_MOST_S))
-        state = replace(state, held_until=max(hold, state.held_until or hold))
+        before = state.held_until if state.is_held(now) else None
+        state = replace(state, held_until=max(hold, before or hold))
     return state
 
 

@@ -1,6 +1,6 @@
 """What an HTTP answer that is no success means for a delivery. Pure."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -15,6 +15,8 @@ def refusal(answer: Answer, *, now: datetime) -> DeliveryFailed:
     """408, 425, 429 and 5xx are worth another try; 410 says never again; other 4xx and all 3xx stay as they are."""
     status = answer.status
     text = " ".join(answer.body.decode("utf-8", "replace").split())[:_SHOWN]
+    if 300 <= status < 400:
+        text = f"(redirects are not followed) {text}"
     return DeliveryFailed(
         f"{status} {text}".rstrip(),
         permanent=not (status in _AGAIN or status >= 500),
@@ -32,6 +34,8 @@ def retry_after_s(header: str | None, *, now: datetime) -> float | None:
         return float(text[:9])
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        # The old form of asctime has no zone; all dates of HTTP are in UTC.
+        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        return max((at - now).total_seconds(), 0.0)
+    except (ValueError, OverflowError):
         return None
-    return None if at.tzinfo is None else max((at - now).total_seconds(), 0.0)

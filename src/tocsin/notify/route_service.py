@@ -334,13 +334,15 @@ def _is_somebody(tx: ReadTx, callers: Callers, assignee: str) -> bool:
 
 
 def _call_once(tx: Tx, callers: Callers, news: _News, found: Decision) -> None:
-    """Call whoever is on call in the schedules and teams that routes name."""
+    """Call whoever is on call in the schedules and teams that routes name: each once, a policy's call counted."""
     route_of = {Target(TargetKind.SCHEDULE, name): route for name, route in found.schedules.items()}
     route_of |= {Target(TargetKind.TEAM, name): route for name, route in found.teams.items()}
     for target, people in escalation_service.who(tx, route_of, callers.rota, tx.now).items():
         route = route_of[target]
         why = f"route {route}: {by(target)}"
-        pages = [PersonPaged(news.ticket_id, name, why=why, route=route) for name in sorted(people)]
+        called = escalation_service.called_now(tx, news.ticket_id)
+        anew = sorted(name for name in people if name not in called)
+        pages = [PersonPaged(news.ticket_id, name, why=why, route=route) for name in anew]
         tx.emit(*pages, causes=[news.recorded.id] * len(pages))
         if not people:
             tell(tx, callers, f"nobody is {by(target)}", part=f"route {route}", **news.names())

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -76,6 +76,7 @@ class Courier:
         self._chance = chance
         self._answers: deque[Answer] = deque()
         self._rests: dict[str | None, datetime] = {}
+        self._next = ""
         self._stopping = False
         self._again = False
 
@@ -139,7 +140,8 @@ class Courier:
             return []
         now = self._database.clock.now()
         due = self._database.read(store.due_channels)
-        self._rests = {name: until for name, until in self._rests.items() if until > now}
+        longest = now + timedelta(seconds=RESTS_S)  # a clock that was set back lets nothing rest for hours
+        self._rests = {name: until for name, until in self._rests.items() if now < until <= longest}
         return [name for name in due if name not in self._rests]
 
     def _exchange(self, tx: Tx, answers: Sequence[Answer], channels: Sequence[str | None]) -> list[Job]:
@@ -150,8 +152,9 @@ class Courier:
         if None in channels:
             names |= self._claiming.place(tx)
         room = min(CLAIMS_A_TURN, self._most - self._sender.in_flight)
-        for channel in sorted(names):
+        for channel in self._in_turn(names):
             if len(jobs) >= room:
+                self._next = channel
                 break
             claimed = self._claim(tx, channel, room - len(jobs))
             jobs += claimed.jobs
@@ -160,6 +163,11 @@ class Courier:
                 self._rests[channel] = tx.now + timedelta(seconds=RESTS_S)
         self._again |= store.WAKE in tx.wakes  # something went another way
         return jobs
+
+    def _in_turn(self, names: Collection[str]) -> list[str]:
+        """Those first that there was no room for the last time: nobody waits for as long as others have work. (Who
+        claims waits for no channel, so that any order is good.)"""
+        return sorted(names, key=lambda name: (name < self._next, name))
 
     def _claim(self, tx: Tx, channel: str, room: int) -> Claimed:
         try:

@@ -290,13 +290,25 @@ def _unassigned(policy: Policy, run: Run, what: Happening, now: datetime) -> Aft
 
 
 def _asked(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
-    """What called everybody in vain calls anew."""
-    return _again(policy, run, what.why, now) if run.state is State.SPENT else After(run)
+    """What has nobody left to call calls anew; not what took its last step at this very instant."""
+    if run.state is State.SPENT or (_has_no_step_left(policy, run) and not _called_just_now(policy, run, now)):
+        return _again(policy, run, what.why, now)
+    return After(run)
 
 
 def _asked_by_hand(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
     """Somebody wants people called, also where one has it already."""
-    return After(run) if run.state is State.CALLING else _again(policy, run, what.why, now)
+    goes_on = run.state is State.CALLING and not _has_no_step_left(policy, run)
+    return After(run) if goes_on else _again(policy, run, what.why, now)
+
+
+def _has_no_step_left(policy: Policy, run: Run) -> bool:
+    """Whether its last step was taken, and is waited for alone."""
+    return run.state is State.CALLING and run.step > len(policy.steps)
+
+
+def _called_just_now(policy: Policy, run: Run, now: datetime) -> bool:
+    return run.next_at == now + timedelta(seconds=policy.steps[-1].delay_s)
 
 
 def _prioritised(policy: Policy, run: Run, what: Happening, now: datetime) -> After:
@@ -372,11 +384,12 @@ _DECIDED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """Who is called and by which target; channels; and of the targets in turn, which was (None: all)."""
+    """Who is called and by which target; channels; and of those in turn, whose it is the next time (None: all are
+    called)."""
 
     people: Mapping[str, Target]
     channels: tuple[str, ...]
-    turn: int | None = None
+    next_turn: int | None = None
 
     @property
     def anybody(self) -> bool:
@@ -385,15 +398,26 @@ class Called:
 
 def call(step: Step, people_of: Mapping[Target, Sequence[str]], turn: int = 0) -> Called:
     """Whom a step calls, each once. `people_of` says who stands behind each target now (a channel is there if it is
-    in it); of targets in turn, the first from `turn` on that has anybody."""
+    in it); of those in turn, the first from `turn` on that has anybody. A team has its people in turn."""
     if not step.round_robin:
         return _called(step.targets, people_of)
-    for offset in range(len(step.targets)):
-        place = (turn + offset) % len(step.targets)
-        found = _called((step.targets[place],), people_of)
+    seats = [seat for target in step.targets for seat in _seats(target, people_of)]
+    for offset in range(len(seats)):
+        place = (turn + offset) % len(seats)
+        target, there = seats[place]
+        found = _called((target,), there)
         if found.anybody:
-            return replace(found, turn=place)
-    return Called({}, (), None)
+            return replace(found, next_turn=(place + 1) % len(seats))
+    return Called({}, ())
+
+
+def _seats(
+    target: Target, people_of: Mapping[Target, Sequence[str]]
+) -> list[tuple[Target, Mapping[Target, Sequence[str]]]]:
+    """What takes turns: a target with who stands behind it, or each person of a team."""
+    if target.kind is TargetKind.TEAM:
+        return [(target, {target: [name]}) for name in people_of.get(target, ())]
+    return [(target, people_of)]
 
 
 def _called(targets: Iterable[Target], people_of: Mapping[Target, Sequence[str]]) -> Called:

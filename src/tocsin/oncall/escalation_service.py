@@ -189,6 +189,8 @@ def take_due(database: Database, timer: Timer, *, rota: Rota, logs: hushing.Reco
             timers.put(tx, STEP, timer.subject, due_at=tx.now + _BUSY, version=timer.version)
             return
         if not row.run.is_due(tx.now):
+            if row.run.next_at is not None:  # the clock was set back since the look: this is its only timer
+                timers.put(tx, STEP, timer.subject, due_at=row.run.next_at, version=row.version)
             return
         found = _policy_of(tx, row)
         by = hushing.hushed_by(tx, alerts)
@@ -341,8 +343,20 @@ def _take(tx: Tx, row: RunRow, found: Policy, rota: Rota, why: str, *, again: bo
         fallback=fallback is not None,
         why=why,
     )
-    tx.emit(taken, *_pages(row, called, fallback=fallback is not None, again=again, nowhere=nowhere))
+    anew = replace(called, people=_not_called_yet(tx, row.ticket_id, called.people))
+    tx.emit(taken, *_pages(row, anew, fallback=fallback is not None, again=again, nowhere=nowhere))
     return called.anybody
+
+
+def _not_called_yet(tx: Tx, ticket_id: int, people: Mapping[str, Target]) -> dict[str, Target]:
+    """Without those whom this transaction calls about the ticket already: by several ways they hear it once."""
+    called = called_now(tx, ticket_id)
+    return {name: target for name, target in people.items() if name not in called}
+
+
+def called_now(tx: Tx, ticket_id: int) -> set[str]:
+    """Everybody whom this transaction is about to call for a ticket."""
+    return {page.person for page in tx.waits(PersonPaged, f"ticket:{ticket_id}")}
 
 
 def _pages(row: RunRow, called: Called, *, fallback: bool, again: bool, nowhere: bool) -> list[Event]:
@@ -371,8 +385,8 @@ def _called(tx: Tx, found: Policy, number: int, step: Step, rota: Rota) -> Calle
     if not step.round_robin:
         return escalation.call(step, people_of)
     called = escalation.call(step, people_of, store.turn(tx, found.name, number))
-    if called.turn is not None:
-        store.set_turn(tx, found.name, number, (called.turn + 1) % len(step.targets))
+    if called.next_turn is not None:
+        store.set_turn(tx, found.name, number, called.next_turn)
     return called
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Text, cast, delete, insert, select, update
+from sqlalchemy import Select, Text, cast, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -176,9 +176,19 @@ def add_step(tx: Tx, row: RunRow) -> None:
 
 def turn(tx: Tx, policy: str, step: int) -> int:
     """Whose turn it is in a step of a policy that calls one after the other; nobody else may ask meanwhile."""
-    mine = (escalation_turns.c.policy == policy) & (escalation_turns.c.step == step)
-    found = tx.execute(select(escalation_turns.c.turn).where(mine).with_for_update()).scalar_one_or_none()
+    found = tx.execute(_turn(policy, step).with_for_update()).scalar_one_or_none()
     return 0 if found is None else int(found)
+
+
+def seen_turn(tx: ReadTx, policy: str, step: int) -> int:
+    """The same, only to be shown."""
+    found = tx.execute(_turn(policy, step)).scalar_one_or_none()
+    return 0 if found is None else int(found)
+
+
+def _turn(policy: str, step: int) -> Select[tuple[int]]:
+    mine = (escalation_turns.c.policy == policy) & (escalation_turns.c.step == step)
+    return select(escalation_turns.c.turn).where(mine)
 
 
 def set_turn(tx: Tx, policy: str, step: int, turn: int) -> None:

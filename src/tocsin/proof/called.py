@@ -220,7 +220,8 @@ def _stands_behind(tx: ReadTx, targets: Sequence[str], person: str) -> bool:
 
 
 def _of_run(tx: ReadTx, row: RunRow, person: str) -> str:
-    places = [place for place, step in enumerate(_steps(tx, row), 1) if _stands_behind(tx, step["targets"], person)]
+    steps = _steps(tx, row)
+    places = [place for place, step in enumerate(steps, 1) if _stands_behind(tx, step["targets"], person)]
     name = f"Escalation policy {row.policy}"
     if not places:
         return f"{name} does not name {person}; none of its schedules and teams had them when their step was taken."
@@ -228,6 +229,6 @@ def _of_run(tx: ReadTx, row: RunRow, person: str) -> str:
         return f"{name} calls {person} in step {places[0]}; it stopped before, at step {row.run.step}."
     if row.run.paused:
         return f"{name} calls {person} in step {places[0]}; it stands still ({', '.join(row.run.paused)})."
-    if row.run.state is State.CALLING and row.run.next_at is not None:
+    if row.run.state is State.CALLING and row.run.step <= len(steps):
         return f"{name} calls {person} in step {places[0]}; it is at step {row.run.step}, which is due later."
     return f"{name} calls {person} in step {places[0]}, and has taken all its steps: they were not there then."

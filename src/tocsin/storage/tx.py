@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Executable, insert
 from sqlalchemy.sql.elements import ColumnElement
@@ -15,6 +15,7 @@ from tocsin.kit.actors import SYSTEM, Actor
 from tocsin.kit.events import Event, Recorded
 from tocsin.storage.model import events
 
+_Kind = TypeVar("_Kind", bound=Event)
 Handler = Callable[["Tx", Sequence[Recorded[Any]]], None]
 Routes = Mapping[type[Event], Sequence[Handler]]
 
@@ -164,6 +165,10 @@ class Tx(ReadTx):
         finally:
             self._depth -= 1
         self.connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
+
+    def waits(self, kind: type[_Kind], subject: str) -> list[_Kind]:
+        """The events of a kind about something that this transaction has emitted, and that were not handled yet."""
+        return [one.event for one in self._waiting if isinstance(one.event, kind) and one.event.subject == subject]
 
     def replay(self, recorded: Recorded[Any]) -> None:
         """Let an event that is already written wait for `settle` again."""

@@ -28,7 +28,9 @@ class EscalationStepIn(In):
         examples=[_TARGETS],
     )
     delay_s: int = Field(DEFAULT_DELAY_S, description="10 seconds to 7 days.", examples=[300])
-    round_robin: bool = Field(False, description="One of the targets at a time, in turn over all tickets.")
+    round_robin: bool = Field(
+        False, description="One of the targets at a time, in turn over all tickets; of a team, one of its people."
+    )
 
 
 class EscalationPolicyIn(In):
@@ -293,7 +295,8 @@ class PagedOut(Out):
 
 
 class EscalationRunOut(Out):
-    """A run of an escalation policy. `next_at`: when its `step` of `round` is taken, or silence is noticed."""
+    """A run of an escalation policy. `next_at`: when its `step` of `round` is taken, or silence is noticed. A `step`
+    behind the last one: all were taken, and the last is waited for."""
 
     id: int
     policy: str

@@ -34,7 +34,8 @@ _URGENT: Final = {"P1": "1 (Highest)", "P2": "2 (High)"}
 
 
 def _pem(value: Any) -> str | None:
-    if not isinstance(value, str) or "-----BEGIN CERTIFICATE-----" not in value or len(value) > 65_536:
+    begins = isinstance(value, str) and value.isascii() and "-----BEGIN CERTIFICATE-----" in value
+    if not begins or len(value) > 65_536:
         return "expected certificates as PEM"
     try:
         ssl.create_default_context(cadata=value)
@@ -207,7 +208,7 @@ def _failure(error: Exception) -> DeliveryFailed:
 def _unfit(text: str) -> str:
     """What a server does not offer, with what to do about it."""
     if "STARTTLS" in text:
-        return "the server offers no STARTTLS; try security tls"
+        return "the server offers no STARTTLS; try security tls, or none in a network that you trust"
     if "AUTH" in text:
         return "the server takes no login; leave out username and password"
     return text
