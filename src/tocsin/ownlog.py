@@ -1,9 +1,10 @@
 """The server's own log: structured lines on standard error, with the request id."""
 
+import contextlib
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -15,6 +16,22 @@ def _add_request_id(_logger: object, _name: str, line: MutableMapping[str, Any])
     if request_id is not None:
         line["request_id"] = request_id
     return line
+
+
+class _Spared:
+    """A stream whose lines are lost when they can't be written (its disk is full, its reader is gone): whoever logs
+    goes on, as with the handlers of the standard library."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure_logging(form: str, level: str) -> None:
@@ -36,7 +53,7 @@ def configure_logging(form: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer] if form == "json" else [*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Spared(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)

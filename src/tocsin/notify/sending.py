@@ -281,6 +281,8 @@ class _Sender:
         with self._changed:
             self.in_flight -= 1
             self._changed.notify_all()
+        if found.get("our_fault"):  # told last: a log that can't be written to keeps no answer back
+            log.error("not_sent", delivery=job.delivery_id, channel=job.channel, error=str(found["failure"]))
 
     async def _try(self, job: Job) -> Receipt:
         channel = self._channels.get(job.channel_kind)
@@ -293,7 +295,6 @@ class _Sender:
         except TimeoutError:
             raise _OurFault("the message could not be written in time") from None
         except Exception as error:  # whatever a template does, the others are sent
-            log.error("message_not_rendered", delivery=job.delivery_id, error=f"{type(error).__name__}: {error}")
             raise _OurFault(f"the message could not be written: {type(error).__name__}: {error}") from error
         try:
             async with asyncio.timeout_at(until), asyncio.timeout(job.timeout_s):
@@ -303,7 +304,6 @@ class _Sender:
         except TimeoutError:
             raise DeliveryFailed(f"no answer within {job.timeout_s:g} s") from None
         except Exception as error:  # its text may hold a secret of the channel
-            log.error("sender_raised", delivery=job.delivery_id, channel=job.channel, error=type(error).__name__)
             raise _OurFault(f"a fault in sending: {type(error).__name__}") from error
 
 
