@@ -6,7 +6,22 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, delete, func, or_, select, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tocsin.kit.clock import to_us
@@ -102,7 +117,8 @@ def _delivery(row: Any) -> Delivery:
     return Delivery(**values)
 
 
-_WAITING: Final = deliveries.c.state == State.WAITING.value
+# Said as the index of what waits says it: SQLite finds an index of some rows by no parameter.
+_WAITING: Final = deliveries.c.state == literal_column("'waiting'")
 
 
 def add(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -220,32 +236,27 @@ def pages_of(ticket_id: int, run_id: int | None = None) -> list[ColumnElement[bo
 # What the sending loop asks.
 
 
+def _due_now(channel: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether something of a channel is due at `:now`; of the ranks one by one, as the index has them."""
+    due = deliveries.c.due_at <= bindparam("now")
+    return or_(*(exists().where(_WAITING, channel, deliveries.c.rank == rank, due) for rank in (0, 1)))
+
+
+def _due_channels() -> CompoundSelect[Any]:
+    """From name to name, in one statement: it is asked all the time."""
+    names = select(func.min(deliveries.c.channel).label("name")).where(_WAITING).cte("names", recursive=True)
+    following = select(func.min(deliveries.c.channel)).where(_WAITING, deliveries.c.channel > names.c.name)
+    names = names.union_all(select(following.scalar_subquery()).where(names.c.name.is_not(None)))
+    named = select(names.c.name).where(names.c.name.is_not(None), _due_now(deliveries.c.channel == names.c.name))
+    return union_all(named, select(null()).where(_due_now(deliveries.c.channel.is_(None))))
+
+
+_DUE_CHANNELS: Final = _due_channels()
+
+
 def due_channels(tx: ReadTx) -> list[str | None]:
-    """The channels that have something due, whichever it is; None stands for methods without a channel.
-
-    Each by two looks into an index, however much waits.
-    """
-    found: list[str | None] = []
-    if _first_due(tx, None):
-        found.append(None)
-    name = ""
-    after = select(func.min(deliveries.c.channel))
-    while True:
-        name = tx.execute(after.where(_WAITING, deliveries.c.channel > name)).scalar_one()
-        if name is None:
-            return found
-        if _first_due(tx, name):
-            found.append(name)
-
-
-def _first_due(tx: ReadTx, channel: str | None) -> bool:
-    mine = deliveries.c.channel.is_(None) if channel is None else deliveries.c.channel == channel
-    for rank in (0, 1):
-        statement = select(func.min(deliveries.c.due_at)).where(_WAITING, mine, deliveries.c.rank == rank)
-        first: datetime | None = tx.execute(statement).scalar_one()
-        if first is not None and first <= tx.now:
-            return True
-    return False
+    """The channels that have something due, whichever it is; None stands for methods without a channel."""
+    return list(tx.execute(_DUE_CHANNELS, {"now": tx.now}).scalars())
 
 
 def unplaced(tx: Tx, dialect: Dialect, *, limit: int) -> list[Delivery]:
