@@ -53,7 +53,7 @@ def test_no_request_makes_the_server_fail(described: TestClient, operation: str,
 
     @given(data=st.data())
     @settings(
-        max_examples=3,
+        max_examples=6,
         phases=[Phase.generate],
         deadline=None,
         database=None,

@@ -24,7 +24,7 @@ import pytest
 
 from tocsin.settings import Settings
 
-ROUNDS = int(os.environ.get("TOCSIN_FAULT_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("TOCSIN_FAULT_ROUNDS", "5"))
 START_S = 60
 STOP_S = 10
 SENDERS = 6

@@ -25,7 +25,7 @@ from tocsin.logs.service import LogQuery
 from tocsin.proof.ledger import verify
 from tocsin.settings import Settings
 
-ROUNDS = int(os.environ.get("TOCSIN_FAULT_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("TOCSIN_FAULT_ROUNDS", "5"))
 
 
 @dataclass

@@ -355,7 +355,7 @@ def outcome(desk: Desk) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3))
 def test_two_workers_and_restarts_group_as_one_worker_does(
     settings: Settings,
     sqlite_template: Path,

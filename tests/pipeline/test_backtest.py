@@ -417,12 +417,12 @@ def test_tickets_end_as_urgent_as_their_alerts_have_grown(desk: Desk, clock: Fak
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("limits", [StormLimits(2, 0), StormLimits(3, 5), StormLimits(2, 4)])
 def test_storms_gather_and_let_go_as_they_did(
-    sqlite_settings: Settings, open_desk: Callable[..., Desk], clock: FakeClock, seed: int, limits: StormLimits
+    settings: Settings, open_desk: Callable[..., Desk], clock: FakeClock, seed: int, limits: StormLimits
 ) -> None:
-    desk = open_desk(sqlite_settings, limits=limits)
+    desk = open_desk(settings, limits=limits)
     desk.remove_rule("critical-logs")
     desk.save_rule("each", "level:>=ERROR", auto_resolve_after_s=400, reopen_window_s=200)
     chance = random.Random(seed)

@@ -133,7 +133,7 @@ def by_events(past: Past) -> dict[str, Any]:
 @given(done=st.lists(actions, min_size=5, max_size=20))
 @example(done=[("wait", 30), ("merge",), ("split",), ("log",), ("unsplit",), ("log",), ("split",), ("wait", 3600)])
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 def test_a_tickets_events_give_its_row_now_and_as_it_was(desk: Desk, done: list[tuple[Any, ...]]) -> None:
     policy = Policy("all", 0, acknowledge_s=60, resolve_s=7200)

@@ -70,7 +70,7 @@ def _seen(desk: Desk) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@hypothesis.settings(max_examples=5)
+@hypothesis.settings(max_examples=10)
 @given(STORY)
 def test_the_outcome_is_the_same(sqlite_template: Path, story: list[Step]) -> None:
     seen = []

@@ -14,7 +14,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    literal_column,
     null,
     or_,
     select,
@@ -117,8 +116,17 @@ def _delivery(row: Any) -> Delivery:
     return Delivery(**values)
 
 
-# Said as the index of what waits says it: SQLite finds an index of some rows by no parameter.
-_WAITING: Final = deliveries.c.state == literal_column("'waiting'")
+_WAITING: Final = deliveries.c.state == State.WAITING.value
+
+
+def _seen(column: ColumnElement[str]) -> ColumnElement[str]:
+    """A column that rows are asked for once they are found: SQLite knows no numbers of rows, and would look for those
+    of a ticket among all that ever went over its channel, or among all of its state."""
+    return column.concat("")
+
+
+_STILL_WAITING: Final = _seen(deliveries.c.state) == State.WAITING.value
+_RANKS: Final = (0, 1)  # all there are, as the index of what waits has them
 
 
 def add(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -212,9 +220,9 @@ def revive(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
 
 def cancel(tx: Tx, conditions: Sequence[ColumnElement[bool]], *, why: str) -> int:
     """Call off what waits; how many. What is on its way may arrive, but is not tried again."""
-    leased = (_WAITING, deliveries.c.lease.is_not(None))
+    leased = (_STILL_WAITING, deliveries.c.lease.is_not(None))
     tx.execute(update(deliveries).where(*leased, *conditions).values(unwanted_at=tx.now, answer=why))
-    idle = (_WAITING, deliveries.c.lease.is_(None))
+    idle = (_STILL_WAITING, deliveries.c.lease.is_(None))
     values = {"state": State.CANCELLED.value, "ended_at": tx.now, "answer": why}
     return tx.execute(update(deliveries).where(*idle, *conditions).values(**values)).rowcount
 
@@ -239,13 +247,14 @@ def pages_of(ticket_id: int, run_id: int | None = None) -> list[ColumnElement[bo
 def _due_now(channel: ColumnElement[bool]) -> ColumnElement[bool]:
     """Whether something of a channel is due at `:now`; of the ranks one by one, as the index has them."""
     due = deliveries.c.due_at <= bindparam("now")
-    return or_(*(exists().where(_WAITING, channel, deliveries.c.rank == rank, due) for rank in (0, 1)))
+    return or_(*(exists().where(_WAITING, channel, deliveries.c.rank == rank, due) for rank in _RANKS))
 
 
 def _due_channels() -> CompoundSelect[Any]:
-    """From name to name, in one statement: it is asked all the time."""
-    names = select(func.min(deliveries.c.channel).label("name")).where(_WAITING).cte("names", recursive=True)
-    following = select(func.min(deliveries.c.channel)).where(_WAITING, deliveries.c.channel > names.c.name)
+    """From one channel there ever was to the next, and whether something of it is due: a few looks into indexes,
+    however much waits; in one statement, for it is asked all the time."""
+    names = select(func.min(deliveries.c.channel).label("name")).cte("names", recursive=True)
+    following = select(func.min(deliveries.c.channel)).where(deliveries.c.channel > names.c.name)
     names = names.union_all(select(following.scalar_subquery()).where(names.c.name.is_not(None)))
     named = select(names.c.name).where(names.c.name.is_not(None), _due_now(deliveries.c.channel == names.c.name))
     return union_all(named, select(null()).where(_due_now(deliveries.c.channel.is_(None))))
@@ -260,16 +269,20 @@ def due_channels(tx: ReadTx) -> list[str | None]:
 
 
 def unplaced(tx: Tx, dialect: Dialect, *, limit: int) -> list[Delivery]:
-    """Those by a person's method whose channel is still to be found."""
-    wanted = (_WAITING, deliveries.c.channel.is_(None), deliveries.c.due_at <= tx.now)
-    statement = select(deliveries).where(*wanted).order_by(deliveries.c.due_at).limit(limit)
-    return [_delivery(row) for row in tx.execute(dialect.claim(statement))]
+    """Those by a person's method whose channel is still to be found, what can't wait first."""
+    found: list[Delivery] = []
+    for rank in _RANKS:
+        wanted = (_WAITING, deliveries.c.channel.is_(None), deliveries.c.rank == rank, deliveries.c.due_at <= tx.now)
+        statement = select(deliveries).where(*wanted).order_by(deliveries.c.due_at).limit(limit - len(found))
+        found += [_delivery(row) for row in tx.execute(dialect.claim(statement))]
+    return found
 
 
 def in_flight(tx: ReadTx, channel: str) -> list[Delivery]:
     """What is on its way over a channel, whoever sends it."""
-    leased = (_WAITING, deliveries.c.channel == channel, deliveries.c.lease.is_not(None), deliveries.c.due_at > tx.now)
-    return [_delivery(row) for row in tx.execute(select(deliveries).where(*leased))]
+    leased = (_STILL_WAITING, deliveries.c.lease.is_not(None), deliveries.c.due_at > tx.now)
+    mine = _seen(deliveries.c.channel) == channel
+    return [_delivery(row) for row in tx.execute(select(deliveries).where(mine, *leased))]
 
 
 def claimable(
@@ -298,9 +311,9 @@ def waiting_updates(tx: Tx, dialect: Dialect, channel: str, ticket_ids: Collecti
     if not ticket_ids:
         return []
     wanted = (
-        _WAITING,
+        _STILL_WAITING,
         deliveries.c.ticket_id.in_(sorted(ticket_ids)),
-        deliveries.c.channel == channel,
+        _seen(deliveries.c.channel) == channel,
         deliveries.c.kind == Kind.UPDATED.value,
         deliveries.c.lease.is_(None),
         deliveries.c.tried == 0,
@@ -313,7 +326,7 @@ def overdue(tx: Tx, dialect: Dialect, channel: str, *, limit: int, patience: flo
     """What waits, is due, and is too old to be sent: at such a share of the time until it would be given up."""
     asked_at, give_up_at = (type_coerce(deliveries.c[name], BigInteger) for name in ("created_at", "give_up_at"))
     too_old = asked_at + (give_up_at - asked_at) * patience <= to_us(tx.now)
-    wanted = (_WAITING, deliveries.c.channel == channel, deliveries.c.due_at <= tx.now)
+    wanted = (_WAITING, deliveries.c.rank.in_(_RANKS), deliveries.c.channel == channel, deliveries.c.due_at <= tx.now)
     statement = select(deliveries).where(*wanted, too_old).limit(limit)
     return [_delivery(row) for row in tx.execute(dialect.claim(statement))]
 
@@ -342,7 +355,7 @@ def ours(tx: Tx, leases: Mapping[int, str]) -> dict[int, Delivery]:
     ids = sorted(leases)
     for start in range(0, len(ids), IN_CLAUSE):
         inside = deliveries.c.id.in_(ids[start : start + IN_CLAUSE])
-        statement = select(deliveries).where(inside, _WAITING).order_by(deliveries.c.id).with_for_update()
+        statement = select(deliveries).where(inside, _STILL_WAITING).order_by(deliveries.c.id).with_for_update()
         rows = [_delivery(row) for row in tx.execute(statement)]
         found.update({row.id: row for row in rows if row.lease == leases[row.id]})
     return found
@@ -363,8 +376,8 @@ def said_before(tx: ReadTx, channel: str, ticket_ids: Collection[int]) -> dict[t
         return {}
     wanted = (
         deliveries.c.ticket_id.in_(sorted(ticket_ids)),
-        deliveries.c.channel == channel,
-        deliveries.c.state == State.DELIVERED.value,
+        _seen(deliveries.c.channel) == channel,
+        _seen(deliveries.c.state) == State.DELIVERED.value,
     )
     columns = (deliveries.c.ticket_id, deliveries.c.method_id, deliveries.c.reference)
     found: dict[tuple[int, int | None], str | None] = {}
