@@ -32,8 +32,8 @@ from tocsin.storage.dialects import environment_fault
 from tocsin.storage.tx import Tx
 
 MOST_IN_FLIGHT: Final = 256
-CLAIMS_A_TURN: Final = 16  # a turn of the write lock is short: who posts logs waits for it
-ANSWERS_A_TURN: Final = 32
+CLAIMS_A_TURN: Final = 6  # a turn of the write lock is short: who posts logs waits for it
+ANSWERS_A_TURN: Final = 12
 # A channel that takes nothing now (all it may have is on its way, its breaker is open, its limit is reached) is asked
 # again after this, or when it answers.
 RESTS_S: Final = 1.0
