@@ -8,7 +8,7 @@ from sqlalchemy import event, text
 
 from desk import ANA, START, Desk, FakeClock, critical
 from tocsin.logs import store as logs
-from tocsin.notify import delivery_store as deliveries
+from tocsin.notify import delivery_store, sending_store
 from tocsin.proof import store
 from tocsin.settings import Settings
 from tocsin.storage.database import open_database
@@ -30,15 +30,15 @@ LOOKS: dict[str, Any] = {
 
 # What the courier asks in every turn, with what else is about the tickets.
 ASKED: dict[str, Any] = {
-    "due_channels": lambda tx, _: deliveries.due_channels(tx),
-    "in_flight": lambda tx, _: deliveries.in_flight(tx, "hook"),
-    "unplaced": lambda tx, by: deliveries.unplaced(tx, by, limit=9),
-    "claimable": lambda tx, by: deliveries.claimable(tx, by, "hook", limit=9, busy_tickets={1}),
-    "overdue": lambda tx, by: deliveries.overdue(tx, by, "hook", limit=9, patience=1.0),
-    "waiting_updates": lambda tx, by: deliveries.waiting_updates(tx, by, "hook", {1, 2}),
-    "said_before": lambda tx, _: deliveries.said_before(tx, "hook", {1, 2}),
-    "ours": lambda tx, _: deliveries.ours(tx, {1: "x", 2: "y"}),
-    "cancel": lambda tx, _: deliveries.cancel(tx, deliveries.pages_of(1), why="it is over"),
+    "due_channels": lambda tx, _: sending_store.due_channels(tx),
+    "in_flight": lambda tx, _: sending_store.in_flight(tx, "hook"),
+    "unplaced": lambda tx, by: sending_store.unplaced(tx, by, limit=9),
+    "claimable": lambda tx, by: sending_store.claimable(tx, by, "hook", limit=9, busy_tickets={1}),
+    "overdue": lambda tx, by: sending_store.overdue(tx, by, "hook", limit=9, patience=1.0),
+    "waiting_updates": lambda tx, by: sending_store.waiting_updates(tx, by, "hook", {1, 2}),
+    "said_before": lambda tx, _: sending_store.said_before(tx, "hook", {1, 2}),
+    "ours": lambda tx, _: sending_store.ours(tx, {1: "x", 2: "y"}),
+    "cancel": lambda tx, _: delivery_store.cancel(tx, delivery_store.pages_of(1), why="it is over"),
 }
 
 

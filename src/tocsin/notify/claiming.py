@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from tocsin.notify import channel_store, pacing
-from tocsin.notify import delivery_store as store
+from tocsin.notify import sending_store as store
 from tocsin.notify.backoff import Failure, next_try_at
 from tocsin.notify.breaker import FAILS_OVER_AFTER_S, Gate, probing
 from tocsin.notify.bundling import Due, arrange

@@ -5,8 +5,8 @@ from typing import Any
 
 import structlog
 
-from tocsin.notify import delivery_store as store
-from tocsin.notify.delivery_store import Delivery, State
+from tocsin.notify import sending_store as store
+from tocsin.notify.delivery_store import WAKE, Delivery, State
 from tocsin.notify.message import Kind
 from tocsin.notify.ways import Way, next_way
 from tocsin.oncall import people_store
@@ -30,7 +30,7 @@ def leave(tx: Tx, deliveries: Sequence[Delivery], fallback: str | None, *, why: 
     ended = {row["id"] for row in rows if row["state"] != State.WAITING.value}
     drop_codes(tx, [one for one in deliveries if one.id in ended])
     if any(row["state"] == State.WAITING.value for row in rows):
-        tx.wakes.add(store.WAKE)
+        tx.wakes.add(WAKE)
 
 
 def drop_codes(tx: Tx, over: Sequence[Delivery]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 
 from tocsin.notify import channel_service, channel_store
-from tocsin.notify import delivery_store as store
+from tocsin.notify import sending_store as store
 from tocsin.notify.backoff import RETRY_AFTER_MOST_S, Failure, next_try_at
 from tocsin.notify.breaker import after_failure, after_success
 from tocsin.notify.channel_store import StateRow

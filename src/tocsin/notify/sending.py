@@ -19,9 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from tocsin.kit.actors import SYSTEM
 from tocsin.kit.errors import Unavailable
 from tocsin.kit.metrics import Metrics
-from tocsin.notify import delivery_store as store
+from tocsin.notify import sending_store as store
 from tocsin.notify.channels.channel import Channel, Outside
 from tocsin.notify.claiming import Claimed, Claiming
+from tocsin.notify.delivery_store import WAKE
 from tocsin.notify.jobs import Answer, Job
 from tocsin.notify.message import DeliveryFailed, Receipt
 from tocsin.notify.recording import record
@@ -161,7 +162,7 @@ class Courier:
             self._again |= claimed.more
             if claimed.shut:
                 self._rests[channel] = tx.now + timedelta(seconds=RESTS_S)
-        self._again |= store.WAKE in tx.wakes  # something went another way
+        self._again |= WAKE in tx.wakes  # something went another way
         return jobs
 
     def _in_turn(self, names: Collection[str]) -> list[str]:
